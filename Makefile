@@ -1,0 +1,61 @@
+# make demo needs Python 3.11 or newer and nothing else. make PYTHON=python3.12 demo chooses another one.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# PyTorch's CPU builds; where this index does not answer, pip takes torch from its usual places.
+# With an NVIDIA GPU: make install TORCH_INDEX=https://pypi.org/simple
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+ASSETS := src/dagan/assets
+
+.PHONY: help install install-dev demo test test-slow lint clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo       animate the bundled photo: out/demo.mp4"
+	@echo "make test       ruff, mypy and the fast tests"
+	@echo "make test-slow  the tests that take longer"
+	@echo "make lint       mend format and lint"
+	@echo "make install    .venv with pinned dependencies and dagan"
+	@echo "make clean      remove caches and out/ (not .venv)"
+
+install: $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dagan needs Python 3.11 or newer; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first and alone, so that only this one lookup is made at TORCH_INDEX.
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --no-deps --retries 1 --timeout 20 \
+		--extra-index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+demo: install
+	@mkdir -p out
+	$(BIN)/dagan animate $(ASSETS)/astronaut.png $(ASSETS)/driver.safetensors -o out/demo.mp4
+
+test: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow and not data and not gpu"
+
+test-slow: install-dev
+	$(BIN)/pytest -m "slow or data or gpu"
+
+lint: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/mypy
+
+clean:
+	rm -rf out .pytest_cache .mypy_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

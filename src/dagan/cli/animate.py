@@ -1,0 +1,103 @@
+"""`dagan animate SOURCE DRIVING -o OUT.mp4`: a portrait moved as a video, or a recorded motion, moves."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagan.errors import UserError
+
+if TYPE_CHECKING:
+    from dagan.inference.animator import Animator
+    from dagan.inference.drivers import Driver
+
+DEFAULT_SIZE = 256  # what the bundled weights were trained at
+SIZE_STEP = 32  # the networks halve an image up to five times
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("source", metavar="SOURCE", type=Path, help="picture of the face to move")
+    add("driving", metavar="DRIVING", type=Path, help="video that moves it, or a recorded motion (.safetensors)")
+    add("-o", "--output", metavar="OUT.mp4", type=Path, required=True, help="video to write; sound is kept")
+    add("--model", metavar="PATH", help="weights (default: those of the package)")
+    add(
+        "--motion",
+        choices=["relative", "absolute"],
+        default="relative",
+        help="relative: what the driver did since its first frame (default); absolute: the driver's own pose",
+    )
+    add("--adapt-scale", action="store_true", help="scale relative motion by how large the two faces are")
+    add(
+        "--crop",
+        metavar="none|auto|x,y,w,h",
+        default="auto",
+        help="square to use: around the face unless it is a face crop already (auto, default), the middle (none), or "
+        "around a rectangle in pixels. A rectangle is meant for SOURCE; the others are for DRIVING, too",
+    )
+    add("--driving-crop", metavar="none|auto|x,y,w,h", help="the same for DRIVING alone")
+    add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the result (default {DEFAULT_SIZE})")
+    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: the GPU if there is one (default)")
+
+
+def run(args: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    _check(args)
+    from dagan.inference.video import check_output, read_image
+
+    check_output(args.output)
+    picture = read_image(args.source)
+
+    from dagan.inference.animator import Animator
+    from dagan.inference.crop import apply_crop, crop_for_image, parse_crop
+    from dagan.inference.drivers import open_driver
+    from dagan.models.weights import load
+
+    choice = parse_crop(args.crop)
+    driving_choice = parse_crop(args.driving_crop or (args.crop if isinstance(choice, str) else "auto"))
+    crop = crop_for_image(picture, choice, name=str(args.source))
+    driver = open_driver(args.driving, driving_choice, args.size)
+    animator = Animator(load(args.model, _device(args.device)), args.motion, args.adapt_scale)
+    animator.set_source(apply_crop(picture, crop, args.size)[None])
+    loaded = time.perf_counter()
+    num_frames = _write(driver, animator, args.output, args.size)
+    ended = time.perf_counter()
+    rate = num_frames / (ended - loaded)
+    print(f"{args.output}: {num_frames} frames in {ended - started:.1f} s ({rate:.1f} frames/s once loaded)")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """What can be known without opening a file or importing anything."""
+    for kind, path in (("source image", args.source), ("driving video or motion", args.driving)):
+        if not path.is_file():
+            raise UserError(f"no such {kind}: {path}")
+        if args.output.exists() and path.samefile(args.output):
+            raise UserError(f"the output would replace the {kind}: {path}; choose another name")
+    if args.size < SIZE_STEP or args.size % SIZE_STEP:
+        raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
+    if args.adapt_scale and args.motion == "absolute":
+        raise UserError("--adapt-scale scales relative motion; leave it out or use --motion relative")
+
+
+def _device(choice: str) -> str:
+    import torch
+
+    available = torch.cuda.is_available()
+    if choice == "cuda" and not available:
+        raise UserError("--device cuda was asked for, but PyTorch sees no GPU; use --device cpu")
+    return "cuda" if available and choice != "cpu" else "cpu"
+
+
+def _write(driver: "Driver", animator: "Animator", output: Path, size: int) -> int:
+    """Renders and encodes frame by frame; the number of frames."""
+    import torch
+    from tqdm import tqdm
+
+    from dagan.inference.video import VideoWriter
+
+    with VideoWriter(output, driver.rate, (size, size), driver.audio) as writer:
+        for rendering in tqdm(driver.drive(animator), total=driver.num_frames, unit="frame", disable=None, leave=False):
+            pixels = (rendering.generated[0].clamp(0, 1) * 255).round().to(torch.uint8)
+            writer.write(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
+    return writer.num_frames

@@ -1,0 +1,89 @@
+"""`dagan COMMAND ...`: finds the command's file, runs it, and turns what a user can get wrong into one line.
+
+Only the standard library is imported before a command is chosen, and only `errors` by the commands before they run, so
+that help and usage errors come at once.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast, runtime_checkable
+
+from dagan import __version__
+from dagan.errors import UserError
+
+COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py, with an underscore for the hyphen
+    "animate": "move a portrait as a video, or a recorded motion, moves",
+    "train-depth": "stage 1: learn depth and camera motion from face videos",
+    "train": "stage 2: learn to animate, with the depth network of stage 1",
+    "evaluate": "measure a model on a folder of clips",
+    "config": "show the presets",
+}
+USER_ERROR = 2  # what argparse exits with, too
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+@runtime_checkable
+class Command(Protocol):
+    """What each command's file has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, 2 for a user's mistake, 130 when interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(words).parse_args(words)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return _load(args.command).run(args)
+    except (UserError, OSError) as error:
+        if args.debug:
+            raise
+        print(f"dagan: error: {_one_line(error)}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        if args.debug:
+            raise
+        print("dagan: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """All commands by name; the arguments only of the one that `words` chooses."""
+    parser = argparse.ArgumentParser(
+        prog="dagan",
+        description="Depth-aware talking heads: one photo and a driving video in, a living portrait out.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"dagan {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        description = f"{summary[0].upper()}{summary[1:]}."
+        command = commands.add_parser(name, help=summary, description=description, allow_abbrev=False)
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        if name == chosen:
+            _load(name).add_arguments(command)
+    return parser
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning as one line, without the place in the code that gave it."""
+    print(f"dagan: warning: {_one_line(message)}", file=sys.stderr)
+
+
+def _one_line(message: object) -> str:
+    if isinstance(message, OSError) and message.strerror:  # without its number
+        message = f"{message.strerror}: {message.filename}" if message.filename else message.strerror
+    return " ".join(str(message).split())
+
+
+def _load(name: str) -> Command:
+    return cast(Command, import_module(f"dagan.cli.{name.replace('-', '_')}"))

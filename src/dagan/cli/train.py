@@ -1,0 +1,177 @@
+"""`dagan train`: stage 2, the talking head, on clips."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagan.errors import UserError
+
+if TYPE_CHECKING:
+    from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+    from dagan.training.generation_stage import Phase
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """What both training commands take."""
+    parser.add_argument("clips", type=Path, nargs="+", help="folders of face clips (videos or frame folders)")
+    parser.add_argument("-o", "--run", type=Path, required=True, help="run folder; an unfinished run there goes on")
+    parser.add_argument("--preset", default="lite", help="model preset (dagan config list)")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a model setting")
+    parser.add_argument("--cache", type=Path, help="folder for decoded frames (default: RUN/cache)")
+    parser.add_argument("--size", type=int, default=256, help="side of the decoded frames in pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="processes that load samples")
+    parser.add_argument("--threads", type=int, help="CPU threads of the training process (default: all cores)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_common_arguments(parser)
+    parser.add_argument("--recipe", default="lite", help="phases and losses: lite or paper")
+    parser.add_argument("--phases", help="comma-separated names of the recipe's phases to run (default: all)")
+    parser.add_argument("--steps", type=int, help="steps of every phase, instead of the recipe's")
+    parser.add_argument("--depth", type=Path, help="F_d from `dagan train-depth` (its model.safetensors)")
+    parser.add_argument("--from", dest="start", type=Path, help="start from the weights of a model file")
+    parser.add_argument("--perceptual", type=Path, required=True, help="VGG-16 or VGG-19 safetensors for L_P")
+    parser.add_argument("--perceptual-side", type=int, default=128, help="largest side that VGG sees; 0: whole images")
+    parser.add_argument("--landmarks", type=Path, nargs="+", help="folders written by scripts/landmarks.py")
+    parser.add_argument("--validation", type=int, default=6, help="people held out to follow the run")
+
+
+def run(args: argparse.Namespace) -> int:
+    import torch
+
+    from dagan.data.landmarks import LandmarkTracks
+    from dagan.losses.perceptual import PerceptualLoss
+    from dagan.models.discriminator import DiscriminatorConfig
+    from dagan.nn.vgg import load_vgg
+    from dagan.training.generation_stage import GenerationNetworks
+    from dagan.training.loop import LoopConfig, prepare_folder, train
+    from dagan.training.stages import GenerationStage
+
+    phases = pick_phases(args)
+    torch.manual_seed(args.seed)
+    config, model = build_model(args)
+    # the paper's discriminator beside a lite generator would be most of the work
+    discriminator = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
+    perceptual = PerceptualLoss(load_vgg(args.perceptual), max_side=args.perceptual_side or None)
+    prepare_folder(args.run)
+    clips, validation = hold_out(open_all(args), args.validation)
+    tracks = LandmarkTracks(clips, args.landmarks) if args.landmarks else None
+    loop = LoopConfig(seed=args.seed, workers=args.workers)
+    stage = GenerationStage(
+        networks=GenerationNetworks(model, discriminator.build(), perceptual),
+        config=config,
+        phases=phases,
+        clips=clips,
+        tracks=tracks,
+        validation=validation,
+        device=pick_device(args),
+        seed=args.seed,
+    )
+    print(f"{len(clips)} clips to train on, {len(validation)} held out; {sum(phase.steps for phase in phases)} steps")
+    plain = run_config(
+        args, model=config, phases=phases, discriminator=discriminator, perceptual=perceptual_facts(args)
+    )
+    print(f"wrote {train(stage, loop, plain, args.run)}")
+    return 0
+
+
+def pick_phases(args: argparse.Namespace) -> "tuple[Phase, ...]":
+    """The recipe's phases that were asked for. Raises UserError for unknown names or missing landmarks."""
+    from dataclasses import replace
+
+    from dagan.training.recipes import RECIPES
+
+    if args.recipe not in RECIPES:
+        raise UserError(f"unknown recipe {args.recipe!r}; known: {', '.join(RECIPES)}")
+    phases = {phase.name: phase for phase in RECIPES[args.recipe]}
+    wanted = args.phases.split(",") if args.phases else list(phases)
+    unknown = [name for name in wanted if name not in phases]
+    if unknown:
+        raise UserError(f"recipe {args.recipe} has no phase {unknown[0]!r}; it has: {', '.join(phases)}")
+    chosen = tuple(phases[name] for name in wanted)
+    if args.steps is not None:
+        chosen = tuple(replace(phase, steps=args.steps) for phase in chosen)
+    if args.landmarks:
+        return chosen
+    return tuple(
+        replace(phase, objective=tuple(term for term in phase.objective if term[0] != "landmark_guidance"))
+        for phase in chosen
+    )
+
+
+def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHead]":
+    """The model at its start: from --from, else from the preset; F_d from --depth."""
+    from dagan.models.weights import load, load_config, load_depth
+
+    config = load_config(args.start) if args.start else preset_config(args)
+    model = load(args.start) if args.start else config.build()
+    if args.depth is not None:
+        if model.depth is None:
+            raise UserError(f"preset {args.preset} has no depth network; leave --depth out")
+        depth = load_depth(args.depth)
+        try:
+            model.depth.load_state_dict(depth.state_dict())
+        except RuntimeError as error:
+            raise UserError(f"the depth network in {args.depth} has another shape than the preset's") from error
+    elif model.depth is not None and args.start is None:
+        raise UserError("this preset needs a trained depth network: give --depth, from `dagan train-depth`")
+    return config, model
+
+
+def preset_config(args: argparse.Namespace) -> "TalkingHeadConfig":
+    from dagan.config import override
+    from dagan.presets import PRESETS
+
+    if args.preset not in PRESETS:
+        raise UserError(f"unknown preset {args.preset!r}; known: {', '.join(PRESETS)}")
+    config = PRESETS[args.preset]
+    for setting in args.set:
+        field, equals, value = setting.partition("=")
+        if not equals:
+            raise UserError(f"--set takes FIELD=VALUE, for example generator.width=32; given: {setting}")
+        config = override(config, field, value)
+    return config
+
+
+def open_all(args: argparse.Namespace) -> list:  # type: ignore[type-arg]
+    """The clips of every folder, decoded."""
+    from dagan.data.clips import open_frames
+
+    cache = args.cache or args.run / "cache"
+    return [clip for folder in args.clips for clip in open_frames(folder, cache / folder.name, args.size)]
+
+
+def hold_out(clips: list, people: int) -> tuple[list, list]:  # type: ignore[type-arg]
+    """Clips to train on, and those of `people` identities spread over the alphabet."""
+    identities = sorted({clip.clip.identity for clip in clips})
+    if people <= 0 or len(identities) < 2 * people:
+        return clips, []
+    held = set(identities[:: len(identities) // people][:people])
+    return [c for c in clips if c.clip.identity not in held], [c for c in clips if c.clip.identity in held]
+
+
+def pick_device(args: argparse.Namespace):  # type: ignore[no-untyped-def]
+    """The torch device, threads set."""
+    import torch
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("--device cuda was given but PyTorch sees no GPU; leave it out or use cpu")
+    return torch.device(name)
+
+
+def perceptual_facts(args: argparse.Namespace) -> dict[str, object]:
+    return {"network": args.perceptual.name, "max_side": args.perceptual_side}
+
+
+def run_config(args: argparse.Namespace, **parts: object) -> dict[str, object]:
+    """The run as one plain value: what resume compares."""
+    from dagan import __version__
+    from dagan.config import to_plain
+
+    facts = {"version": __version__, "seed": args.seed, "size": args.size, "clips": [str(path) for path in args.clips]}
+    return {**facts, **{name: to_plain(part) for name, part in parts.items()}}

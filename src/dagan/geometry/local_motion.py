@@ -1,0 +1,33 @@
+"""Where a driving pixel comes from if it moves with keypoint n: siblings of one signature."""
+
+from collections.abc import Callable
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from dagan.types import Keypoints
+
+
+def offset(source: Keypoints, driving: Keypoints, grid: Float[Tensor, "h w 2"]) -> Float[Tensor, "b k h w 2"]:
+    """The grid moved by each keypoint's offset (Eq. 7: O_n = x_s,n - x_d,n)."""
+    shift = source.position - driving.position
+    return grid + rearrange(shift, "b k d -> b k 1 1 d")
+
+
+def affine(source: Keypoints, driving: Keypoints, grid: Float[Tensor, "h w 2"]) -> Float[Tensor, "b k h w 2"]:
+    """First-order motion near each keypoint (FOMM): x_s + J_s J_d^-1 (z - x_d).
+
+    Raises ValueError when a keypoint set has no jacobians.
+    """
+    if source.jacobian is None or driving.jacobian is None:
+        raise ValueError("affine local motion needs keypoints with jacobians; give the detector has_jacobian=True")
+    turn = source.jacobian.float() @ torch.linalg.inv(driving.jacobian.float())  # b k 2 2
+    around = grid - rearrange(driving.position, "b k d -> b k 1 1 d")
+    turned: Tensor = einsum(turn, around, "b k i j, b k h w j -> b k h w i")
+    return turned + rearrange(source.position, "b k d -> b k 1 1 d")
+
+
+LocalMotion = Callable[[Keypoints, Keypoints, Tensor], Tensor]
+LOCAL_MOTIONS: dict[str, LocalMotion] = {"offset": offset, "affine": affine}

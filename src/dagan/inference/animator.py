@@ -1,0 +1,82 @@
+"""Animate a portrait: the source is encoded once, then each driving frame costs one `render`."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dagan.geometry.keypoints import transfer
+from dagan.inference.motion_file import Motion, check_driver
+from dagan.models.talking_head import TalkingHead
+from dagan.types import Keypoints, Rendering, View
+
+MotionMode = Literal["relative", "absolute"]
+Transfer = Callable[[Keypoints, Keypoints, Keypoints], Keypoints]
+
+
+class Animator:
+    """Moves one source portrait as a driver moves.
+
+    Relative motion moves the source by what the driver did since its first frame, so the source keeps its proportions;
+    absolute motion puts the driver's own keypoints on it. `adapt_scale` multiplies relative motion by how much larger
+    the source's face is. The model is put into evaluation mode and channels-last memory, in place, on its device.
+    """
+
+    def __init__(self, model: TalkingHead, motion: MotionMode = "relative", adapt_scale: bool = False) -> None:
+        if motion not in get_args(MotionMode):
+            raise ValueError(f"motion is {motion!r}; expected one of {', '.join(get_args(MotionMode))}")
+        self.model: TalkingHead = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._transfer: Transfer = partial(transfer, relative=motion == "relative", adapt_scale=adapt_scale)
+        self._device = next(model.parameters()).device
+        self._source: View | None = None
+        self._initial: Keypoints | None = None
+
+    @torch.inference_mode()
+    def set_source(self, image: Float[Tensor, "1 3 h w"]) -> View:
+        """What the model sees in the portrait to animate, encoded; the next driving frame counts as the first."""
+        self._source = self.model.encode(self.model.view(self._placed(image)))
+        self.restart()
+        return self._source
+
+    def restart(self) -> None:
+        """The next driving frame becomes the one that relative motion starts from."""
+        self._initial = None
+
+    @torch.inference_mode()
+    def animate(self, frame: Float[Tensor, "1 3 h w"]) -> Rendering:
+        """The portrait, moved as the driver did between the first frame and this one."""
+        return self._render(self.model.view(self._placed(frame)).keypoints)
+
+    def stream(self, frames: Iterable[Float[Tensor, "1 3 h w"]]) -> Iterator[Rendering]:
+        """One rendering per frame of a new driving video, made when it is asked for."""
+        self.restart()
+        for frame in frames:
+            yield self.animate(frame)
+
+    def from_motion(self, motion: Motion) -> Iterator[Rendering]:
+        """One rendering per frame of a recorded motion, made when it is asked for.
+
+        Raises:
+            UserError: the motion was recorded with another model. Raised here already, not at the first frame.
+        """
+        check_driver(motion, self.model, self._encoded().keypoints)
+        self.restart()
+        return map(self._render, motion.frames(self._device))
+
+    @torch.inference_mode()
+    def _render(self, driving: Keypoints) -> Rendering:
+        source = self._encoded()
+        if self._initial is None:
+            self._initial = driving
+        return self.model.render(source, self._transfer(source.keypoints, driving, self._initial))
+
+    def _encoded(self) -> View:
+        if self._source is None:
+            raise RuntimeError("no source image: call set_source first")
+        return self._source
+
+    def _placed(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
+        return image.to(self._device, memory_format=torch.channels_last)

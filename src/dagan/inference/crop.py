@@ -1,0 +1,195 @@
+"""The square around a face, framed as the training clips are (VoxCeleb-like)."""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from dagan.errors import UserError
+from dagan.inference.face_detector import FaceBox, FaceDetector, YuNet
+
+# Measured with YuNet on 5 frames of each of 227 training clips: the face's size (root of its box's area) is 0.51 of
+# the frame (1st to 99th percentile 0.41 to 0.77); its centre lies in the middle (0.33 to 0.66 across and down).
+FACE_SHARE = 0.51
+USUAL_SHARE = (0.33, 0.90)
+USUAL_CENTRE = (0.25, 0.75)
+MAX_SHARE = 0.66  # the 95th percentile: a tighter photo is padded rather than cropped closer
+MAX_SHIFT = 0.2  # of the crop's side: how far the face may leave the middle to avoid padding
+
+
+class Crop(NamedTuple):
+    """A square of an image in whole pixels, (x, y) its upper left corner; it may reach beyond the image."""
+
+    x: int
+    y: int
+    size: int
+
+
+CropChoice = Literal["none", "auto"] | Crop
+_WORDS: dict[str, CropChoice] = {"none": "none", "auto": "auto"}
+
+
+def parse_crop(text: str) -> CropChoice:
+    """What `--crop` asks for: `none`, `auto`, or the smallest square around the rectangle `x,y,w,h` (pixels).
+
+    Raises:
+        UserError: anything else.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if not re.fullmatch(r"\s*-?\d+\s*(,\s*-?\d+\s*){3}", text):
+        raise UserError(f"--crop takes none, auto or x,y,w,h in whole pixels (such as 100,40,256,256), got {text!r}")
+    x, y, width, height = (int(number) for number in text.split(","))
+    if width < 2 or height < 2:
+        raise UserError(f"--crop needs a width and a height of at least 2 pixels, got {width}x{height}")
+    size = max(width, height)
+    return Crop(x - (size - width) // 2, y - (size - height) // 2, size)
+
+
+def crop_for_image(
+    image: UInt8[np.ndarray, "h w 3"], choice: CropChoice, detector: FaceDetector | None = None, name: str = "the image"
+) -> Crop:
+    """The crop of a picture. `name` is what an error calls it.
+
+    Raises:
+        UserError: `auto` finds no face, or the square that was asked for lies outside.
+    """
+    return crop_for_video([image], choice, detector, name)
+
+
+def crop_for_video(
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
+    choice: CropChoice,
+    detector: FaceDetector | None = None,
+    name: str = "the video",
+) -> Crop:
+    """One crop for all of a video, from a sample of its frames (a few per second of its first seconds).
+
+    `none` is the central square. `auto` too if it is a face crop already; otherwise the square around the median face,
+    widened until the face stays inside in every sampled frame. The largest face is followed. `name` as above.
+
+    Raises:
+        UserError: no frames, no face in any of them, or the square that was asked for lies outside.
+    """
+    sample = iter(frames)
+    first = next(sample, None)
+    if first is None:
+        raise UserError(f"{name} has no frames")
+    image_size = (first.shape[1], first.shape[0])
+    if choice == "none":
+        return central_square(image_size)
+    if isinstance(choice, Crop):
+        return _checked(choice, image_size, name)
+    detector = detector or YuNet()
+    faces = _follow(detector, chain([first], sample))
+    if not faces:
+        raise UserError(f"no face found in {name}; use --crop none or --crop x,y,w,h if there is one")
+    face = _median(faces)
+    if is_face_crop(face, image_size):
+        return central_square(image_size)
+    return _containing(square_crop(face, image_size), faces)
+
+
+def central_square(image_size: tuple[int, int]) -> Crop:
+    """The largest centred square of an image of (width, height)."""
+    width, height = image_size
+    size = min(width, height)
+    return Crop((width - size) // 2, (height - size) // 2, size)
+
+
+def square_crop(face: FaceBox, image_size: tuple[int, int]) -> Crop:
+    """The square around a face that frames it as the training clips do; `image_size` is (width, height).
+
+    It is shrunk and shifted a little where that keeps it inside the image: real pixels are worth more than framing.
+    """
+    wanted, tightest = _extent(face) / FACE_SHARE, _extent(face) / MAX_SHARE
+    size = round(min(wanted, max(tightest, min(image_size))))
+    x, y = (
+        _shift_inside(start + extent / 2 - size / 2, size, available)
+        for start, extent, available in zip((face.x, face.y), (face.width, face.height), image_size, strict=True)
+    )
+    return Crop(x, y, size)
+
+
+def is_face_crop(face: FaceBox, image_size: tuple[int, int]) -> bool:
+    """Whether a picture of (width, height) already is square with the face as large and central as in the clips."""
+    width, height = image_size
+    if width != height:
+        return False
+    centre = (face.x + face.width / 2) / width, (face.y + face.height / 2) / height
+    is_central = all(USUAL_CENTRE[0] <= c <= USUAL_CENTRE[1] for c in centre)
+    return is_central and USUAL_SHARE[0] <= _extent(face) / width <= USUAL_SHARE[1]
+
+
+def apply_crop(frame: UInt8[np.ndarray, "h w 3"], crop: Crop, size: int) -> Float[Tensor, "3 size size"]:
+    """The crop at `size` pixels, RGB in [0, 1], antialiased; beyond the image its edge pixels are repeated."""
+    height, width = frame.shape[:2]
+    left, top, right, bottom = crop.x, crop.y, crop.x + crop.size, crop.y + crop.size
+    inside = frame[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    beyond = [(max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0)]
+    square = np.pad(inside, beyond, mode="edge") if np.any(beyond) else inside
+    if crop.size != size:
+        image = Image.fromarray(np.ascontiguousarray(square))
+        square = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+    return rearrange(torch.from_numpy(square.astype(np.float32)) / 255, "h w c -> c h w").contiguous()
+
+
+def _extent(face: FaceBox) -> float:
+    """A face's size in pixels: the root of its area changes least as the head turns."""
+    return float((face.width * face.height) ** 0.5)
+
+
+def _shift_inside(start: float, size: int, available: int) -> int:
+    """The start of a crop moved towards the image, or towards covering all of it, by at most MAX_SHIFT of its size."""
+    low, high = min(0, available - size), max(0, available - size)
+    shift = min(max(start, low), high) - start
+    return round(start + min(max(shift, -MAX_SHIFT * size), MAX_SHIFT * size))
+
+
+def _follow(detector: FaceDetector, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> list[FaceBox]:
+    """The largest face of the first frame that has one, then the nearest to the last; frames without are left out."""
+    followed: list[FaceBox] = []
+    for frame in frames:
+        faces = detector.detect(frame)
+        if faces and followed:
+            followed.append(min(faces, key=lambda face: _distance(face, followed[-1])))
+        elif faces:
+            followed.append(max(faces, key=_extent))
+    return followed
+
+
+def _distance(face: FaceBox, other: FaceBox) -> float:
+    """Between centres, in pixels."""
+    return float(
+        np.hypot(
+            face.x + face.width / 2 - other.x - other.width / 2, face.y + face.height / 2 - other.y - other.height / 2
+        )
+    )
+
+
+def _median(faces: Sequence[FaceBox]) -> FaceBox:
+    x, y, width, height, score = np.median([face[:5] for face in faces], axis=0).tolist()
+    return FaceBox(x, y, width, height, score, np.median([face.points for face in faces], axis=0))
+
+
+def _containing(crop: Crop, faces: Sequence[FaceBox]) -> Crop:
+    """The crop, grown about its middle until every face box lies inside."""
+    left, top = min(face.x for face in faces), min(face.y for face in faces)
+    right, bottom = max(face.x + face.width for face in faces), max(face.y + face.height for face in faces)
+    missing = max(0.0, crop.x - left, crop.y - top, right - crop.x - crop.size, bottom - crop.y - crop.size)
+    margin = int(np.ceil(missing))
+    return Crop(crop.x - margin, crop.y - margin, crop.size + 2 * margin)
+
+
+def _checked(crop: Crop, image_size: tuple[int, int], name: str) -> Crop:
+    width, height = image_size
+    if crop.x >= width or crop.y >= height or crop.x + crop.size <= 0 or crop.y + crop.size <= 0:
+        raise UserError(f"--crop lies outside of {name}, which is {width}x{height} pixels")
+    return crop

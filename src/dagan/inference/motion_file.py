@@ -1,0 +1,152 @@
+"""A recorded motion: the keypoints of a driving video without one pixel of the driver, small enough to bundle."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dagan.errors import UserError
+from dagan.models.talking_head import TalkingHead
+from dagan.types import Keypoints
+
+SUFFIX = ".safetensors"
+FORMAT = "dagan-motion-1"
+REMEDY = "record it again with this model, or drive with the video itself"
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """The keypoints of t frames, on the CPU; the frames' rate; and which detector saw them (see `fingerprint`)."""
+
+    keypoints: Keypoints  # t k 2, t k 2 2
+    fps: Fraction
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.keypoints.position)
+
+    def frames(self, device: torch.device | str = "cpu") -> Iterator[Keypoints]:
+        """The keypoints of one frame after the other, `1 k 2`, on a device."""
+        position, jacobian = self.keypoints.position.to(device), self.keypoints.jacobian
+        if jacobian is None:
+            yield from map(Keypoints, torch.split(position, 1))
+        else:
+            yield from map(Keypoints, torch.split(position, 1), torch.split(jacobian.to(device), 1))
+
+
+@torch.inference_mode()
+def record_motion(model: TalkingHead, frames: Iterable[Float[Tensor, "1 3 h w"]], fps: Fraction) -> Motion:
+    """What the model's keypoint detector sees in each frame of a driving video. Only keypoints are kept.
+
+    Raises:
+        UserError: no frames.
+    """
+    device = next(model.parameters()).device
+    seen = [model.view(frame.to(device)).keypoints for frame in frames]
+    if not seen:
+        raise UserError("cannot record a motion from a video without frames")
+    jacobians = [keypoints.jacobian for keypoints in seen if keypoints.jacobian is not None]
+    position = torch.cat([keypoints.position for keypoints in seen]).float().cpu()  # t k 2
+    jacobian = torch.cat(jacobians).float().cpu() if jacobians else None  # t k 2 2
+    return Motion(Keypoints(position, jacobian), fps, fingerprint(model))
+
+
+@torch.inference_mode()
+def fingerprint(model: TalkingHead) -> str:
+    """Names the networks that turn an image into keypoints: equal for equal weights, in half precision or single.
+
+    Retraining the generator or the motion network keeps recorded motions usable; retraining these does not.
+    """
+    digest = hashlib.sha256()
+    for part in (model.depth, model.keypoints):
+        for name, tensor in sorted(part.state_dict().items()) if part is not None else ():
+            if tensor.is_floating_point():
+                digest.update(f"{name} {tuple(tensor.shape)} ".encode())
+                digest.update(tensor.half().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def check_driver(motion: Motion, model: TalkingHead, source: Keypoints) -> None:
+    """Refuses keypoints of another detector than the one that found the source's: they mean other things.
+
+    Raises:
+        UserError: other networks, another number of keypoints, or jacobians on one side only.
+    """
+    theirs, ours = (_kind(keypoints) for keypoints in (motion.keypoints, source))
+    if theirs != ours:
+        raise UserError(f"this motion holds {theirs}, but the model finds {ours}; {REMEDY}")
+    if (own := fingerprint(model)) != motion.fingerprint:
+        raise UserError(f"this motion was recorded with model {motion.fingerprint}, but this is model {own}; {REMEDY}")
+
+
+def _kind(keypoints: Keypoints) -> str:
+    return f"{keypoints.position.shape[1]} keypoints {'without' if keypoints.jacobian is None else 'with'} jacobians"
+
+
+def save_motion(motion: Motion, path: str | Path) -> None:
+    """Writes a motion file; the file appears complete or not at all.
+
+    Raises:
+        UserError: the folder does not exist.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise UserError(f"no such folder for the motion file: {path.parent}; create it first")
+    tensors = {name: part for name, part in motion.keypoints._asdict().items() if part is not None}
+    metadata = {"format": FORMAT, "fps": str(motion.fps), "fingerprint": motion.fingerprint}
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(tensors, partial, metadata)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_motion(path: str | Path) -> Motion:
+    """Reads a motion file.
+
+    Raises:
+        UserError: no such file, not a motion file, damaged, or without frames.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise UserError(f"no such motion file: {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"not a motion file that can be read: {path} ({error})") from error
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"not a recorded motion: {path} (expected format {FORMAT}, got {metadata.get('format')})")
+    return Motion(_keypoints(tensors, path), _rate(metadata.get("fps", ""), path), metadata.get("fingerprint", ""))
+
+
+def _keypoints(tensors: dict[str, Tensor], path: str | Path) -> Keypoints:
+    position, jacobian = tensors.get("position"), tensors.get("jacobian")
+    if position is None or position.ndim != 3 or position.shape[2] != 2 or 0 in position.shape:
+        raise UserError(f"damaged motion file: {path} has no keypoint positions of shape (frames, keypoints, 2)")
+    if jacobian is not None and jacobian.shape != (*position.shape, 2):
+        raise UserError(f"damaged motion file: {path} has jacobians of shape {tuple(jacobian.shape)}")
+    if not all(bool(part.isfinite().all()) for part in tensors.values()):
+        raise UserError(f"damaged motion file: {path} has keypoints that are not numbers")
+    return Keypoints(position.float(), None if jacobian is None else jacobian.float())
+
+
+def _rate(text: str, path: str | Path) -> Fraction:
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UserError(f"damaged motion file: {path} has frame rate {text!r}") from error
+    if rate <= 0:
+        raise UserError(f"damaged motion file: {path} has frame rate {text!r}; expected more than 0")
+    return rate

@@ -1,0 +1,26 @@
+"""Least-squares GAN losses L_G and the discriminator's feature matching (Sec. 3.5, A.1)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dagan.models.discriminator import Judgement
+
+
+def generator_adversarial(fake: Judgement) -> Float[Tensor, ""]:
+    """Mean squared distance of the generated image's prediction from 1 (real)."""
+    return (1 - fake.prediction.float()).square().mean()
+
+
+def discriminator_adversarial(real: Judgement, fake: Judgement) -> Float[Tensor, ""]:
+    """Mean squared distance of real predictions from 1 and of generated ones from 0."""
+    return ((1 - real.prediction.float()).square() + fake.prediction.float().square()).mean()
+
+
+def feature_matching(real: Judgement, fake: Judgement) -> Float[Tensor, ""]:
+    """Sum over the discriminator's layers of the mean L1 between real and generated features (pix2pixHD)."""
+    distances = [
+        (theirs.detach().float() - ours.float()).abs().mean()
+        for theirs, ours in zip(real.features, fake.features, strict=True)
+    ]
+    return torch.stack(distances).sum()

@@ -1,0 +1,164 @@
+"""The weighted sum of loss terms (Eq. 10), and the state of one step that terms read."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from dagan.data.landmarks import FaceLandmarks
+from dagan.geometry.tps import PlaneWarp
+from dagan.geometry.warp import warp
+from dagan.losses.adversarial import feature_matching, generator_adversarial
+from dagan.losses.equivariance import equivariance, jacobian_equivariance
+from dagan.losses.keypoint_distance import keypoint_distance
+from dagan.losses.landmark_guidance import landmark_guidance
+from dagan.losses.perceptual import PerceptualLoss
+from dagan.models.discriminator import Discriminator, Judgement
+from dagan.models.talking_head import TalkingHead
+from dagan.types import DenseMotion, Keypoints, Rendering, View
+
+
+class PairBatch(NamedTuple):
+    """Source and driving frames of one clip each, with landmarks when they are known."""
+
+    source: Float[Tensor, "b 3 h w"]
+    driving: Float[Tensor, "b 3 h w"]
+    source_landmarks: FaceLandmarks | None = None
+    driving_landmarks: FaceLandmarks | None = None
+
+
+class StepState:
+    """One training step's tensors, each made when a term first asks: an absent term costs nothing."""
+
+    def __init__(
+        self,
+        model: TalkingHead,
+        discriminator: Discriminator,
+        perceptual: PerceptualLoss,
+        batch: PairBatch,
+    ):
+        self.model, self.discriminator, self.perceptual, self.batch = model, discriminator, perceptual, batch
+
+    @cached_property
+    def source(self) -> View:
+        return self.model.view(self.batch.source)
+
+    @cached_property
+    def driving(self) -> View:
+        return self.model.view(self.batch.driving)
+
+    @cached_property
+    def motion(self) -> DenseMotion:
+        motion: DenseMotion = self.model.motion(self.batch.source, self.source.keypoints, self.driving.keypoints)
+        return motion
+
+    @cached_property
+    def rendering(self) -> Rendering:
+        source = self.model.encode(self.source)
+        rendering: Rendering = self.model.generator(source, self.motion)
+        return rendering
+
+    @cached_property
+    def plane_warp(self) -> PlaneWarp:
+        """A random T, drawn from PyTorch's global generator."""
+        return PlaneWarp.random(len(self.batch.driving), torch.default_generator, self.batch.driving)
+
+    @cached_property
+    def transformed(self) -> Keypoints:
+        """Keypoints of the driving frame sampled at T(z): L_E's second look."""
+        size = (self.batch.driving.shape[2], self.batch.driving.shape[3])
+        grid = self.plane_warp.grid(*size)
+        image = F.grid_sample(self.batch.driving, grid, padding_mode="reflection", align_corners=False)
+        return self.model.view(image).keypoints
+
+    @cached_property
+    def judged_real(self) -> Judgement:
+        with torch.no_grad():
+            judgement: Judgement = self.discriminator(self.batch.driving)
+        return judgement
+
+    @cached_property
+    def judged_fake(self) -> Judgement:
+        judgement: Judgement = self.discriminator(self.rendering.generated)
+        return judgement
+
+
+def _perceptual(state: StepState) -> Tensor:
+    loss: Tensor = state.perceptual(state.rendering.generated, state.batch.driving)
+    return loss
+
+
+def _warped_perceptual(state: StepState) -> Tensor:
+    """L_P of the source moved by the flow alone, at the flow's size: trains motion without a generator."""
+    size = (state.motion.flow.shape[1], state.motion.flow.shape[2])
+    source, driving = (
+        F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
+        for image in (state.batch.source, state.batch.driving)
+    )
+    loss: Tensor = state.perceptual(warp(source, state.motion.flow), driving)
+    return loss
+
+
+def _keypoint_distance(state: StepState) -> Tensor:
+    return keypoint_distance(state.source.keypoints.position) + keypoint_distance(state.driving.keypoints.position)
+
+
+def _landmark_guidance(state: StepState) -> Tensor:
+    pairs = ((state.source, state.batch.source_landmarks), (state.driving, state.batch.driving_landmarks))
+    losses = [
+        landmark_guidance(view.keypoints.position, landmarks.position, landmarks.found)
+        for view, landmarks in pairs
+        if landmarks is not None
+    ]
+    if not losses:
+        raise ValueError("the objective has landmark_guidance but the batch has no landmarks")
+    return torch.stack(losses).sum()
+
+
+TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
+    "perceptual": _perceptual,
+    "warped_perceptual": _warped_perceptual,
+    "adversarial": lambda state: generator_adversarial(state.judged_fake),
+    "feature_matching": lambda state: feature_matching(state.judged_real, state.judged_fake),
+    "equivariance": lambda state: equivariance(state.driving.keypoints, state.transformed, state.plane_warp),
+    "jacobian_equivariance": lambda state: jacobian_equivariance(
+        state.driving.keypoints, state.transformed, state.plane_warp
+    ),
+    "keypoint_distance": _keypoint_distance,
+    "landmark_guidance": _landmark_guidance,
+}
+
+PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2; feature matching as FOMM weighs it
+    ("perceptual", 10.0),
+    ("adversarial", 1.0),
+    ("feature_matching", 10.0),
+    ("equivariance", 10.0),
+    ("keypoint_distance", 10.0),
+)
+
+
+class Objective:
+    """Named terms with weights; a term that is not listed is absent, not weighted zero."""
+
+    def __init__(self, weights: tuple[tuple[str, float], ...]):
+        unknown = [name for name, _ in weights if name not in TERMS]
+        if unknown:
+            raise ValueError(f"unknown loss term {unknown[0]!r}; known: {', '.join(TERMS)}")
+        self.weights = dict(weights)
+
+    @property
+    def is_adversarial(self) -> bool:
+        """Whether a discriminator must be trained beside the generator."""
+        return "adversarial" in self.weights or "feature_matching" in self.weights
+
+    def __call__(self, state: StepState) -> dict[str, Tensor]:
+        """The unweighted terms."""
+        return {name: TERMS[name](state) for name in self.weights}
+
+    def total(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum (Eq. 10)."""
+        return torch.stack([self.weights[name] * value.float() for name, value in terms.items()]).sum()

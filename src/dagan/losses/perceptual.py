@@ -1,0 +1,43 @@
+"""Pyramid perceptual loss L_P (Eq. 11)."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagan.nn.pyramid import PAPER_SCALES, ImagePyramid
+from dagan.nn.vgg import VGG
+
+
+class PerceptualLoss(nn.Module):
+    """Sum over scales and VGG layers of the mean L1 between features of generated and driving image.
+
+    A pyramid level larger than `max_side` is compared on one random square of that side (the same in both images),
+    an unbiased estimate at a fraction of the cost; None compares whole images, as the paper.
+    """
+
+    def __init__(self, vgg: VGG, scales: Sequence[float] = PAPER_SCALES, max_side: int | None = None):
+        super().__init__()
+        self.vgg = vgg
+        self.pyramid = ImagePyramid(scales)
+        self.max_side = max_side
+
+    def forward(self, generated: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
+        total = generated.new_zeros(())
+        for fake, real in zip(self.pyramid(generated), self.pyramid(driving), strict=True):
+            rows, columns = random_square(fake.shape[2], fake.shape[3], self.max_side)
+            with torch.no_grad():
+                wanted = self.vgg(real[:, :, rows, columns])
+            for ours, theirs in zip(self.vgg(fake[:, :, rows, columns]), wanted, strict=True):
+                total = total + (ours.float() - theirs.float()).abs().mean()
+        return total
+
+
+def random_square(height: int, width: int, side: int | None) -> tuple[slice, slice]:
+    """Row and column slices of a random square of `side`, or of everything when it is not larger."""
+    if side is None or side >= min(height, width):
+        return slice(None), slice(None)
+    top = int(torch.randint(height - side + 1, ()))
+    left = int(torch.randint(width - side + 1, ()))
+    return slice(top, top + side), slice(left, left + side)

@@ -1,0 +1,91 @@
+"""Decoders of the generator: siblings called with (refined, warped skips fine to coarse, warped source image)."""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagan.nn.blocks import ResBlock, SameBlock, UpBlock
+
+VISIBLE_BIAS = 2.0  # start with the warped source mostly showing: sigmoid(2) = 0.88
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainDecoderConfig:
+    """The paper's decoder, "the same as in [24]": six residual blocks, two up blocks, 7x7 to RGB, sigmoid."""
+
+    num_res_blocks: int = 6
+
+    def build(self, widths: tuple[int, ...]) -> "PlainDecoder":
+        return PlainDecoder(self, widths)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendDecoderConfig:
+    """Ours for lite: skips at every size, and a per-pixel blend of the warped source with the synthesis."""
+
+    num_res_blocks: int = 2
+    last_width: int = 16
+
+    def build(self, widths: tuple[int, ...]) -> "BlendDecoder":
+        return BlendDecoder(self, widths)
+
+
+DecoderConfig = PlainDecoderConfig | BlendDecoderConfig
+
+
+class PlainDecoder(nn.Module):
+    """Refined feature to image; reads no skips."""
+
+    num_skips = 0
+
+    def __init__(self, config: PlainDecoderConfig, widths: tuple[int, ...]):
+        super().__init__()
+        self.res = nn.Sequential(*(ResBlock(widths[-1]) for _ in range(config.num_res_blocks)))
+        descending = widths[::-1]
+        self.up = nn.Sequential(*(UpBlock(a, b) for a, b in itertools.pairwise(descending)))
+        self.last = nn.Conv2d(widths[0], 3, 7, padding=3)
+
+    def forward(
+        self,
+        refined: Float[Tensor, "b c h w"],
+        skips: tuple[Float[Tensor, "b _c _h _w"], ...],
+        warped_image: Float[Tensor, "b 3 H W"],
+    ) -> Float[Tensor, "b 3 H W"]:
+        return torch.sigmoid(self.last(self.up(self.res(refined))).float())
+
+
+class BlendDecoder(nn.Module):
+    """weight * warped source + (1 - weight) * synthesis: texture comes from the photo, the rest is painted.
+
+    The skips are the source's finer features, warped and occluded like the coarsest one; the finest level sees the
+    warped image itself.
+    """
+
+    def __init__(self, config: BlendDecoderConfig, widths: tuple[int, ...]):
+        super().__init__()
+        self.num_skips = len(widths) - 2  # every size but the coarsest (refined) and the finest (the image itself)
+        self.res = nn.Sequential(*(ResBlock(widths[-1]) for _ in range(config.num_res_blocks)))
+        descending = widths[::-1]
+        self.up = nn.ModuleList(UpBlock(a, b) for a, b in itertools.pairwise(descending))
+        self.join = nn.ModuleList(SameBlock(2 * b, b) for b in descending[1:-1])
+        self.up_last = UpBlock(widths[1], config.last_width)
+        self.last = nn.Conv2d(config.last_width + 3, 4, 3, padding=1)
+        bias = self.last.bias
+        assert bias is not None
+        bias.data.copy_(torch.tensor([0.0, 0.0, 0.0, VISIBLE_BIAS]))
+
+    def forward(
+        self,
+        refined: Float[Tensor, "b c h w"],
+        skips: tuple[Float[Tensor, "b _c _h _w"], ...],
+        warped_image: Float[Tensor, "b 3 H W"],
+    ) -> Float[Tensor, "b 3 H W"]:
+        x = self.res(refined)
+        for up, join, skip in zip(self.up, self.join, reversed(skips), strict=True):
+            x = join(torch.cat([up(x), skip.to(x.dtype)], dim=1))
+        x = self.up_last(x)
+        painted, weight = self.last(torch.cat([x, warped_image.to(x.dtype)], dim=1)).float().split([3, 1], dim=1)
+        return torch.lerp(torch.sigmoid(painted), warped_image.float(), torch.sigmoid(weight))

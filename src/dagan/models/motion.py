@@ -1,0 +1,86 @@
+"""Feature warping module up to the flow: w_m, M_m and M_o from two keypoint sets (Sec. 3.3, Figs. 4, 11c)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import einsum, rearrange, repeat
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagan.geometry.grid import coordinate_grid
+from dagan.geometry.keypoints import gaussians
+from dagan.geometry.local_motion import LOCAL_MOTIONS, LocalMotion
+from dagan.geometry.warp import warp
+from dagan.nn.blocks import Resize, ScaleBy
+from dagan.nn.hourglass import Hourglass
+from dagan.types import DenseMotion, Keypoints
+
+VARIANCE = 0.01  # of the keypoint Gaussians, as FOMM
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotionConfig:
+    """Paper: offsets only (Eq. 7), an hourglass at a quarter of the image's size."""
+
+    local_motion: Literal["offset", "affine"] = "offset"
+    width: int = 64
+    cap: int = 1024
+    num_blocks: int = 5
+    kernel: int = 7
+    resize: Resize = ScaleBy(factor=0.25)
+
+    def build(self, num_keypoints: int) -> "DenseMotionNet":
+        return DenseMotionNet(self, num_keypoints)
+
+
+class DenseMotionNet(nn.Module):
+    """Occlusion estimator T: from sparse motions and the source warped by each, the mask M_m and occlusion M_o."""
+
+    def __init__(self, config: MotionConfig, num_keypoints: int):
+        super().__init__()
+        self.local_motion = LOCAL_MOTIONS[config.local_motion]
+        self.resize = config.resize.build()
+        self.hourglass = Hourglass(4 * (num_keypoints + 1), config.width, config.cap, config.num_blocks)
+        maps = self.hourglass.out_channels
+        self.mask = nn.Conv2d(maps, num_keypoints + 1, config.kernel, padding=config.kernel // 2)
+        self.occlusion = nn.Conv2d(maps, 1, config.kernel, padding=config.kernel // 2)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"], source: Keypoints, driving: Keypoints) -> DenseMotion:
+        """The flow from driving pixels into the source `image`, at this network's own size."""
+        small = self.resize(image)
+        with torch.autocast(image.device.type, enabled=False):
+            flows = sparse_motions(self.local_motion, source, driving, small.float())  # b s h w 2
+            slots = self._slots(small.float(), source, driving, flows)
+        features = self.hourglass(slots.contiguous(memory_format=torch.channels_last))
+        mask = F.softmax(self.mask(features).float(), dim=1)
+        occlusion = torch.sigmoid(self.occlusion(features).float())
+        with torch.autocast(image.device.type, enabled=False):
+            return DenseMotion(einsum(mask, flows, "b s h w, b s h w d -> b h w d"), mask, occlusion)
+
+    def _slots(
+        self,
+        image: Float[Tensor, "b 3 h w"],
+        source: Keypoints,
+        driving: Keypoints,
+        flows: Float[Tensor, "b s h w 2"],
+    ) -> Float[Tensor, "b c h w"]:
+        """[heatmap difference, R, G, B] of every motion: background first (its heatmap is zero), then keypoints."""
+        size = (image.shape[2], image.shape[3])
+        difference = gaussians(driving.position, size, VARIANCE) - gaussians(source.position, size, VARIANCE)
+        heatmaps = F.pad(difference, (0, 0, 0, 0, 1, 0))  # b s h w
+        num_slots = flows.shape[1]
+        copies = repeat(image, "b c h w -> (b s) c h w", s=num_slots)
+        warped = warp(copies, rearrange(flows, "b s h w d -> (b s) h w d"))
+        warped = rearrange(warped, "(b s) c h w -> b s c h w", s=num_slots)
+        return rearrange(torch.cat([heatmaps[:, :, None], warped], dim=2), "b s c h w -> b (s c) h w")
+
+
+def sparse_motions(
+    local_motion: LocalMotion, source: Keypoints, driving: Keypoints, image: Float[Tensor, "b 3 h w"]
+) -> Float[Tensor, "b s h w 2"]:
+    """The background's identity motion, then each keypoint's local motion."""
+    grid = coordinate_grid(image.shape[2], image.shape[3], image)
+    identity = grid.expand(len(image), 1, -1, -1, -1)
+    return torch.cat([identity, local_motion(source, driving, grid)], dim=1)

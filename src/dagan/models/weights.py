@@ -1,0 +1,109 @@
+"""Model files: safetensors with the configuration in the metadata, and the bundled default weights."""
+
+import json
+import os
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dagan.config import from_plain, to_plain
+from dagan.errors import UserError
+from dagan.models.depth import FaceDepthConfig, FaceDepthNet
+from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+
+FORMATS = {TalkingHeadConfig: "dagan-model-1", FaceDepthConfig: "dagan-depth-1"}  # by the kind of configuration
+DEFAULT_WEIGHTS = "dagan-lite.safetensors"
+
+
+def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> TalkingHead:
+    """A model in eval mode from a file, or the bundled default weights (float32, whatever the file stores).
+
+    Raises:
+        UserError: no such file, not a safetensors file, not one of ours, or weights that do not fit its config.
+    """
+    if path is not None:
+        return _read_model(Path(path)).to(device).eval()
+    with as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS) as bundled:
+        return _read_model(bundled).to(device).eval()
+
+
+def save_model(
+    path: str | Path,
+    model: nn.Module,
+    config: TalkingHeadConfig | FaceDepthConfig,
+    *,
+    half: bool = False,
+    **provenance: str,
+) -> None:
+    """Write weights and configuration to one file, atomically; `half` stores floats as float16."""
+    path = Path(path)
+    kept = {name: _stored(value, half) for name, value in model.state_dict().items()}
+    metadata = {"format": FORMATS[type(config)], "config": json.dumps(to_plain(config)), **provenance}
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        save_file(kept, temporary, metadata=metadata)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _stored(value: Tensor, half: bool) -> Tensor:
+    stored = value.detach().cpu()
+    return (stored.half() if half and stored.is_floating_point() else stored).contiguous()
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The text metadata of a safetensors file. Raises UserError when it is not one."""
+    if not path.is_file():
+        raise UserError(f"model file not found: {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"not a model file (unreadable as safetensors): {path}: {error}") from error
+
+
+def load_depth(path: str | Path) -> FaceDepthNet:
+    """F_d in eval mode from a file that stage 1 wrote. Raises UserError as `load`."""
+    plain = _read_config(Path(path), FaceDepthConfig)
+    depth = from_plain(FaceDepthConfig, plain).build()
+    _fill(depth, Path(path))
+    return depth.eval()
+
+
+def load_config(path: str | Path) -> TalkingHeadConfig:
+    """The configuration in a model file."""
+    return from_plain(TalkingHeadConfig, _read_config(Path(path), TalkingHeadConfig))
+
+
+def _read_model(path: Path) -> TalkingHead:
+    model = load_config(path).build()
+    _fill(model, path)
+    return model
+
+
+def _read_config(path: Path, kind: type) -> Any:
+    metadata = read_metadata(path)
+    if metadata.get("format") != FORMATS[kind]:
+        given = metadata.get("format", "none")
+        raise UserError(f"{path} is not a {FORMATS[kind]} file (its format: {given}); give a file written by dagan")
+    try:
+        return json.loads(metadata["config"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} holds no readable configuration; was it written by dagan?") from error
+
+
+def _fill(module: nn.Module, path: Path) -> None:
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    try:
+        module.load_state_dict(floats)
+    except RuntimeError as error:
+        first = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+        raise UserError(f"the weights in {path} do not fit its configuration: {first}") from error

@@ -1,0 +1,82 @@
+"""Every named model of the paper (Tables 1 to 4) and ours, as values."""
+
+from dataclasses import replace
+
+from dagan.models.decoder import BlendDecoderConfig
+from dagan.models.depth import FaceDepthConfig
+from dagan.models.generator import GeneratorConfig
+from dagan.models.keypoints import KeypointConfig, Modality
+from dagan.models.motion import MotionConfig
+from dagan.models.refine import AttentionConfig
+from dagan.models.talking_head import TalkingHeadConfig
+from dagan.nn.blocks import FixedSize
+
+
+def with_fdn(config: TalkingHeadConfig, depth: FaceDepthConfig | None = None) -> TalkingHeadConfig:
+    """The model with depth-guided keypoints (Sec. 3.3)."""
+    return replace(
+        config,
+        depth=depth or config.depth or FaceDepthConfig(),
+        keypoints=replace(config.keypoints, modality=Modality.RGBD),
+    )
+
+
+def with_cam(
+    config: TalkingHeadConfig, depth: FaceDepthConfig | None = None, *, gated: bool = False
+) -> TalkingHeadConfig:
+    """The model with cross-modal attention (Sec. 3.4)."""
+    return replace(
+        config,
+        depth=depth or config.depth or FaceDepthConfig(),
+        generator=replace(config.generator, refine=AttentionConfig(needs_depth=True, gated=gated)),
+    )
+
+
+def with_sa(config: TalkingHeadConfig) -> TalkingHeadConfig:
+    """The model with self-attention in place of cross-modal attention (appendix B.3)."""
+    return replace(config, generator=replace(config.generator, refine=AttentionConfig(needs_depth=False)))
+
+
+BASELINE = TalkingHeadConfig()
+FOMM = replace(
+    BASELINE,
+    keypoints=KeypointConfig(num_keypoints=10, has_jacobian=True),
+    motion=MotionConfig(local_motion="affine"),
+)
+DAGAN = with_cam(with_fdn(BASELINE))
+
+TABLE_4 = {
+    "baseline": BASELINE,
+    "baseline_fdn": with_fdn(BASELINE),
+    "baseline_cam": with_cam(BASELINE),
+    "dagan_sa": with_sa(with_fdn(BASELINE)),
+    "dagan": DAGAN,
+    "fomm": FOMM,
+    "fomm_fdn": with_fdn(FOMM),
+    "fomm_cam": with_cam(FOMM),
+    "fomm_fdn_cam": with_cam(with_fdn(FOMM)),
+}
+
+# Ours for laptops: the same boxes, narrower, each network at its own fixed working size, 20 keypoints with local
+# affine frames, and the blend decoder (docs/decisions.md says what each choice is for).
+LITE_DEPTH = FaceDepthConfig(base_width=32, working_size=128)
+LITE = with_cam(
+    with_fdn(
+        TalkingHeadConfig(
+            keypoints=KeypointConfig(
+                num_keypoints=20,
+                has_jacobian=True,
+                cap=192,
+                kernel=3,
+                num_stem_blocks=1,
+                resize=FixedSize(side=128),
+            ),
+            motion=MotionConfig(local_motion="affine", width=32, cap=256, kernel=3, resize=FixedSize(side=64)),
+            generator=GeneratorConfig(width=16, num_down=3, cap=160, decoder=BlendDecoderConfig()),
+        ),
+        LITE_DEPTH,
+    ),
+    gated=True,
+)
+
+PRESETS = {**TABLE_4, "lite": LITE}

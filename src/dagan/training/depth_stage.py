@@ -1,0 +1,259 @@
+"""Stage 1: F_d and F_p learn from neighbouring frames of one clip, without labels (Sec. 3.2, Eqs. 1 to 5).
+
+The head moves in front of a still camera, so "camera motion" is the head's motion as seen from the head, and the still
+background is what the auto-mask drops. Two things follow which driving scenes do not have:
+
+- A face inside out, turning the other way, explains small motions equally well (the bas-relief ambiguity). The loss
+  cannot tell, the start decides. So the first `prior_steps` steps pull the disparity weakly towards a bump, nearest in
+  the middle of the frame; the weight falls linearly to zero, and the photometric loss alone shapes the face from there.
+- Masked pixels get no gradient, so background depth would be whatever the decoder makes up. A pixel that plainly does
+  not move with the head is behind it: `background_weight` pulls disparity down in proportion to that evidence.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dagan.geometry.camera import Reprojection, pixel_centres, reproject, scale_intrinsics
+from dagan.losses.photometric import UNUSABLE, MinimumError, minimum_reprojection, scale_consistency, smoothness, soften
+from dagan.models.depth import FaceDepthNet, depth_from_disparity
+from dagan.models.pose import PoseNet
+from dagan.types import CameraPose
+
+JUST_MOVING = 0.15  # P_e at which a pixel counts as half moving: compression noise has about 0.03, a moving eye 0.5
+EVIDENCE_CAP = 0.2  # of P_e: a hard edge in the background counts as much as clear texture, not more
+BACKGROUND_STEP = 0.25  # of disparity, from the mean of the head back to the background
+HEAD_DISPARITY = 0.6  # where the free scale is pinned: mid-range, with room for the background on the far side
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthStageConfig:
+    """Weights of stage 1.
+
+    `image_levels` gives for each disparity scale the resolution (number of halvings) of the images it is judged on.
+    Judging coarse disparities on coarse images (ours) costs a third of the paper's reference [4], (0, 0, 0, 0), and
+    lets the pose find motions of many pixels. Frames of 256 pixels with networks that work at 128: (1, 2, 3, 4).
+    `attraction_weight`: see `attraction`. 0 leaves the paper's loss.
+    """
+
+    learning_rate: float = 1e-4
+    alpha: float = 0.8  # Eq. 5
+    smoothness_weight: float = 1e-3  # halved at each coarser scale; from [4]
+    image_levels: tuple[int, ...] = (0, 1, 2, 3)
+    attraction_weight: float = 1.0
+    consistency_weight: float = 0.0  # 0 leaves the term, and F_d on the neighbours, out
+    background_weight: float = 0.5
+    gauge_weight: float = 0.5
+    prior_weight: float = 0.5
+    prior_steps: int = 600
+    min_depth: float = 0.5
+    max_depth: float = 2.0
+
+
+class NeighbouringFrames(NamedTuple):
+    """Frames I_i and n others of the same clips, before and after them, RGB in [0, 1]."""
+
+    frame: Float[Tensor, "b 3 h w"]
+    neighbours: Float[Tensor, "b n 3 h w"]
+
+
+class DepthStep(NamedTuple):
+    """The loss to minimise, and detached scalars to log: unweighted terms and signs of health."""
+
+    total: Float[Tensor, ""]
+    terms: dict[str, Float[Tensor, ""]]
+
+
+class DepthNetworks(nn.Module):
+    """F_d and F_p, trained together; only F_d is kept."""
+
+    def __init__(self, depth: FaceDepthNet, pose: PoseNet) -> None:
+        super().__init__()
+        self.depth = depth
+        self.pose = pose
+
+    def forward(self, batch: NeighbouringFrames) -> tuple[tuple[Tensor, ...], tuple[CameraPose, ...]]:
+        """Disparity pyramid of the frame (Eq. 1), and its pose to each neighbour (Eq. 2)."""
+        count = batch.neighbours.shape[1]
+        neighbours = rearrange(batch.neighbours, "b n c h w -> (n b) c h w")
+        poses = self.pose(batch.frame.repeat(count, 1, 1, 1), neighbours)
+        chunks = zip(*(part.chunk(count) for part in poses), strict=True)
+        return self.depth.pyramid(batch.frame), tuple(CameraPose(*chunk) for chunk in chunks)
+
+
+def depth_step(
+    networks: DepthNetworks, batch: NeighbouringFrames, config: DepthStageConfig, step: int = 1_000_000
+) -> DepthStep:
+    """Loss of one batch. `step` counts from 0 and only sets the weight of the prior, gone by `config.prior_steps`.
+
+    The networks may run under autocast; everything after them is float32.
+    """
+    disparities, poses = networks(batch)
+    with torch.autocast(batch.frame.device.type, enabled=False):
+        levels = [
+            judge(disparity.float(), poses, batch, level, config)
+            for disparity, level in zip(disparities, config.image_levels, strict=True)
+        ]
+        terms = {
+            "photometric": mean_of(level.minimum.error.mean() for level in levels),
+            "attraction": mean_of(attraction(level) for level in levels),
+            "smoothness": mean_of(level.smoothness / 2**scale for scale, level in enumerate(levels)),
+            "background": mean_of(background_error(level) for level in levels),
+            "gauge": mean_of((head_disparity(level) - HEAD_DISPARITY).square().mean() for level in levels),
+            "prior": mean_of((level.disparity - portrait_bump(level.disparity)).abs().mean() for level in levels),
+        }
+        weights = {
+            "photometric": 1.0,
+            "attraction": config.attraction_weight,
+            "smoothness": config.smoothness_weight,
+            "background": config.background_weight,
+            "gauge": config.gauge_weight,
+            "prior": config.prior_weight * max(0.0, 1 - step / max(config.prior_steps, 1)),
+        }
+        if config.consistency_weight > 0:
+            terms["consistency"] = neighbour_consistency(networks.depth, batch, levels[0], config)
+            weights["consistency"] = config.consistency_weight
+        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        logged = terms | signs_of_health(levels[0], poses, batch.frame.shape[-1])
+    return DepthStep(total, {name: value.detach() for name, value in logged.items()})
+
+
+def mean_of(values: Iterable[Float[Tensor, ""]]) -> Float[Tensor, ""]:
+    return torch.stack(list(values)).mean()
+
+
+class Judgement(NamedTuple):
+    """One disparity scale against the images of one level."""
+
+    disparity: Float[Tensor, "b 1 h w"]
+    reprojections: tuple[Reprojection, ...]
+    minimum: MinimumError
+    smoothness: Float[Tensor, ""]
+
+
+def judge(
+    disparity: Float[Tensor, "b 1 _h _w"],
+    poses: tuple[CameraPose, ...],
+    batch: NeighbouringFrames,
+    level: int,
+    config: DepthStageConfig,
+) -> Judgement:
+    """Reprojects the neighbours into the frame (Eqs. 3, 4) and takes P_e (Eq. 5), at 1 / 2^level of the size."""
+    frame, *others = (shrink(image, level) for image in (batch.frame, *batch.neighbours.unbind(1)))
+    disparity = functional.interpolate(disparity, size=frame.shape[-2:], mode="bilinear", align_corners=False)
+    depth = depth_from_disparity(disparity, config.min_depth, config.max_depth)
+    reprojections = tuple(
+        reproject(depth, pose._replace(intrinsics=scale_intrinsics(pose.intrinsics, 0.5**level))) for pose in poses
+    )
+    reconstructions = [sample(image, at.grid) for image, at in zip(others, reprojections, strict=True)]
+    still = torch.stack([*others, *(soften(other) for other in others)])  # else sampling wins by blurring noise
+    valid = torch.stack([at.valid for at in reprojections])
+    minimum = minimum_reprojection(torch.stack(reconstructions), valid, still, frame, alpha=config.alpha)
+    return Judgement(disparity, reprojections, minimum, smoothness(disparity, frame))
+
+
+def shrink(image: Float[Tensor, "b 3 h w"], level: int) -> Float[Tensor, "b 3 _h _w"]:
+    """Halved `level` times by averaging, and made contiguous: 3 channels-last channels are slow to pool and slice."""
+    return functional.avg_pool2d(image.float().contiguous(), 2**level)
+
+
+def sample(image: Float[Tensor, "b c h w"], grid: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b c h w"]:
+    """BI(I, q), Eq. 4. Beyond the edges the border repeats; `Reprojection.valid` says where."""
+    return functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def movement(level: Judgement) -> Float[Tensor, "b 1 h w"]:
+    """How plainly a pixel moves, 0 to 1, from the error it has when nothing is warped. No gradient."""
+    squared = level.minimum.unmoved.square()
+    return squared / (squared + JUST_MOVING**2)
+
+
+def attraction(level: Judgement) -> Float[Tensor, ""]:
+    """Mean P_e of the reprojections over plainly moving pixels, also where they are worse than not moving at all.
+
+    The auto-mask hears only pixels that a pose already improves, so a wrong pose is never told so: from scratch it
+    takes very long to find a head's motion. This term tells it, and the background, which does not move, stays out.
+    """
+    seen = level.minimum.reprojected < UNUSABLE
+    return torch.where(seen, movement(level) * level.minimum.reprojected, 0).mean()
+
+
+def head_disparity(level: Judgement) -> Float[Tensor, "b"]:
+    """Mean disparity of what moves, per frame."""
+    weight = movement(level) + 1e-3
+    return (level.disparity * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
+
+
+def background_error(level: Judgement) -> Float[Tensor, ""]:
+    """How much too near background is: disparity above the head's less a step, where a pixel plainly stays behind.
+
+    Plainly: carried along with the head it would look worse, by up to `EVIDENCE_CAP` of P_e.
+    """
+    evidence = (level.minimum.reprojected - level.minimum.unmoved).clamp(0, EVIDENCE_CAP).detach() / EVIDENCE_CAP
+    farthest_head = (head_disparity(level).detach() - BACKGROUND_STEP)[:, None, None, None]
+    return (evidence * (level.disparity - farthest_head).relu()).mean()
+
+
+def portrait_bump(like: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "h w"]:
+    """Disparity the prior starts from: 0.65 just above the middle of a portrait, falling to 0.2 at its borders."""
+    height, width = like.shape[-2:]
+    x, y = (pixel_centres(height, width, like) / like.new_tensor([width, height]) * 2 - 1).unbind(-1)
+    return 0.2 + 0.45 * torch.exp(-(x / 0.5).square() - ((y + 0.05) / 0.65).square())
+
+
+def neighbour_consistency(
+    network: FaceDepthNet, batch: NeighbouringFrames, level: Judgement, config: DepthStageConfig
+) -> Float[Tensor, ""]:
+    """Depth carried to each neighbour against that neighbour's own depth, held fixed, where the pixel moves."""
+    size = level.disparity.shape[-2:]
+    values = []
+    for image, at in zip(batch.neighbours.unbind(1), level.reprojections, strict=True):
+        with torch.no_grad():
+            disparity = functional.interpolate(
+                network.pyramid(image)[0].float(), size=size, mode="bilinear", align_corners=False
+            )
+            own = sample(depth_from_disparity(disparity, config.min_depth, config.max_depth), at.grid.detach())
+        values.append(scale_consistency(at.depth, own, at.valid * level.minimum.moving))
+    return torch.stack(values).mean()
+
+
+def signs_of_health(level: Judgement, poses: tuple[CameraPose, ...], image_width: int) -> dict[str, Float[Tensor, ""]]:
+    """Numbers that show a degenerate solution: see `find_degeneracies`.
+
+    relief: spread of disparity within a frame; bulge: its middle minus its borders; moving: share of pixels explained
+    by motion; explained: share of the unmoved error that motion removes; rotation in degrees; focal in image widths.
+    """
+    disparity, minimum = level.disparity.detach(), level.minimum
+    height, width = disparity.shape[-2:]
+    inner = disparity[..., height // 4 : height - height // 4, width // 4 : width - width // 4]
+    edges = torch.cat([disparity[..., : width // 8], disparity[..., -(width // 8) :]], -1)
+    cosine = torch.stack([(pose.rotation.diagonal(dim1=1, dim2=2).sum(-1) - 1) / 2 for pose in poses]).detach()
+    return {
+        "relief": disparity.std((2, 3)).mean(),
+        "bulge": inner.mean() - edges.mean(),
+        "moving": minimum.moving.mean(),
+        "explained": 1 - minimum.error.mean() / minimum.unmoved.mean().clamp(min=1e-6),
+        "rotation": torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).mean(),
+        "focal": torch.stack([pose.intrinsics[:, 0, 0] for pose in poses]).mean() / image_width,
+    }
+
+
+def find_degeneracies(terms: Mapping[str, float]) -> tuple[str, ...]:
+    """What has gone wrong, in words, from averaged terms of `depth_step`; empty while all is well.
+
+    Average over some hundred steps first: single batches are noisy.
+    """
+    checks = (
+        (terms["relief"] < 0.01, "flat depth: disparity hardly varies within a frame"),
+        (terms["bulge"] < 0, "inside out: the middle of the frame is farther than its borders"),
+        (terms["rotation"] < 0.1, "zero motion: F_p finds less than 0.1 degrees between neighbours"),
+        (terms["moving"] < 0.02, "zero motion: the auto-mask drops nearly every pixel"),
+        (not 0.7 < terms["focal"] < 6, "focal length far from any portrait's"),
+    )
+    return tuple(message for failed, message in checks if failed)

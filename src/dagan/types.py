@@ -1,0 +1,57 @@
+"""Values that cross module borders. Images are `b 3 h w` RGB in [0, 1]; coordinates are (x, y) in [-1, 1],
+where -1 and +1 are the outer edges of the image and pixel centres lie half a pixel inside (`align_corners=False`)."""
+
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Keypoints(NamedTuple):
+    """Sparse keypoints {x_n} of one image (Eq. 6), with FOMM's local affine frames when the detector has them."""
+
+    position: Float[Tensor, "b k 2"]
+    jacobian: Float[Tensor, "b k 2 2"] | None = None
+
+
+class Appearance(NamedTuple):
+    """What the generator keeps of a source image: E_I(I_s) from fine to coarse, and E_d(D_s) or None."""
+
+    features: tuple[Float[Tensor, "b _c _h _w"], ...]
+    depth_features: Float[Tensor, "b c h w"] | None
+
+
+class View(NamedTuple):
+    """One image as the model sees it; `appearance` is filled for a source by `TalkingHead.encode`."""
+
+    image: Float[Tensor, "b 3 h w"]
+    depth: Float[Tensor, "b 1 h w"] | None
+    keypoints: Keypoints
+    appearance: Appearance | None = None
+
+
+class DenseMotion(NamedTuple):
+    """Dense motion from driving to source pixels: w_m already weighted by M_m, and M_m, M_o (Sec. 3.3)."""
+
+    flow: Float[Tensor, "b h w 2"]
+    mask: Float[Tensor, "b s h w"]
+    occlusion: Float[Tensor, "b 1 h w"]
+
+
+class Rendering(NamedTuple):
+    """A generated image with everything that made it. `occlusion` 1 = visible; `attention` rows sum to 1."""
+
+    generated: Float[Tensor, "b 3 h w"]
+    flow: Float[Tensor, "b _h _w 2"]
+    mask: Float[Tensor, "b s _h _w"]
+    occlusion: Float[Tensor, "b 1 _h _w"]
+    warped: Float[Tensor, "b 3 h w"]
+    attention: Float[Tensor, "b n n"] | None = None
+
+
+class CameraPose(NamedTuple):
+    """Relative pose and camera between two frames (Eq. 2): R, t and K, K in pixels."""
+
+    rotation: Float[Tensor, "b 3 3"]
+    translation: Float[Tensor, "b 3"]
+    intrinsics: Float[Tensor, "b 3 3"]

@@ -1,0 +1,110 @@
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from dagan.cli.main import main
+from dagan.inference.motion_file import record_motion, save_motion
+from dagan.inference.video import VideoWriter, read_frames
+from dagan.models.weights import load
+
+RATE = Fraction(30000, 1001)
+
+
+@pytest.fixture
+def animate(portrait, model_file, out):
+    def run(driver, *options) -> int:
+        inputs = [str(portrait), str(driver), "-o", str(out), "--model", str(model_file)]
+        return main(["animate", *inputs, "--size", "64", "--crop", "none", "--device", "cpu", *options])
+
+    return run
+
+
+def test_a_two_second_video_moves_a_picture(animate, two_seconds, out, capsys):
+    assert animate(two_seconds) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{out}: 60 frames in ")
+    assert printed.out.count("\n") == 1
+    assert printed.err == ""
+    with av.open(str(out)) as container:
+        video = container.streams.video[0]
+        assert (video.average_rate, video.frames) == (RATE, 60)
+        assert (video.width, video.height, video.codec_context.name) == (64, 64, "h264")
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+def test_the_sound_of_the_driving_video_is_copied_untouched(animate, driving, out):
+    def packets(path) -> list[bytes]:
+        with av.open(str(path)) as container:
+            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+    assert animate(driving) == 0
+    kept, given = packets(out), packets(driving)
+    assert kept == given[: len(kept)]
+    assert len(kept) >= len(given) - 2
+
+
+def test_frames_are_those_of_the_model(animate, driving, out, portrait, model_file):
+    from dagan.data.decoding import read_image
+    from dagan.inference.crop import apply_crop, central_square
+
+    assert animate(driving, "--motion", "absolute") == 0
+    crop = central_square((64, 64))
+    model = load(model_file)
+    frame = list(read_frames(driving))[7]
+    with torch.inference_mode():
+        expected = model(apply_crop(read_image(portrait), crop, 64)[None], apply_crop(frame, crop, 64)[None]).generated
+    seen = list(read_frames(out))[7] / 255
+    assert np.abs(seen - expected[0].permute(1, 2, 0).numpy()).mean() < 0.03  # what H.264 takes
+
+
+def test_a_recorded_motion_gives_the_same_pictures_as_its_video(animate, driving, out, model_file, tmp_path):
+    from dagan.inference.crop import apply_crop, central_square
+
+    frames = (apply_crop(frame, central_square((64, 64)), 64)[None] for frame in read_frames(driving))
+    save_motion(record_motion(load(model_file), frames, RATE), tmp_path / "motion.safetensors")
+    assert animate(driving) == 0
+    by_video = np.stack(list(read_frames(out)))
+    assert animate(tmp_path / "motion.safetensors") == 0
+    with av.open(str(out)) as container:
+        assert container.streams.video[0].average_rate == RATE
+        assert not container.streams.audio
+    assert np.array_equal(np.stack(list(read_frames(out))), by_video)
+
+
+def test_frames_are_rendered_one_at_a_time_not_gathered(animate, driving, monkeypatch):
+    from dagan.inference import drivers
+
+    decoded, lead = [], []
+    write, read = VideoWriter.write, drivers.read_frames
+    monkeypatch.setattr(drivers, "read_frames", lambda *args: (decoded.append(1) or frame for frame in read(*args)))
+    monkeypatch.setattr(VideoWriter, "write", lambda *args: lead.append(len(decoded) - len(lead)) or write(*args))
+    assert animate(driving) == 0
+    looked_at_for_the_crop = lead[0] - 1
+    assert set(lead) == {1 + looked_at_for_the_crop}
+    assert looked_at_for_the_crop <= 1
+
+
+def test_motion_modes_differ(animate, driving, out):
+    def pictures(*options) -> np.ndarray:
+        assert animate(driving, *options) == 0
+        return np.stack(list(read_frames(out)))
+
+    relative = pictures()
+    assert not np.array_equal(relative, pictures("--motion", "absolute"))
+    assert not np.array_equal(relative, pictures("--adapt-scale"))
+
+
+def test_a_truncated_video_is_used_as_far_as_it_can_be_read(animate, two_seconds, out, capsys):
+    whole = two_seconds.read_bytes()
+    two_seconds.write_bytes(whole[: len(whole) // 2])
+    assert animate(two_seconds) == 0
+    printed = capsys.readouterr()
+    num_frames = len(list(read_frames(out)))
+    assert 0 < num_frames < 60
+    assert f"{num_frames} frames in" in printed.out
+    line = next(line for line in printed.err.splitlines() if "truncated" in line)
+    assert line.startswith("dagan: warning: ")
+    assert f"using the {num_frames} frames" in line

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dagan.data.clips import Clip, find_clips
+from dagan.data.protocols import clip_pairs, count_frames, read_chosen_frames, self_reenactment_pairs
+from dagan.errors import UserError
+
+CLIP = Clip(Path("somebody__c00.mp4"), "somebody", "somebody__c00")
+
+
+def frame_folder(path: Path, num_frames: int) -> None:
+    """A clip as a folder of frames; the brightness of a frame is its index."""
+    path.mkdir()
+    for index in range(num_frames):
+        Image.new("RGB", (16, 16), (index, index, index)).save(path / f"{index:03}.png")
+
+
+def test_frames_of_a_pair_are_far_enough_apart_and_inside_the_clip():
+    for pair in clip_pairs(CLIP, 40, 200, min_gap=15):
+        assert abs(pair.source - pair.driving) >= 15
+        assert 0 <= min(pair.source, pair.driving) < max(pair.source, pair.driving) < 40
+
+
+def test_every_allowed_pair_is_drawn_once_when_all_are_asked_for():
+    pairs = clip_pairs(CLIP, 12, 10_000, min_gap=4)
+    drawn = [(pair.source, pair.driving) for pair in pairs]
+    assert sorted(drawn) == [(a, b) for a in range(12) for b in range(12) if abs(a - b) >= 4]
+
+
+def test_no_pair_is_drawn_much_more_often_than_others():
+    counts: dict[tuple[int, int], int] = {}
+    for seed in range(600):
+        for pair in clip_pairs(CLIP, 6, 1, min_gap=4, seed=seed):
+            counts[pair[1:]] = counts.get(pair[1:], 0) + 1
+    assert len(counts) == 6  # (0, 4) (0, 5) (1, 5) and their reverses, 100 times each
+    assert min(counts.values()) > 60
+
+
+@pytest.mark.parametrize(("num_frames", "expected"), [(15, 0), (16, 2), (17, 6)])
+def test_short_clips_give_what_they_have(num_frames, expected):
+    assert len(clip_pairs(CLIP, num_frames, 100, min_gap=15)) == expected
+
+
+def test_the_list_is_the_same_every_time_and_another_for_another_seed():
+    draws = [[pair[1:] for pair in clip_pairs(CLIP, 300, 5, seed=seed)] for seed in (3, 3, 4)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_a_stored_list_stays_what_it_was():
+    """Guards published numbers: another list for the same seed would make them incomparable."""
+    assert [pair[1:] for pair in clip_pairs(CLIP, 100, 3)] == [(82, 99), (4, 72), (91, 36)]
+
+
+def test_pairs_of_a_clip_do_not_depend_on_the_other_clips(tmp_path):
+    for name in ("ann__c0", "bob__c0"):
+        frame_folder(tmp_path / name, 20)
+    ann, bob = find_clips(tmp_path)
+    together = self_reenactment_pairs([ann, bob], 3)
+    assert [pair for pair in together if pair.clip == bob] == self_reenactment_pairs([bob], 3)
+    assert len(together) == 6
+
+
+def test_the_frames_read_are_those_asked_for(tmp_path):
+    frame_folder(tmp_path / "ann__c0", 20)
+    (clip,) = find_clips(tmp_path)
+    chosen = read_chosen_frames(clip, [7, 19, 0], size=8)
+    assert count_frames(clip) == 20
+    assert {index: int(frame.mean()) for index, frame in chosen.items()} == {0: 0, 7: 7, 19: 19}
+    assert all(frame.shape == (8, 8, 3) and frame.dtype == np.uint8 for frame in chosen.values())
+
+
+def test_a_frame_that_is_not_there_is_named(tmp_path):
+    frame_folder(tmp_path / "ann__c0", 4)
+    (clip,) = find_clips(tmp_path)
+    with pytest.raises(UserError, match="no frame 4"):
+        read_chosen_frames(clip, [1, 4], size=8)

@@ -1,0 +1,132 @@
+from fractions import Fraction
+
+import pytest
+import torch
+
+from dagan.errors import UserError
+from dagan.inference.animator import Animator
+from dagan.inference.motion_file import record_motion
+
+SIDE = 64
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients():
+    with torch.inference_mode():
+        yield
+
+
+def image(seed: int) -> torch.Tensor:
+    return torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+
+
+def generated(renderings) -> torch.Tensor:
+    return torch.cat([rendering.generated for rendering in renderings])
+
+
+def test_a_driver_that_holds_still_leaves_the_source_where_it_is(tiny_model):
+    animator = Animator(tiny_model)
+    source = animator.set_source(image(0))
+    still = generated(animator.stream([image(1)] * 2))
+    unmoved = tiny_model.render(source, source.keypoints).generated
+    torch.testing.assert_close(still, unmoved.expand_as(still))
+
+
+def test_relative_motion_adds_what_the_driver_did_since_its_first_frame(tiny_model):
+    animator = Animator(tiny_model)
+    source = animator.set_source(image(0))
+    moved = list(animator.stream([image(1), image(2)]))[1]
+    first, second = (tiny_model.view(image(seed)).keypoints for seed in (1, 2))
+    expected = source.keypoints.position + second.position - first.position
+    turned = second.jacobian @ torch.linalg.inv(first.jacobian) @ source.keypoints.jacobian
+    by_hand = tiny_model.render(source, first._replace(position=expected, jacobian=turned))
+    torch.testing.assert_close(moved.generated, by_hand.generated)
+    assert not torch.equal(expected, source.keypoints.position)
+
+
+def test_absolute_motion_is_what_the_model_itself_does(tiny_model):
+    animator = Animator(tiny_model, motion="absolute")
+    animator.set_source(image(0))
+    torch.testing.assert_close(animator.animate(image(1)).generated, tiny_model(image(0), image(1)).generated)
+
+
+def test_adapt_scale_changes_how_far_the_source_moves(tiny_model):
+    def flow(adapt_scale: bool) -> torch.Tensor:
+        animator = Animator(tiny_model, adapt_scale=adapt_scale)
+        animator.set_source(image(0))
+        return list(animator.stream([image(1), image(2)]))[1].flow
+
+    assert not torch.equal(flow(adapt_scale=True), flow(adapt_scale=False))
+
+
+def test_the_source_is_encoded_once_however_many_frames_follow(tiny_model, monkeypatch):
+    encode, calls = tiny_model.encode, []
+    monkeypatch.setattr(tiny_model, "encode", lambda view: calls.append(view) or encode(view))
+    animator = Animator(tiny_model)
+    animator.set_source(image(0))
+    for _ in animator.stream([image(1)] * 3):
+        pass
+    assert len(calls) == 1
+
+
+def test_a_stream_takes_a_frame_only_when_asked_for_its_rendering(tiny_model):
+    taken = []
+    frames = (taken.append(seed) or image(seed) for seed in range(9))
+    animator = Animator(tiny_model)
+    animator.set_source(image(0))
+    stream = animator.stream(frames)
+    next(stream)
+    assert taken == [0]
+
+
+def test_each_stream_starts_from_its_own_first_frame(tiny_model):
+    animator = Animator(tiny_model)
+    animator.set_source(image(0))
+    list(animator.stream([image(1), image(2)]))
+    afterwards = generated(animator.stream([image(3), image(4)]))
+    fresh = Animator(tiny_model)
+    fresh.set_source(image(0))
+    torch.testing.assert_close(afterwards, generated(fresh.stream([image(3), image(4)])))
+
+
+def test_a_recorded_motion_drives_as_its_video_does(tiny_model):
+    frames = [image(seed) for seed in (1, 2, 3)]
+    animator = Animator(tiny_model)
+    animator.set_source(image(0))
+    motion = record_motion(tiny_model, frames, Fraction(25))
+    torch.testing.assert_close(generated(animator.from_motion(motion)), generated(animator.stream(frames)))
+
+
+def test_a_motion_of_another_model_is_refused_before_the_first_frame(tiny_model, tiny_config):
+    animator = Animator(tiny_model)
+    animator.set_source(image(0))
+    foreign = record_motion(tiny_config.build().eval(), [image(1)], Fraction(25))
+    with pytest.raises(UserError, match=r"recorded with model .* but this is model"):
+        animator.from_motion(foreign)
+
+
+def test_a_motion_with_other_keypoints_names_both_counts(tiny_model):
+    animator = Animator(tiny_model)
+    animator.set_source(image(0))
+    motion = record_motion(tiny_model, [image(1)], Fraction(25))
+    motion = type(motion)(motion.keypoints._replace(position=torch.zeros(1, 3, 2)), motion.fps, motion.fingerprint)
+    with pytest.raises(UserError, match=r"holds 3 keypoints .* finds 5 keypoints"):
+        animator.from_motion(motion)
+
+
+def test_animating_leaves_the_weights_and_running_statistics_as_they_were(tiny_model):
+    before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
+    animator = Animator(tiny_model.train())
+    animator.set_source(image(0))
+    animator.animate(image(1))
+    assert all(torch.equal(value, before[name]) for name, value in tiny_model.state_dict().items())
+
+
+def test_animating_without_a_source_says_so(tiny_model):
+    with pytest.raises(RuntimeError, match="set_source"):
+        Animator(tiny_model).animate(image(0))
+
+
+def test_an_unknown_motion_mode_names_the_known_ones(tiny_model):
+    with pytest.raises((ValueError, TypeError), match="relative"):
+        Animator(tiny_model, motion="sideways")

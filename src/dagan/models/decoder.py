@@ -69,7 +69,7 @@ class BlendDecoder(nn.Module):
         self.num_skips = len(widths) - 2  # every size but the coarsest (refined) and the finest (the image itself)
         self.res = nn.Sequential(*(ResBlock(widths[-1]) for _ in range(config.num_res_blocks)))
         descending = widths[::-1]
-        self.up = nn.ModuleList(UpBlock(a, b) for a, b in itertools.pairwise(descending))
+        self.up = nn.ModuleList(UpBlock(a, b) for a, b in itertools.pairwise(descending[:-1]))
         self.join = nn.ModuleList(SameBlock(2 * b, b) for b in descending[1:-1])
         self.up_last = UpBlock(widths[1], config.last_width)
         self.last = nn.Conv2d(config.last_width + 3, 4, 3, padding=1)

@@ -1,8 +1,8 @@
 """Direct alignment: the rigid motion that best carries one image onto another for a given depth, by Gauss-Newton.
 
-Stage 1 uses it to correct F_p's poses while F_p is still learning. Unlike a network trained on the reprojection error it
-cannot conspire with the depth network to explain a moving mouth by a mouth that sticks out: what does not follow the
-head is an outlier to it.
+Stage 1 uses it to correct F_p's poses while F_p is still learning. Unlike a network trained on the reprojection error
+it cannot conspire with the depth network to explain a moving mouth by a mouth that sticks out: what does not follow
+the head is an outlier to it.
 """
 
 from collections.abc import Sequence
@@ -66,10 +66,8 @@ class Alignment:
         height, width = self.frame.shape[-2:]
         grid = project(moved, self.intrinsics) * (2 / moved.new_tensor([width, height])) - 1
         seen = ((grid.abs() <= 1).all(-1) & (moved[:, 2] > NEAREST_DEPTH))[:, None]
-        value, slopes = functional.grid_sample(self.neighbour, grid, padding_mode="border", align_corners=False).split(
-            [1, 2], 1
-        )
-        residual = value - self.frame
+        sampled = functional.grid_sample(self.neighbour, grid, padding_mode="border", align_corners=False)
+        residual, slopes = sampled[:, :1] - self.frame, sampled[:, 1:]
         robust = (1 + (residual / OUTLIER).square()).pow(-2)
         return moved, residual, slopes, self.movement * robust * seen
 

@@ -20,12 +20,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dagan.geometry.alignment import align
 from dagan.geometry.camera import Reprojection, pixel_centres, reproject, scale_intrinsics
-from dagan.losses.photometric import UNUSABLE, MinimumError, minimum_reprojection, scale_consistency, smoothness, soften
+from dagan.losses.photometric import MinimumError, minimum_reprojection, scale_consistency, smoothness, soften
 from dagan.models.depth import FaceDepthNet, depth_from_disparity
 from dagan.models.pose import PoseNet
 from dagan.types import CameraPose
 
+ALIGNMENT_LEVELS = (3, 2, 1)  # halvings below the finest image level: 16 to 64 pixels for networks that work at 128
+COARSE = 8  # poses are compared on every eighth pixel
 JUST_MOVING = 0.15  # P_e at which a pixel counts as half moving: compression noise has about 0.03, a moving eye 0.5
 EVIDENCE_CAP = 0.2  # of P_e: a hard edge in the background counts as much as clear texture, not more
 BACKGROUND_STEP = 0.25  # of disparity, from the mean of the head back to the background
@@ -39,14 +42,16 @@ class DepthStageConfig:
     `image_levels` gives for each disparity scale the resolution (number of halvings) of the images it is judged on.
     Judging coarse disparities on coarse images (ours) costs a third of the paper's reference [4], (0, 0, 0, 0), and
     lets the pose find motions of many pixels. Frames of 256 pixels with networks that work at 128: (1, 2, 3, 4).
-    `attraction_weight`: see `attraction`. 0 leaves the paper's loss.
+    `align`: poses are F_p's corrected by direct alignment, and F_p learns from the corrections (`guidance_weight`).
+    False: F_p's own, and F_p learns from the reprojection error alone, as in the paper.
     """
 
     learning_rate: float = 1e-4
     alpha: float = 0.8  # Eq. 5
     smoothness_weight: float = 1e-3  # halved at each coarser scale; from [4]
     image_levels: tuple[int, ...] = (0, 1, 2, 3)
-    attraction_weight: float = 1.0
+    align: bool = True
+    guidance_weight: float = 1.0
     consistency_weight: float = 0.0  # 0 leaves the term, and F_d on the neighbours, out
     background_weight: float = 0.5
     gauge_weight: float = 0.5
@@ -96,13 +101,23 @@ def depth_step(
     """
     disparities, poses = networks(batch)
     with torch.autocast(batch.frame.device.type, enabled=False):
+        guidance = batch.frame.new_zeros(())
+        if config.align:
+            depth = finest_depth(disparities[0], batch, config)
+            alignment_levels = [config.image_levels[0] + level for level in ALIGNMENT_LEVELS]
+            corrected = tuple(
+                align(pose, depth, batch.frame, neighbour, alignment_levels)
+                for pose, neighbour in zip(poses, batch.neighbours.unbind(1), strict=True)
+            )
+            guidance = mean_of(distance(pose, better, depth) for pose, better in zip(poses, corrected, strict=True))
+            poses = corrected
         levels = [
             judge(disparity.float(), poses, batch, level, config)
             for disparity, level in zip(disparities, config.image_levels, strict=True)
         ]
         terms = {
             "photometric": mean_of(level.minimum.error.mean() for level in levels),
-            "attraction": mean_of(attraction(level) for level in levels),
+            "guidance": guidance,
             "smoothness": mean_of(level.smoothness / 2**scale for scale, level in enumerate(levels)),
             "background": mean_of(background_error(level) for level in levels),
             "gauge": mean_of((head_disparity(level) - HEAD_DISPARITY).square().mean() for level in levels),
@@ -110,7 +125,7 @@ def depth_step(
         }
         weights = {
             "photometric": 1.0,
-            "attraction": config.attraction_weight,
+            "guidance": config.guidance_weight,
             "smoothness": config.smoothness_weight,
             "background": config.background_weight,
             "gauge": config.gauge_weight,
@@ -126,6 +141,24 @@ def depth_step(
 
 def mean_of(values: Iterable[Float[Tensor, ""]]) -> Float[Tensor, ""]:
     return torch.stack(list(values)).mean()
+
+
+def finest_depth(
+    disparity: Float[Tensor, "b 1 _h _w"], batch: NeighbouringFrames, config: DepthStageConfig
+) -> Float[Tensor, "b 1 h w"]:
+    """Depth at the frame's size, without gradient."""
+    size = batch.frame.shape[-2:]
+    disparity = functional.interpolate(disparity.detach().float(), size=size, mode="bilinear", align_corners=False)
+    return depth_from_disparity(disparity, config.min_depth, config.max_depth)
+
+
+def distance(pose: CameraPose, better: CameraPose, depth: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
+    """Mean distance between where two poses carry the frame's pixels, in half image sides; moves F_p's R and t only."""
+    coarse = functional.avg_pool2d(depth, COARSE)
+    camera = scale_intrinsics(pose.intrinsics.detach(), 1 / COARSE)
+    here = reproject(coarse, pose._replace(intrinsics=camera)).grid
+    there = reproject(coarse, better._replace(intrinsics=camera)).grid
+    return (here - there.detach()).abs().mean()
 
 
 class Judgement(NamedTuple):
@@ -172,16 +205,6 @@ def movement(level: Judgement) -> Float[Tensor, "b 1 h w"]:
     """How plainly a pixel moves, 0 to 1, from the error it has when nothing is warped. No gradient."""
     squared = level.minimum.unmoved.square()
     return squared / (squared + JUST_MOVING**2)
-
-
-def attraction(level: Judgement) -> Float[Tensor, ""]:
-    """Mean P_e of the reprojections over plainly moving pixels, also where they are worse than not moving at all.
-
-    The auto-mask hears only pixels that a pose already improves, so a wrong pose is never told so: from scratch it
-    takes very long to find a head's motion. This term tells it, and the background, which does not move, stays out.
-    """
-    seen = level.minimum.reprojected < UNUSABLE
-    return torch.where(seen, movement(level) * level.minimum.reprojected, 0).mean()
 
 
 def head_disparity(level: Judgement) -> Float[Tensor, "b"]:

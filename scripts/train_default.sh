@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Trains the bundled weights: depth first, then the talking head, then the fp16 file for the package.
+#
+#   scripts/train_default.sh CLIPS_DIR PERCEPTUAL.safetensors RUN_DIR
+#
+# CLIPS_DIR holds train/ and train_lowres/. Stops and goes on: finished steps are not repeated. On two CPU cores give it
+# a night; the steps of each phase are in src/dagan/training/recipes.py.
+set -euo pipefail
+clips=$1 perceptual=$2 run=$3
+bin=${BIN:-.venv/bin}
+both=("$clips/train" "$clips/train_lowres")
+mkdir -p "$run"
+
+tracks=()
+for folder in "${both[@]}"; do
+  "$bin/python" scripts/landmarks.py "$folder" -o "$run/landmarks/$(basename "$folder")"
+  tracks+=("$run/landmarks/$(basename "$folder")")
+done
+common=(--cache "$run/cache" ${THREADS:+--threads "$THREADS"})
+stage_2=("${common[@]}" --perceptual "$perceptual" --perceptual-side 64 --landmarks "${tracks[@]}")
+
+"$bin/dagan" train-depth "${both[@]}" -o "$run/depth" "${common[@]}"
+"$bin/dagan" train "${both[@]}" -o "$run/small" "${stage_2[@]}" \
+  --depth "$run/depth/model.safetensors" --phases motion,half_size
+# full size on the sharp clips alone: the low-resolution ones would teach blur
+"$bin/dagan" train "$clips/train" -o "$run/full" "${stage_2[@]}" \
+  --from "$run/small/model.safetensors" --phases full_size
+"$bin/python" scripts/pack_weights.py "$run/full/model.safetensors" src/dagan/assets/dagan-lite.safetensors

@@ -1,0 +1,88 @@
+"""Direct alignment against a scene of known depth and motion."""
+
+import torch
+from dagan.geometry.alignment import align
+from dagan.geometry.camera import back_project, pixel_centres, project, rotation_from_axis_angle
+from dagan.types import CameraPose
+from torch import Tensor
+
+SIZE = 64
+INTRINSICS = torch.tensor([[[128.0, 0, 32], [0, 128.0, 32], [0, 0, 1]]])
+
+
+def bulge() -> Tensor:
+    """Depth of a head-like bulge: 0.7 in the middle, 1 at the borders."""
+    radius = ((pixel_centres(SIZE, SIZE, torch.zeros(1)) / 32 - 1) / 0.6).square().sum(-1)
+    return (1 - 0.3 * torch.exp(-radius))[None, None]
+
+
+def texture(pixels: Tensor) -> Tensor:
+    x, y = pixels.unbind(-1)
+    waves = [torch.sin(0.31 * x + 0.17 * y), torch.sin(0.23 * y - 0.12 * x + 1), torch.sin(0.11 * x + 0.29 * y + 2)]
+    return 0.5 + 0.4 * torch.stack(waves, -3)
+
+
+def scene(axis_angle: list[float], shift: list[float]) -> tuple[Tensor, Tensor, CameraPose]:
+    """A frame, its neighbour and the motion between: a turn about (0, 0, 0.9), then a shift."""
+    rotation = rotation_from_axis_angle(torch.tensor([axis_angle]))
+    pivot = torch.tensor([0.0, 0.0, 0.9])
+    pose = CameraPose(rotation, (pivot - rotation @ pivot + torch.tensor(shift)), INTRINSICS)
+    depth = bulge()
+    there = depth.clone()
+    for _ in range(30):  # the depth in the neighbour's view, by fixed point
+        points = back_project(there, torch.linalg.inv(INTRINSICS)) - pose.translation[:, :, None, None]
+        origin = torch.einsum("bji,bjhw->bihw", rotation, points)  # in the frame's camera
+        pixels = project(origin, INTRINSICS)
+        surface = torch.nn.functional.grid_sample(depth, pixels / 32 - 1, padding_mode="border", align_corners=False)
+        there = there + surface - origin[:, 2:]
+    return texture(pixel_centres(SIZE, SIZE, depth))[None], texture(pixels), pose
+
+
+def still() -> CameraPose:
+    return CameraPose(torch.eye(3)[None], torch.zeros(1, 3), INTRINSICS)
+
+
+def error(found: CameraPose, truth: CameraPose) -> tuple[float, float]:
+    """Degrees, and distance at the pivot."""
+    cosine = ((found.rotation[0].T @ truth.rotation[0]).trace() - 1) / 2
+    pivot = torch.tensor([0.0, 0.0, 0.9])
+    where = (found.rotation - truth.rotation)[0] @ pivot + (found.translation - truth.translation)[0]
+    return float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))), float(where.norm())
+
+
+def test_it_finds_a_turn_and_a_shift_from_a_standing_start() -> None:
+    frame, neighbour, truth = scene([0.03, -0.08, 0.02], [0.01, -0.015, 0.01])
+    found = align(still(), bulge(), frame, neighbour, levels=(2, 1, 0), steps=4)
+    degrees, distance = error(found, truth)
+    assert degrees < 0.3
+    assert distance < 0.003
+
+
+def test_a_patch_that_moves_by_itself_does_not_pull_the_pose_along() -> None:
+    frame, neighbour, truth = scene([0.0, 0.06, 0.0], [0.01, 0.0, 0.0])
+    neighbour[..., 40:50, 24:40] = neighbour[..., 46:56, 24:40]  # a mouth opens
+    degrees, distance = error(align(still(), bulge(), frame, neighbour, levels=(2, 1, 0), steps=4), truth)
+    assert degrees < 0.6
+    assert distance < 0.006
+
+
+def test_equal_images_keep_the_pose() -> None:
+    frame, _, _ = scene([0.0, 0.0, 0.0], [0.0, 0.0, 0.0])
+    found = align(still(), bulge(), frame, frame)
+    assert torch.equal(found.rotation, torch.eye(3)[None])
+    assert torch.equal(found.translation, torch.zeros(1, 3))
+
+
+def test_an_image_without_texture_keeps_the_pose_finite() -> None:
+    grey = torch.full((1, 3, SIZE, SIZE), 0.5)
+    found = align(still(), bulge(), grey, 0.8 * grey)
+    assert all(part.isfinite().all() for part in found)
+    assert error(found, still())[0] < 0.1
+
+
+def test_samples_are_aligned_independently_of_their_batch() -> None:
+    one, two = scene([0.0, 0.08, 0.0], [0.0, 0.0, 0.0]), scene([0.05, 0.0, 0.0], [0.0, 0.01, 0.0])
+    start = CameraPose(*(part.repeat(2, *[1] * (part.dim() - 1)) for part in still()))
+    both = align(start, bulge().repeat(2, 1, 1, 1), torch.cat([one[0], two[0]]), torch.cat([one[1], two[1]]))
+    alone = align(still(), bulge(), two[0], two[1])
+    assert torch.allclose(both.rotation[1:], alone.rotation, atol=1e-4)

@@ -1,0 +1,148 @@
+"""Stage 1 (Sec. 3.2): one step, its terms and the detection of degenerate solutions."""
+
+import pytest
+import torch
+from dagan.models.depth import FaceDepthConfig
+from dagan.models.pose import PoseConfig
+from dagan.training.depth_stage import (
+    DepthNetworks,
+    DepthStageConfig,
+    NeighbouringFrames,
+    background_error,
+    depth_step,
+    find_degeneracies,
+    judge,
+    portrait_bump,
+)
+from dagan.types import CameraPose
+from torch import Tensor
+
+SIZE = 64
+PAPER = DepthStageConfig(align=False, background_weight=0.0, gauge_weight=0.0, prior_weight=0.0)
+HEALTHY = {"relief": 0.1, "bulge": 0.2, "rotation": 2.0, "moving": 0.3, "focal": 2.0}
+
+
+def networks() -> DepthNetworks:
+    depth = FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8)).build()
+    return DepthNetworks(depth, PoseConfig(base_width=8, head_width=16).build())
+
+
+def moving_plane(batch: int = 2) -> NeighbouringFrames:
+    """A smooth texture that slides 2 pixels to either side."""
+    y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    phase = torch.rand(batch, 3, 1, 1) * 6
+
+    def frame(offset: float) -> Tensor:
+        return 0.5 + 0.4 * torch.sin(0.35 * (x - offset) + 0.2 * y + phase)
+
+    return NeighbouringFrames(frame(0), torch.stack([frame(-2), frame(2)], 1))
+
+
+@pytest.mark.parametrize("config", [PAPER, DepthStageConfig(prior_steps=0)], ids=["paper", "ours"])
+def test_a_few_steps_on_a_moving_plane_lower_the_photometric_error(config: DepthStageConfig) -> None:
+    model, batch = networks(), moving_plane()
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    errors = []
+    for _ in range(25):
+        result = depth_step(model, batch, config)
+        optimizer.zero_grad()
+        result.total.backward()
+        optimizer.step()
+        errors.append(float(result.terms["photometric"] + result.terms["guidance"]))
+    assert sum(errors[-3:]) < 0.7 * sum(errors[:3])
+
+
+@pytest.mark.parametrize("config", [PAPER, DepthStageConfig()], ids=["paper", "ours"])
+def test_gradients_reach_every_parameter_of_both_networks(config: DepthStageConfig) -> None:
+    model = networks()
+    torch.nn.init.normal_(model.pose.intrinsics.weight, std=0.01)  # zero at the start: hides what lies before it
+    depth_step(model, moving_plane(), config).total.backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
+    assert not silent
+
+
+def test_with_align_the_networks_cannot_conspire_the_photometric_error_does_not_reach_the_motion_head() -> None:
+    model = networks()
+    depth_step(model, moving_plane(), DepthStageConfig(guidance_weight=0.0)).total.backward()
+    motion = model.pose.motion.weight.grad
+    assert motion is None or motion.abs().max() == 0
+    assert model.pose.intrinsics.weight.grad is not None
+    assert model.pose.intrinsics.weight.grad.abs().max() > 0
+
+
+def test_align_finds_the_slide_at_once() -> None:
+    with_align = depth_step(networks(), moving_plane(), DepthStageConfig())
+    without = depth_step(networks(), moving_plane(), PAPER)
+    assert with_align.terms["explained"] > 0.8
+    assert without.terms["explained"] < 0.5
+
+
+def test_the_prior_fades_to_nothing() -> None:
+    model, batch, config = networks().eval(), moving_plane(), DepthStageConfig(prior_steps=10)
+    steps = [depth_step(model, batch, config, step) for step in (0, 5, 10, 1000)]
+    prior = steps[0].terms["prior"] * config.prior_weight
+    assert torch.allclose(steps[0].total - steps[2].total, prior, atol=1e-5)
+    assert torch.allclose(steps[1].total - steps[2].total, prior / 2, atol=1e-5)
+    assert torch.allclose(steps[2].total, steps[3].total)
+
+
+def test_the_bump_is_nearest_just_above_the_middle_and_symmetric() -> None:
+    bump = portrait_bump(torch.zeros(1, 1, 64, 64))
+    assert torch.allclose(bump, bump.flip(1), atol=1e-6)
+    assert bump.argmax() // 64 in (29, 30, 31)
+    assert 0.2 < bump.min() < 0.25 < 0.6 < bump.max() < 0.66
+
+
+def test_still_background_is_pushed_behind_the_moving_part_and_nothing_else_is() -> None:
+    batch = moving_plane(1)
+    stripes = torch.rand(1, 3, SIZE, SIZE // 2)
+    batch.frame[..., SIZE // 2 :] = stripes  # the right half stands still
+    batch.neighbours[..., SIZE // 2 :] = stripes[:, None]
+    disparity = torch.full((1, 1, SIZE, SIZE), 0.5, requires_grad=True)
+    slide = 2 * 0.8 / 128  # two pixels, at depth 0.8 with a focal length of 128 pixels
+    camera = torch.tensor([[[128.0, 0, 32], [0, 128.0, 32], [0, 0, 1]]])
+    poses = tuple(CameraPose(torch.eye(3)[None], torch.tensor([[x, 0.0, 0.0]]), camera) for x in (-slide, slide))
+    background_error(judge(disparity, poses, batch, 0, DepthStageConfig())).backward()
+    assert disparity.grad is not None
+    assert disparity.grad[..., SIZE // 2 + 4 :].mean() > 0
+    assert disparity.grad[..., 4 : SIZE // 2 - 4].abs().max() == 0
+
+
+def test_consistency_is_computed_when_it_has_a_weight_and_moves_the_depth() -> None:
+    model, batch = networks(), moving_plane()
+    assert "consistency" not in depth_step(model, batch, DepthStageConfig()).terms
+    result = depth_step(model, batch, DepthStageConfig(consistency_weight=1.0))
+    assert 0 < result.terms["consistency"] < 1
+
+
+def test_under_autocast_the_loss_is_finite_and_float32() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = depth_step(networks(), moving_plane(), DepthStageConfig())
+    assert result.total.dtype == torch.float32
+    assert result.total.isfinite()
+
+
+def test_small_networks_are_judged_on_halved_frames() -> None:
+    model = DepthNetworks(
+        FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8), working_size=32).build(),
+        PoseConfig(base_width=8, head_width=16, working_size=32).build(),
+    )
+    config = DepthStageConfig(image_levels=(1, 2, 3, 4))
+    large = NeighbouringFrames(*(part.repeat_interleave(2, -1).repeat_interleave(2, -2) for part in moving_plane()))
+    assert depth_step(model, large, config).total.isfinite()
+
+
+@pytest.mark.parametrize(
+    ("sick", "word"),
+    [
+        ({"relief": 0.001}, "flat"),
+        ({"bulge": -0.1}, "inside out"),
+        ({"rotation": 0.01}, "zero motion"),
+        ({"moving": 0.001}, "zero motion"),
+        ({"focal": 9.0}, "focal"),
+    ],
+)
+def test_each_degenerate_solution_is_named(sick: dict[str, float], word: str) -> None:
+    assert find_degeneracies(HEALTHY) == ()
+    (message,) = find_degeneracies(HEALTHY | sick)
+    assert word in message

@@ -1,10 +1,11 @@
 """Direct alignment against a scene of known depth and motion."""
 
 import torch
-from dagan.geometry.alignment import align
-from dagan.geometry.camera import back_project, pixel_centres, project, rotation_from_axis_angle
-from dagan.types import CameraPose
 from torch import Tensor
+
+from dagan.geometry.alignment import align
+from dagan.geometry.camera import back_project, pixel_centres, project, reproject, rotation_from_axis_angle
+from dagan.types import CameraPose
 
 SIZE = 64
 INTRINSICS = torch.tensor([[[128.0, 0, 32], [0, 128.0, 32], [0, 0, 1]]])
@@ -86,3 +87,17 @@ def test_samples_are_aligned_independently_of_their_batch() -> None:
     both = align(start, bulge().repeat(2, 1, 1, 1), torch.cat([one[0], two[0]]), torch.cat([one[1], two[1]]))
     alone = align(still(), bulge(), two[0], two[1])
     assert torch.allclose(both.rotation[1:], alone.rotation, atol=1e-4)
+
+
+def test_the_true_depth_explains_the_neighbour_better_than_a_plane_or_the_bulge_inside_out() -> None:
+    frame, neighbour, _ = scene([0.0, 0.1, 0.0], [0.0, 0.0, 0.0])
+
+    def remaining(depth: Tensor) -> float:
+        found = align(still(), depth, frame, neighbour, levels=(2, 1, 0), steps=6)
+        grid = reproject(depth, found).grid
+        warped = torch.nn.functional.grid_sample(neighbour, grid, padding_mode="border", align_corners=False)
+        return float((warped - frame)[..., 8:-8, 8:-8].abs().mean())
+
+    true, plane, inside_out = (remaining(depth) for depth in (bulge(), torch.full_like(bulge(), 0.9), 1.7 - bulge()))
+    assert true < 0.3 * plane
+    assert true < 0.7 * inside_out

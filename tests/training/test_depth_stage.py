@@ -2,20 +2,17 @@
 
 import pytest
 import torch
+from torch import Tensor
+
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
 from dagan.training.depth_stage import (
     DepthNetworks,
     DepthStageConfig,
     NeighbouringFrames,
-    background_error,
     depth_step,
     find_degeneracies,
-    judge,
-    portrait_bump,
 )
-from dagan.types import CameraPose
-from torch import Tensor
 
 SIZE = 64
 PAPER = DepthStageConfig(align=False, background_weight=0.0, gauge_weight=0.0, prior_weight=0.0)
@@ -35,15 +32,15 @@ def moving_plane(batch: int = 2) -> NeighbouringFrames:
     def frame(offset: float) -> Tensor:
         return 0.5 + 0.4 * torch.sin(0.35 * (x - offset) + 0.2 * y + phase)
 
-    return NeighbouringFrames(frame(0), torch.stack([frame(-2), frame(2)], 1))
+    return NeighbouringFrames(frame(0), frame(-2), frame(2))
 
 
 @pytest.mark.parametrize("config", [PAPER, DepthStageConfig(prior_steps=0)], ids=["paper", "ours"])
 def test_a_few_steps_on_a_moving_plane_lower_the_photometric_error(config: DepthStageConfig) -> None:
     model, batch = networks(), moving_plane()
-    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
-    errors = []
-    for _ in range(25):
+    optimizer = torch.optim.Adam(model.parameters(), 4e-3)
+    errors: list[float] = []
+    for _ in range(12):
         result = depth_step(model, batch, config)
         optimizer.zero_grad()
         result.total.backward()
@@ -84,28 +81,6 @@ def test_the_prior_fades_to_nothing() -> None:
     assert torch.allclose(steps[0].total - steps[2].total, prior, atol=1e-5)
     assert torch.allclose(steps[1].total - steps[2].total, prior / 2, atol=1e-5)
     assert torch.allclose(steps[2].total, steps[3].total)
-
-
-def test_the_bump_is_nearest_just_above_the_middle_and_symmetric() -> None:
-    bump = portrait_bump(torch.zeros(1, 1, 64, 64))
-    assert torch.allclose(bump, bump.flip(1), atol=1e-6)
-    assert bump.argmax() // 64 in (29, 30, 31)
-    assert 0.2 < bump.min() < 0.25 < 0.6 < bump.max() < 0.66
-
-
-def test_still_background_is_pushed_behind_the_moving_part_and_nothing_else_is() -> None:
-    batch = moving_plane(1)
-    stripes = torch.rand(1, 3, SIZE, SIZE // 2)
-    batch.frame[..., SIZE // 2 :] = stripes  # the right half stands still
-    batch.neighbours[..., SIZE // 2 :] = stripes[:, None]
-    disparity = torch.full((1, 1, SIZE, SIZE), 0.5, requires_grad=True)
-    slide = 2 * 0.8 / 128  # two pixels, at depth 0.8 with a focal length of 128 pixels
-    camera = torch.tensor([[[128.0, 0, 32], [0, 128.0, 32], [0, 0, 1]]])
-    poses = tuple(CameraPose(torch.eye(3)[None], torch.tensor([[x, 0.0, 0.0]]), camera) for x in (-slide, slide))
-    background_error(judge(disparity, poses, batch, 0, DepthStageConfig())).backward()
-    assert disparity.grad is not None
-    assert disparity.grad[..., SIZE // 2 + 4 :].mean() > 0
-    assert disparity.grad[..., 4 : SIZE // 2 - 4].abs().max() == 0
 
 
 def test_consistency_is_computed_when_it_has_a_weight_and_moves_the_depth() -> None:

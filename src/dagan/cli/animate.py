@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagan.cli.device import add_device_argument, pick_device
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--driving-crop", metavar="none|auto|x,y,w,h", help="the same for DRIVING alone")
     add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the result (default {DEFAULT_SIZE})")
-    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: the GPU if there is one (default)")
+    add_device_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     driving_choice = parse_crop(args.driving_crop or (args.crop if isinstance(choice, str) else "auto"))
     crop = crop_for_image(picture, choice, name=str(args.source))
     driver = open_driver(args.driving, driving_choice, args.size)
-    animator = Animator(load(args.model, _device(args.device)), args.motion, args.adapt_scale)
+    animator = Animator(load(args.model, pick_device(args.device)), args.motion, args.adapt_scale)
     animator.set_source(apply_crop(picture, crop, args.size)[None])
     loaded = time.perf_counter()
     num_frames = _write(driver, animator, args.output, args.size)
@@ -78,15 +79,6 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion; leave it out or use --motion relative")
-
-
-def _device(choice: str) -> str:
-    import torch
-
-    available = torch.cuda.is_available()
-    if choice == "cuda" and not available:
-        raise UserError("--device cuda was asked for, but PyTorch sees no GPU; use --device cpu")
-    return "cuda" if available and choice != "cpu" else "cpu"
 
 
 def _write(driver: "Driver", animator: "Animator", output: Path, size: int) -> int:

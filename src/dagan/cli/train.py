@@ -4,11 +4,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagan.cli.device import add_device_argument, pick_device
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
+    from dagan.data.clips import ClipFrames
     from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
     from dagan.training.generation_stage import Phase
+
+SIZE_STEP = 32  # the networks halve an image up to five times
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +28,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that load samples")
     parser.add_argument("--threads", type=int, help="CPU threads of the training process (default: all cores)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    add_device_argument(parser)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +55,12 @@ def run(args: argparse.Namespace) -> int:
     from dagan.training.loop import LoopConfig, prepare_folder, train
     from dagan.training.stages import GenerationStage
 
+    check_numbers(args)
     phases = pick_phases(args)
+    device = start_torch(args)
     torch.manual_seed(args.seed)
     config, model = build_model(args)
+    check_fit(config, phases)
     # the paper's discriminator beside a lite generator would be most of the work
     discriminator = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
     perceptual = PerceptualLoss(load_vgg(args.perceptual), max_side=args.perceptual_side or None)
@@ -66,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         clips=clips,
         tracks=tracks,
         validation=validation,
-        device=pick_device(args),
+        device=device,
         seed=args.seed,
     )
     print(f"{len(clips)} clips to train on, {len(validation)} held out; {sum(phase.steps for phase in phases)} steps")
@@ -101,6 +110,28 @@ def pick_phases(args: argparse.Namespace) -> "tuple[Phase, ...]":
     )
 
 
+def check_numbers(args: argparse.Namespace) -> None:
+    """Raises UserError for numbers that no run can have."""
+    if args.size < SIZE_STEP or args.size % SIZE_STEP:
+        raise UserError(f"--size {args.size}: the networks need a multiple of {SIZE_STEP}")
+    for name, least in (("steps", 1), ("batch_size", 1), ("workers", 0), ("threads", 1), ("perceptual_side", 0)):
+        value = getattr(args, name, None)
+        if value is not None and value < least:
+            raise UserError(f"--{name.replace('_', '-')} is {value}; it must be {least} or more")
+
+
+def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
+    """Raises UserError when the phases have a loss that the model's keypoints cannot have."""
+    from dagan.data.landmarks import GUIDED_LANDMARKS
+
+    terms = {name for phase in phases for name, _ in phase.objective}
+    if "jacobian_equivariance" in terms and not config.keypoints.has_jacobian:
+        raise UserError("the recipe's jacobian_equivariance needs keypoints with jacobians; try --recipe paper")
+    count, wanted = config.keypoints.num_keypoints, len(GUIDED_LANDMARKS)
+    if "landmark_guidance" in terms and count < wanted:
+        raise UserError(f"the model has {count} keypoints, fewer than the {wanted} landmarks; leave --landmarks out")
+
+
 def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHead]":
     """The model at its start: from --from, else from the preset; F_d from --depth."""
     from dagan.models.weights import load, load_config, load_depth
@@ -121,6 +152,9 @@ def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHe
 
 
 def preset_config(args: argparse.Namespace) -> "TalkingHeadConfig":
+    """The preset with its overrides. Raises UserError for names, values and combinations that cannot be."""
+    import torch
+
     from dagan.config import override
     from dagan.presets import PRESETS
 
@@ -132,10 +166,15 @@ def preset_config(args: argparse.Namespace) -> "TalkingHeadConfig":
         if not equals:
             raise UserError(f"--set takes FIELD=VALUE, for example generator.width=32; given: {setting}")
         config = override(config, field, value)
+    try:
+        with torch.device("meta"):
+            config.build()
+    except (ValueError, RuntimeError, ArithmeticError, LookupError) as error:  # a width below zero, no such ResNet, ...
+        raise UserError(f"no model can be built with these settings: {str(error).splitlines()[0]}") from error
     return config
 
 
-def open_all(args: argparse.Namespace) -> list:  # type: ignore[type-arg]
+def open_all(args: argparse.Namespace) -> "list[ClipFrames]":
     """The clips of every folder, decoded."""
     from dagan.data.clips import open_frames
 
@@ -143,7 +182,7 @@ def open_all(args: argparse.Namespace) -> list:  # type: ignore[type-arg]
     return [clip for folder in args.clips for clip in open_frames(folder, cache / folder.name, args.size)]
 
 
-def hold_out(clips: list, people: int) -> tuple[list, list]:  # type: ignore[type-arg]
+def hold_out(clips: "list[ClipFrames]", people: int) -> "tuple[list[ClipFrames], list[ClipFrames]]":
     """Clips to train on, and those of `people` identities spread over the alphabet."""
     identities = sorted({clip.clip.identity for clip in clips})
     if people <= 0 or len(identities) < 2 * people:
@@ -152,16 +191,13 @@ def hold_out(clips: list, people: int) -> tuple[list, list]:  # type: ignore[typ
     return [c for c in clips if c.clip.identity not in held], [c for c in clips if c.clip.identity in held]
 
 
-def pick_device(args: argparse.Namespace):  # type: ignore[no-untyped-def]
-    """The torch device, threads set."""
+def start_torch(args: argparse.Namespace) -> "torch.device":
+    """The device, with PyTorch's number of CPU threads set."""
     import torch
 
     if args.threads:
         torch.set_num_threads(args.threads)
-    name = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("--device cuda was given but PyTorch sees no GPU; leave it out or use cpu")
-    return torch.device(name)
+    return pick_device(args.device)
 
 
 def perceptual_facts(args: argparse.Namespace) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from dagan.cli.train import add_common_arguments, open_all, pick_device, preset_config, run_config
+from dagan.cli.train import add_common_arguments, check_numbers, open_all, preset_config, run_config, start_torch
 from dagan.errors import UserError
 
 
@@ -17,11 +17,12 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
-    from dagan.training.depth_stage import DepthNetworks, DepthStageConfig
+    from dagan.training.depth_stage import DepthNetworks
     from dagan.training.loop import LoopConfig, prepare_folder, train
-    from dagan.training.recipes import DEPTH_RECIPE, LITE_POSE
+    from dagan.training.recipes import DEPTH_RECIPE, LITE_DEPTH_STAGE, LITE_POSE
     from dagan.training.stages import DepthStage
 
+    check_numbers(args)
     config = preset_config(args).depth
     if config is None:
         raise UserError(f"preset {args.preset} has no depth network; choose one that has, such as lite or dagan")
@@ -31,18 +32,17 @@ def run(args: argparse.Namespace) -> int:
     networks = DepthNetworks(config.build(), LITE_POSE.build())
     prepare_folder(args.run)
     clips = open_all(args)
-    settings = DepthStageConfig()
     stage = DepthStage(
         networks=networks,
         config=config,
-        settings=settings,
+        settings=LITE_DEPTH_STAGE,
         phases=(phase,),
         clips=clips,
-        device=pick_device(args),
+        device=start_torch(args),
         seed=args.seed,
     )
     print(f"{len(clips)} clips to train on; {phase.steps} steps")
-    plain = run_config(args, model=config, pose=LITE_POSE, stage=settings, phases=(phase,))
+    plain = run_config(args, model=config, pose=LITE_POSE, stage=LITE_DEPTH_STAGE, phases=(phase,))
     loop = LoopConfig(seed=args.seed, workers=args.workers)
     print(f"wrote {train(stage, loop, plain, args.run)}")
     return 0

@@ -1,13 +1,7 @@
 """Stage 1: F_d and F_p learn from neighbouring frames of one clip, without labels (Sec. 3.2, Eqs. 1 to 5).
 
 The head moves in front of a still camera, so "camera motion" is the head's motion as seen from the head, and the still
-background is what the auto-mask drops. Two things follow which driving scenes do not have:
-
-- A face inside out, turning the other way, explains small motions equally well (the bas-relief ambiguity). The loss
-  cannot tell, the start decides. So the first `prior_steps` steps pull the disparity weakly towards a bump, nearest in
-  the middle of the frame; the weight falls linearly to zero, and the photometric loss alone shapes the face from there.
-- Masked pixels get no gradient, so background depth would be whatever the decoder makes up. A pixel that plainly does
-  not move with the head is behind it: `background_weight` pulls disparity down in proportion to that evidence.
+background is what the auto-mask drops. `dagan.losses.portrait` has the terms that this calls for.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,24 +9,20 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dagan.geometry.alignment import align
-from dagan.geometry.camera import Reprojection, pixel_centres, reproject, scale_intrinsics
+from dagan.geometry.camera import Reprojection, reproject, scale_intrinsics
 from dagan.losses.photometric import MinimumError, minimum_reprojection, scale_consistency, smoothness, soften
+from dagan.losses.portrait import background_error, bump_distance, camera_offset, gauge
 from dagan.models.depth import FaceDepthNet, depth_from_disparity
 from dagan.models.pose import PoseNet
 from dagan.types import CameraPose
 
 ALIGNMENT_LEVELS = (3, 2, 1)  # halvings below the finest image level: 16 to 64 pixels for networks that work at 128
 COARSE = 8  # poses are compared on every eighth pixel
-JUST_MOVING = 0.15  # P_e at which a pixel counts as half moving: compression noise has about 0.03, a moving eye 0.5
-EVIDENCE_CAP = 0.2  # of P_e: a hard edge in the background counts as much as clear texture, not more
-BACKGROUND_STEP = 0.25  # of disparity, from the mean of the head back to the background
-HEAD_DISPARITY = 0.6  # where the free scale is pinned: mid-range, with room for the background on the far side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +36,6 @@ class DepthStageConfig:
     False: F_p's own, and F_p learns from the reprojection error alone, as in the paper.
     """
 
-    learning_rate: float = 1e-4
     alpha: float = 0.8  # Eq. 5
     smoothness_weight: float = 1e-3  # halved at each coarser scale; from [4]
     image_levels: tuple[int, ...] = (0, 1, 2, 3)
@@ -55,17 +44,24 @@ class DepthStageConfig:
     consistency_weight: float = 0.0  # 0 leaves the term, and F_d on the neighbours, out
     background_weight: float = 0.5
     gauge_weight: float = 0.5
+    camera_weight: float = 0.02
+    portrait_focal: float = 2.0  # image sides, as in `PoseConfig`
     prior_weight: float = 0.5
     prior_steps: int = 600
-    min_depth: float = 0.5
-    max_depth: float = 2.0
+    min_depth: float = 0.7
+    max_depth: float = 1.2
 
 
 class NeighbouringFrames(NamedTuple):
-    """Frames I_i and n others of the same clips, before and after them, RGB in [0, 1]."""
+    """Frames I_i and those before and after them in their clips, RGB in [0, 1]."""
 
     frame: Float[Tensor, "b 3 h w"]
-    neighbours: Float[Tensor, "b n 3 h w"]
+    previous: Float[Tensor, "b 3 h w"]
+    next: Float[Tensor, "b 3 h w"]
+
+    @property
+    def neighbours(self) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b 3 h w"]]:
+        return self.previous, self.next
 
 
 class DepthStep(NamedTuple):
@@ -85,10 +81,8 @@ class DepthNetworks(nn.Module):
 
     def forward(self, batch: NeighbouringFrames) -> tuple[tuple[Tensor, ...], tuple[CameraPose, ...]]:
         """Disparity pyramid of the frame (Eq. 1), and its pose to each neighbour (Eq. 2)."""
-        count = batch.neighbours.shape[1]
-        neighbours = rearrange(batch.neighbours, "b n c h w -> (n b) c h w")
-        poses = self.pose(batch.frame.repeat(count, 1, 1, 1), neighbours)
-        chunks = zip(*(part.chunk(count) for part in poses), strict=True)
+        poses = self.pose(torch.cat([batch.frame, batch.frame]), torch.cat(batch.neighbours))
+        chunks = zip(*(part.chunk(2) for part in poses), strict=True)
         return self.depth.pyramid(batch.frame), tuple(CameraPose(*chunk) for chunk in chunks)
 
 
@@ -107,7 +101,7 @@ def depth_step(
             alignment_levels = [config.image_levels[0] + level for level in ALIGNMENT_LEVELS]
             corrected = tuple(
                 align(pose, depth, batch.frame, neighbour, alignment_levels)
-                for pose, neighbour in zip(poses, batch.neighbours.unbind(1), strict=True)
+                for pose, neighbour in zip(poses, batch.neighbours, strict=True)
             )
             guidance = mean_of(distance(pose, better, depth) for pose, better in zip(poses, corrected, strict=True))
             poses = corrected
@@ -115,13 +109,15 @@ def depth_step(
             judge(disparity.float(), poses, batch, level, config)
             for disparity, level in zip(disparities, config.image_levels, strict=True)
         ]
+        height, width = batch.frame.shape[-2:]
         terms = {
             "photometric": mean_of(level.minimum.error.mean() for level in levels),
             "guidance": guidance,
             "smoothness": mean_of(level.smoothness / 2**scale for scale, level in enumerate(levels)),
-            "background": mean_of(background_error(level) for level in levels),
-            "gauge": mean_of((head_disparity(level) - HEAD_DISPARITY).square().mean() for level in levels),
-            "prior": mean_of((level.disparity - portrait_bump(level.disparity)).abs().mean() for level in levels),
+            "background": mean_of(background_error(level.disparity, level.minimum) for level in levels),
+            "gauge": mean_of(gauge(level.disparity, level.minimum) for level in levels),
+            "camera": mean_of(camera_offset(pose.intrinsics, (height, width), config.portrait_focal) for pose in poses),
+            "prior": mean_of(bump_distance(level.disparity) for level in levels),
         }
         weights = {
             "photometric": 1.0,
@@ -129,13 +125,14 @@ def depth_step(
             "smoothness": config.smoothness_weight,
             "background": config.background_weight,
             "gauge": config.gauge_weight,
+            "camera": config.camera_weight,
             "prior": config.prior_weight * max(0.0, 1 - step / max(config.prior_steps, 1)),
         }
         if config.consistency_weight > 0:
             terms["consistency"] = neighbour_consistency(networks.depth, batch, levels[0], config)
             weights["consistency"] = config.consistency_weight
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        logged = terms | signs_of_health(levels[0], poses, batch.frame.shape[-1])
+        logged = terms | signs_of_health(levels[0], poses, width)
     return DepthStep(total, {name: value.detach() for name, value in logged.items()})
 
 
@@ -178,7 +175,7 @@ def judge(
     config: DepthStageConfig,
 ) -> Judgement:
     """Reprojects the neighbours into the frame (Eqs. 3, 4) and takes P_e (Eq. 5), at 1 / 2^level of the size."""
-    frame, *others = (shrink(image, level) for image in (batch.frame, *batch.neighbours.unbind(1)))
+    frame, *others = (shrink(image, level) for image in (batch.frame, *batch.neighbours))
     disparity = functional.interpolate(disparity, size=frame.shape[-2:], mode="bilinear", align_corners=False)
     depth = depth_from_disparity(disparity, config.min_depth, config.max_depth)
     reprojections = tuple(
@@ -201,42 +198,13 @@ def sample(image: Float[Tensor, "b c h w"], grid: Float[Tensor, "b h w 2"]) -> F
     return functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def movement(level: Judgement) -> Float[Tensor, "b 1 h w"]:
-    """How plainly a pixel moves, 0 to 1, from the error it has when nothing is warped. No gradient."""
-    squared = level.minimum.unmoved.square()
-    return squared / (squared + JUST_MOVING**2)
-
-
-def head_disparity(level: Judgement) -> Float[Tensor, "b"]:
-    """Mean disparity of what moves, per frame."""
-    weight = movement(level) + 1e-3
-    return (level.disparity * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
-
-
-def background_error(level: Judgement) -> Float[Tensor, ""]:
-    """How much too near background is: disparity above the head's less a step, where a pixel plainly stays behind.
-
-    Plainly: carried along with the head it would look worse, by up to `EVIDENCE_CAP` of P_e.
-    """
-    evidence = (level.minimum.reprojected - level.minimum.unmoved).clamp(0, EVIDENCE_CAP).detach() / EVIDENCE_CAP
-    farthest_head = (head_disparity(level).detach() - BACKGROUND_STEP)[:, None, None, None]
-    return (evidence * (level.disparity - farthest_head).relu()).mean()
-
-
-def portrait_bump(like: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "h w"]:
-    """Disparity the prior starts from: 0.65 just above the middle of a portrait, falling to 0.2 at its borders."""
-    height, width = like.shape[-2:]
-    x, y = (pixel_centres(height, width, like) / like.new_tensor([width, height]) * 2 - 1).unbind(-1)
-    return 0.2 + 0.45 * torch.exp(-(x / 0.5).square() - ((y + 0.05) / 0.65).square())
-
-
 def neighbour_consistency(
     network: FaceDepthNet, batch: NeighbouringFrames, level: Judgement, config: DepthStageConfig
 ) -> Float[Tensor, ""]:
     """Depth carried to each neighbour against that neighbour's own depth, held fixed, where the pixel moves."""
     size = level.disparity.shape[-2:]
     values = []
-    for image, at in zip(batch.neighbours.unbind(1), level.reprojections, strict=True):
+    for image, at in zip(batch.neighbours, level.reprojections, strict=True):
         with torch.no_grad():
             disparity = functional.interpolate(
                 network.pyramid(image)[0].float(), size=size, mode="bilinear", align_corners=False

@@ -13,6 +13,7 @@ from dagan.losses.objective import PAPER_OBJECTIVE, Objective, PairBatch, StepSt
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.models.discriminator import Discriminator
 from dagan.models.talking_head import TalkingHead
+from dagan.training.distributed import average_gradients
 from dagan.types import Rendering
 
 ADAM_BETAS = (0.5, 0.999)  # as FOMM
@@ -88,6 +89,7 @@ def generation_step(
         total = objective.total(terms)
     optimizers.generator.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
+    average_gradients(networks.model)
     gradient = nn.utils.clip_grad_norm_(networks.model.parameters(), max_norm=MAX_GRADIENT)
     if torch.isfinite(gradient):
         optimizers.generator.step()
@@ -107,11 +109,13 @@ def discriminator_step(
     """One least-squares step of D on the driving frame and the frame just generated."""
     networks.discriminator.requires_grad_(True)
     with torch.autocast(state.batch.source.device.type, dtype=precision, enabled=precision is not torch.float32):
-        real = networks.discriminator(state.batch.driving)
-        fake = networks.discriminator(state.rendering.generated.detach())
+        keypoints = state.driving.keypoints  # for discriminators that see them, without gradient
+        real = networks.discriminator(state.batch.driving, keypoints)
+        fake = networks.discriminator(state.rendering.generated.detach(), keypoints)
         loss = discriminator_adversarial(real, fake)
     optimizers.discriminator.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    average_gradients(networks.discriminator)
     optimizers.discriminator.step()
     return loss.detach()
 
@@ -120,8 +124,9 @@ def resized(batch: PairBatch, size: int) -> PairBatch:
     """The batch with square images of the phase's size (anti-aliased); landmarks are relative and stay."""
     if batch.source.shape[-1] == size:
         return batch
-    return batch._replace(source=_resize(batch.source, size), driving=_resize(batch.driving, size))
+    return batch._replace(source=resize_images(batch.source, size), driving=resize_images(batch.driving, size))
 
 
-def _resize(image: Float[Tensor, "b 3 h w"], size: int) -> Float[Tensor, "b 3 s s"]:
+def resize_images(image: Float[Tensor, "b 3 h w"], size: int) -> Float[Tensor, "b 3 s s"]:
+    """Square images of another size, anti-aliased."""
     return F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)

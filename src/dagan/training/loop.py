@@ -16,9 +16,10 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from dagan.config import differences
+from dagan.config import differences, with_new_fields
 from dagan.errors import UserError
 from dagan.training.checkpoint import load_checkpoint, save_checkpoint
+from dagan.training.distributed import World, join_world
 from dagan.training.ema import MovingAverage
 
 
@@ -61,32 +62,42 @@ def train(stage: Stage, config: LoopConfig, plain_config: dict[str, Any], folder
     """Run all phases, resuming from `folder` when it holds a checkpoint; gives the exported model's path.
 
     Every step seeds PyTorch from (seed, step) and takes its samples by index, so a resumed run makes the same steps
-    as one that was never stopped. SIGTERM and Ctrl-C save a checkpoint and end the run.
+    as one that was never stopped. SIGTERM and Ctrl-C save a checkpoint and end the run. Under `torchrun` the processes
+    share each batch; the first one writes, and its running statistics of batch norm are the ones kept.
 
     Raises:
         UserError: the folder cannot be written, or holds a run with another configuration (the fields are named).
         KeyboardInterrupt: stopped; the checkpoint is written.
     """
+    world = join_world()
     average = MovingAverage(stage.averaged, config.ema_decay)
-    start = _resume(stage, average, plain_config, folder)
+    start = _resume(stage, average, plain_config, folder, world)
     total = sum(phase.steps for phase in stage.phases)
     log = _Log(folder / "metrics.jsonl", config.log_every)
+    silent = None if world.is_main else True
     saved_at = time.monotonic()
-    with _Stopper() as stopper, tqdm(total=total, initial=start, unit="step", disable=None) as bar:
-        for step, phase, batch in _batches(stage, config, start):
-            torch.manual_seed(config.seed * 1_000_003 + step)
+    with _Stopper() as stopper, tqdm(total=total, initial=start, unit="step", disable=silent) as bar:
+        for step, phase, batch in _batches(stage, config, start, world):
+            torch.manual_seed((config.seed * 1_000_003 + step) * world.size + world.rank)
             terms = stage.step(phase, batch, step)
-            average.update(stage.averaged)
-            log.add(step, phase, terms, bar)
-            bar.update()
+            stop = world.any(stopper.asked)
             done = step + 1
-            if done % config.panel_every == 0 or done == total:
-                log.write(step, {"phase": phase.name, **stage.panel(average.model, folder / f"panel_{done:07d}.png")})
-            if stopper.asked or done == total or time.monotonic() - saved_at > config.checkpoint_seconds:
-                save_checkpoint(folder, _state(stage, average, plain_config, done))
-                stage.export(average.model, folder / "model.safetensors")
-                saved_at = time.monotonic()
-            if stopper.asked:
+            if world.is_main:
+                average.update(stage.averaged)
+                log.add(step, phase, terms, bar)
+                bar.update()
+                if done % config.panel_every == 0 or done == total:
+                    panel = stage.panel(average.model, folder / f"panel_{done:07d}.png")
+                    log.write(step, {"phase": phase.name, **panel})
+                if stop or done == total:
+                    log.flush(step, phase, bar)
+                if stop or done == total or time.monotonic() - saved_at > config.checkpoint_seconds:
+                    # in this order: a run that is killed between the two makes its last steps again, and its model
+                    stage.export(average.model, folder / "model.safetensors")
+                    save_checkpoint(folder, _state(stage, average, plain_config, done))
+                    saved_at = time.monotonic()
+            if stop:
+                world.wait()  # the launcher ends the others when one process is gone, the one that saves too
                 raise KeyboardInterrupt
     return folder / "model.safetensors"
 
@@ -102,7 +113,7 @@ def prepare_folder(folder: Path) -> None:
         raise UserError(f"cannot write the run folder {folder}: {error.strerror}; give another with -o") from error
 
 
-def _batches(stage: Stage, config: LoopConfig, start: int) -> Iterator[tuple[int, Any, Any]]:
+def _batches(stage: Stage, config: LoopConfig, start: int, world: World) -> Iterator[tuple[int, Any, Any]]:
     """(step, phase, batch) from `start` on; sample i of the run is the same sample however the run was cut."""
     first_step = first_sample = 0
     for phase in stage.phases:
@@ -112,14 +123,21 @@ def _batches(stage: Stage, config: LoopConfig, start: int) -> Iterator[tuple[int
         if begin < end:
             loader = DataLoader(
                 stage.dataset(end),
-                sampler=range(begin, end),
-                batch_size=phase.batch_size,
+                sampler=range(begin + world.rank, end, world.size),
+                batch_size=phase.batch_size // world.size,
                 num_workers=config.workers,
                 prefetch_factor=4 if config.workers else None,
+                worker_init_fn=_ignore_stop_signals,
             )
             for offset, batch in enumerate(loader):
                 yield first_step + skipped + offset, phase, batch
         first_step, first_sample = first_step + phase.steps, end
+
+
+def _ignore_stop_signals(worker: int) -> None:
+    """A signal to the whole process group must not kill the loaders under a trainer that is saving."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _state(stage: Stage, average: MovingAverage, plain_config: dict[str, Any], step: int) -> dict[str, Any]:
@@ -133,21 +151,31 @@ def _state(stage: Stage, average: MovingAverage, plain_config: dict[str, Any], s
     }
 
 
-def _resume(stage: Stage, average: MovingAverage, plain_config: dict[str, Any], folder: Path) -> int:
+def _resume(stage: Stage, average: MovingAverage, plain_config: dict[str, Any], folder: Path, world: World) -> int:
     state = load_checkpoint(folder)
     if state is None:
-        (folder / "config.json").write_text(json.dumps(plain_config, indent=2) + "\n")
+        if world.is_main:
+            (folder / "config.json").write_text(json.dumps(plain_config, indent=2) + "\n")
         return 0
-    changed = differences(json.loads(state["config"]), json.loads(json.dumps(plain_config)))
-    if changed:
-        raise UserError(f"{folder} holds a run with another configuration: {'; '.join(changed[:5])}")
+    current = json.loads(json.dumps(plain_config))
+    try:
+        changed = differences(with_new_fields(json.loads(state["config"]), current), current)
+        if not changed:
+            _restore(stage, average, state)
+            return int(state["step"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # what is missing, or the first misfit
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the checkpoint in {folder} does not fit this run: {reason}; give another -o") from error
+    raise UserError(f"{folder} holds a run with another configuration: {'; '.join(changed[:5])}")
+
+
+def _restore(stage: Stage, average: MovingAverage, state: dict[str, Any]) -> None:
     for name, module in stage.modules.items():
         module.load_state_dict(state["modules"][name])
     for name, optimizer in stage.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
     average.model.load_state_dict(state["average"])
     average.num_updates = state["average_updates"]
-    return int(state["step"])
 
 
 class _Log:
@@ -163,7 +191,12 @@ class _Log:
             self.sums[name] = self.sums.get(name, 0.0) + float(value)
         self.steps += 1
         self.samples += phase.batch_size
-        if self.steps < self.every:
+        if self.steps == self.every:
+            self.flush(step, phase, bar)
+
+    def flush(self, step: int, phase: PhaseLike, bar: Any) -> None:
+        """Writes the means of the steps since the last line, if there were any."""
+        if not self.steps:
             return
         means = {name: value / self.steps for name, value in self.sums.items()}
         rate = self.samples / (time.monotonic() - self.since)

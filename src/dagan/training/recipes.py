@@ -1,7 +1,16 @@
 """How the bundled weights and the paper's model are trained, as values."""
 
 from dagan.losses.objective import PAPER_OBJECTIVE
+from dagan.models.pose import PoseConfig
+from dagan.training.depth_stage import DepthStageConfig
 from dagan.training.generation_stage import Phase
+from dagan.training.stages import DepthPhase
+
+# Stage 1 of the bundled weights: 128 px, neighbours up to half a second away. The bump prior gives the face its sign
+# (nose to the front) and is gone after 200 steps.
+LITE_POSE = PoseConfig(base_width=32, head_width=128)
+LITE_DEPTH_STAGE = DepthStageConfig(prior_steps=200)
+DEPTH_RECIPE = DepthPhase(steps=730, batch_size=12, image_size=128, learning_rate=8e-4, gaps=tuple(range(3, 13)))
 
 # Keypoints and motion first, judged on the warped frame at 64 px, without a generator: an eighth of the cost. The
 # keypoints start at face landmarks and are let go at the end. Then everything at half size, then everything at full
@@ -9,7 +18,7 @@ from dagan.training.generation_stage import Phase
 LITE_RECIPE = (
     Phase(
         name="motion",
-        steps=300,
+        steps=150,
         batch_size=16,
         image_size=128,
         learning_rate=4e-4,
@@ -34,8 +43,8 @@ LITE_RECIPE = (
     ),
     Phase(
         name="full_size",
-        steps=1500,
-        batch_size=4,
+        steps=1000,
+        batch_size=8,
         objective=(
             ("perceptual", 10.0),
             ("equivariance", 10.0),

@@ -18,14 +18,19 @@ from dagan.models.depth import FaceDepthConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.models.weights import save_model
 from dagan.training.depth_stage import DepthNetworks, DepthStageConfig, NeighbouringFrames, depth_step
+from dagan.training.distributed import average_gradients
 from dagan.training.generation_stage import (
     GenerationNetworks,
     Phase,
     generation_optimizers,
     generation_step,
+    resize_images,
     resized,
 )
 from dagan.training.panels import depth_panel, generation_panel
+
+DEPTH_BETAS = (0.9, 0.99)
+MAX_DEPTH_GRADIENT = 1.0
 
 
 def pick_precision(device: torch.device) -> torch.dtype:
@@ -110,12 +115,25 @@ class GenerationStage:
 
 @dataclass(frozen=True, kw_only=True)
 class DepthPhase:
-    """A stretch of stage 1."""
+    """A stretch of stage 1. The learning rate rises over `warm_up` steps and falls over the last `decay` of them.
+
+    `gaps` are the distances in frames between a frame and its neighbours: 1 is the paper's; heads hardly move in that
+    time, and what does not move says nothing about depth.
+    """
 
     name: str = "depth"
     steps: int
     batch_size: int = 12
+    image_size: int = 256
     learning_rate: float = 1e-4
+    warm_up: int = 100
+    decay: float = 0.4
+    gaps: tuple[int, ...] = (1,)
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear up, constant, linear down to a fiftieth."""
+        left = (self.steps - step) / max(1.0, self.decay * self.steps)
+        return self.learning_rate * min(1.0, (step + 1) / self.warm_up) * min(1.0, max(0.02, left))
 
 
 @dataclass
@@ -133,23 +151,27 @@ class DepthStage:
     def __post_init__(self) -> None:
         self.networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.precision = pick_precision(self.device)
-        self.optimizer = torch.optim.Adam(self.networks.parameters())
+        self.optimizer = torch.optim.AdamW(self.networks.parameters(), betas=DEPTH_BETAS, weight_decay=1e-3)
         self.optimizers: Mapping[str, Optimizer] = {"depth": self.optimizer}
         self.modules: Mapping[str, nn.Module] = {"networks": self.networks}
         self.averaged: nn.Module = self.networks
 
     def dataset(self, length: int) -> Dataset[Any]:
-        return ConsecutiveFrames(self.clips, length, self.seed)
+        (phase,) = self.phases
+        return ConsecutiveFrames(self.clips, length, self.seed, gaps=phase.gaps)
 
     def step(self, phase: DepthPhase, batch: Any, step: int) -> dict[str, Tensor]:
         for group in self.optimizer.param_groups:
-            group["lr"] = phase.learning_rate
+            group["lr"] = phase.learning_rate_at(step)
         frame, neighbours = batch
-        frames = NeighbouringFrames(*to_device((frame, *neighbours.unbind(1)), self.device))
+        images = to_device((frame, *neighbours.unbind(1)), self.device)
+        frames = NeighbouringFrames(*(resize_images(image, phase.image_size) for image in images))
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not torch.float32):
             result = depth_step(self.networks, frames, self.settings, step)
         self.optimizer.zero_grad(set_to_none=True)
         result.total.backward()  # type: ignore[no-untyped-call]
+        average_gradients(self.networks)
+        nn.utils.clip_grad_norm_(self.networks.parameters(), MAX_DEPTH_GRADIENT)
         self.optimizer.step()
         return {**result.terms, "total": result.total.detach()}
 

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from dagan.losses.landmark_guidance import landmark_guidance
+
+
+def test_points_on_their_landmarks_have_no_loss_wherever_the_others_are() -> None:
+    landmarks = torch.rand(2, 3, 2)
+    position = torch.cat([landmarks, torch.rand(2, 4, 2)], dim=1)
+    assert landmark_guidance(position, landmarks, torch.tensor([True, True])) == 0
+
+
+def test_points_beside_their_landmarks_cost_the_mean_distance() -> None:
+    landmarks = torch.rand(2, 3, 2)
+    off = landmarks + torch.tensor([0.1, -0.3])
+    assert landmark_guidance(off, landmarks, torch.tensor([True, True])).item() == pytest.approx(0.2)
+
+
+def test_images_without_a_face_do_not_count() -> None:
+    landmarks = torch.zeros(3, 2, 2)
+    position = torch.tensor([0.5, 9.0, 0.1]).view(3, 1, 1).expand(3, 2, 2)
+    assert landmark_guidance(position, landmarks, torch.tensor([True, False, True])).item() == pytest.approx(0.3)
+
+
+def test_without_any_face_the_loss_and_its_gradient_are_zero() -> None:
+    position = torch.rand(2, 3, 2, requires_grad=True)
+    loss = landmark_guidance(position, torch.zeros(2, 3, 2), torch.tensor([False, False]))
+    loss.backward()
+    assert loss == 0
+    assert position.grad is not None
+    assert position.grad.abs().max() == 0
+
+
+def test_the_gradient_moves_guided_points_of_found_faces_only() -> None:
+    position = torch.rand(2, 5, 2).requires_grad_()
+    landmark_guidance(position, torch.full((2, 3, 2), -2.0), torch.tensor([True, False])).backward()
+    assert position.grad is not None
+    assert position.grad[0, :3].min() > 0
+    assert position.grad[0, 3:].abs().max() == 0
+    assert position.grad[1].abs().max() == 0

@@ -1,0 +1,139 @@
+"""The weighted sum of terms (Eq. 10), and that each term moves what it should."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from dagan.data.landmarks import FaceLandmarks
+from dagan.losses.objective import PAPER_OBJECTIVE, TERMS, Objective, PairBatch, StepState
+from dagan.models.talking_head import TalkingHeadConfig
+from dagan.training.generation_stage import GenerationNetworks
+from parts import tiny_networks
+
+MOTION_ONLY = ("warped_perceptual", "jacobian_equivariance", "equivariance", "keypoint_distance", "landmark_guidance")
+PARTS = {
+    "keypoints": "keypoints.hourglass.down.0.conv.weight",
+    "motion": "motion.hourglass.down.0.conv.weight",
+    "encoder": "generator.encoder.first.conv.weight",
+    "decoder": "generator.decoder.last.weight",
+    "depth_encoder": "generator.depth_encoder.encoder.first.conv.weight",
+}
+
+
+@pytest.fixture
+def networks(tiny_config: TalkingHeadConfig) -> GenerationNetworks:
+    networks = tiny_networks(tiny_config)
+    torch.nn.init.constant_(networks.model.generator.refine.merge.gamma, 0.5)  # a closed gate lets nothing through
+    networks.discriminator.requires_grad_(False)  # as generation_step does
+    return networks
+
+
+def random_batch(side: int = 64) -> PairBatch:
+    landmarks = FaceLandmarks(torch.rand(2, 3, 2) - 0.5, torch.tensor([True, True]))
+    return PairBatch(torch.rand(2, 3, side, side), torch.rand(2, 3, side, side), landmarks, landmarks)
+
+
+def state_of(networks: GenerationNetworks, batch: PairBatch | None = None) -> StepState:
+    return StepState(networks.model, networks.discriminator, networks.perceptual, batch or random_batch())
+
+
+def moved_by(loss: Tensor, networks: GenerationNetworks) -> set[str]:
+    networks.zero_grad()
+    loss.backward()
+    return {name for name, p in networks.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+
+
+@pytest.mark.parametrize(
+    ("term", "moves"),
+    [
+        ("perceptual", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
+        ("adversarial", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
+        ("feature_matching", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
+        ("warped_perceptual", {"keypoints", "motion"}),
+        ("equivariance", {"keypoints"}),
+        ("keypoint_distance", {"keypoints"}),
+        ("landmark_guidance", {"keypoints"}),
+    ],
+)
+def test_each_terms_gradient_reaches_what_it_should_move_and_nothing_else(
+    networks: GenerationNetworks, term: str, moves: set[str]
+) -> None:
+    moved = moved_by(TERMS[term](state_of(networks)), networks)
+    assert {part for part, name in PARTS.items() if f"model.{name}" in moved} == moves
+    assert not any(name.startswith(("discriminator.", "perceptual.", "model.depth.")) for name in moved)
+
+
+def test_the_term_of_frames_moves_their_head(networks: GenerationNetworks) -> None:
+    moved = moved_by(TERMS["jacobian_equivariance"](state_of(networks)), networks)
+    assert "model.keypoints.jacobian.conv.weight" in moved
+    assert not any(name.startswith("model.generator.") for name in moved)
+
+
+def test_every_term_is_a_finite_scalar_and_in_the_tests_above(networks: GenerationNetworks) -> None:
+    terms = Objective(tuple((name, 1.0) for name in TERMS))(state_of(networks))
+    assert terms.keys() == TERMS.keys()
+    assert all(value.shape == () and value.isfinite() and value >= 0 for value in terms.values())
+
+
+def test_an_objective_of_motion_alone_does_not_run_the_generator_or_the_discriminator(
+    networks: GenerationNetworks,
+) -> None:
+    ran = []
+    for name in ("model.generator.encoder", "model.generator.decoder", "discriminator", "model.motion"):
+        networks.get_submodule(name).register_forward_hook(lambda *_, name=name: ran.append(name))
+    Objective(tuple((name, 1.0) for name in MOTION_ONLY))(state_of(networks))
+    assert ran == ["model.motion"]
+
+
+def test_each_network_runs_no_more_often_than_the_terms_need(networks: GenerationNetworks) -> None:
+    ran = []
+    for name in ("model.keypoints", "model.motion", "model.generator.decoder", "discriminator", "model.depth"):
+        networks.get_submodule(name).register_forward_hook(lambda *_, name=name: ran.append(name))
+    Objective(PAPER_OBJECTIVE)(state_of(networks))
+    counts = {name: ran.count(name) for name in set(ran)}
+    assert counts == {
+        "model.keypoints": 3,  # source, driving and its warped look
+        "model.depth": 3,
+        "model.motion": 1,
+        "model.generator.decoder": 1,
+        "discriminator": 2,
+    }
+
+
+def test_the_total_is_the_weighted_sum_of_unweighted_terms() -> None:
+    objective = Objective((("perceptual", 10.0), ("equivariance", 0.5)))
+    terms = {"perceptual": torch.tensor(2.0), "equivariance": torch.tensor(3.0)}
+    assert objective.total(terms).item() == 21.5
+
+
+def test_an_unknown_term_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'style'.*perceptual"):
+        Objective((("style", 1.0),))
+
+
+@pytest.mark.parametrize(
+    ("names", "adversarial"),
+    [(("perceptual",), False), (("adversarial",), True), (("perceptual", "feature_matching"), True)],
+)
+def test_a_discriminator_is_trained_when_a_term_looks_through_it(names: tuple[str, ...], adversarial: bool) -> None:
+    assert Objective(tuple((name, 1.0) for name in names)).is_adversarial is adversarial
+
+
+def test_guidance_without_landmarks_says_so(networks: GenerationNetworks) -> None:
+    batch = random_batch()._replace(source_landmarks=None, driving_landmarks=None)
+    with pytest.raises(ValueError, match="no landmarks"):
+        TERMS["landmark_guidance"](state_of(networks, batch))
+
+
+def test_guidance_counts_both_frames(networks: GenerationNetworks) -> None:
+    state = state_of(networks)
+    without_source = StepState(*list(vars(state).values())[:3], state.batch._replace(source_landmarks=None))
+    both, one = TERMS["landmark_guidance"](state), TERMS["landmark_guidance"](without_source)
+    assert both > one > 0
+
+
+def test_equal_frames_have_no_motion_to_learn(networks: GenerationNetworks) -> None:
+    image = torch.rand(2, 3, 64, 64)
+    networks.eval()
+    state = state_of(networks, PairBatch(image, image))
+    assert TERMS["warped_perceptual"](state) < 1e-3

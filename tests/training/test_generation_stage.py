@@ -1,0 +1,161 @@
+"""Stage 2, one step at a time."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dagan.losses.objective import PAPER_OBJECTIVE, Objective, PairBatch
+from dagan.models.discriminator import DiscriminatorConfig
+from dagan.models.talking_head import TalkingHeadConfig
+from dagan.training.generation_stage import GenerationNetworks, generation_optimizers, generation_step, resized
+from parts import face_clips, tiny_networks, tiny_perceptual
+
+PERCEPTUAL = Objective((("perceptual", 10.0),))
+ALL = Objective((*PAPER_OBJECTIVE, ("jacobian_equivariance", 10.0)))
+
+
+def random_batch(side: int = 64) -> PairBatch:
+    return PairBatch(torch.rand(2, 3, side, side), torch.rand(2, 3, side, side))
+
+
+def copies(modules: Iterable[nn.Module]) -> list[dict[str, Tensor]]:
+    return [{name: value.clone() for name, value in module.state_dict().items()} for module in modules]
+
+
+def changed(module: nn.Module, before: dict[str, Tensor]) -> set[str]:
+    return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_the_depth_network_is_frozen_its_weights_and_running_statistics_do_not_move(
+    tiny_config: TalkingHeadConfig,
+) -> None:
+    networks = tiny_networks(tiny_config)
+    depth, perceptual = networks.model.depth, networks.perceptual
+    assert depth is not None
+    frozen, optimizers = copies((depth, perceptual)), generation_optimizers(networks)
+    trained = {id(p) for group in optimizers.generator.param_groups for p in group["params"]}
+    for _ in range(3):
+        generation_step(networks, optimizers, ALL, random_batch())
+        networks.train()  # asking for training mode again must not thaw it
+    assert not changed(depth, frozen[0])
+    assert not changed(perceptual, frozen[1])
+    assert not any(parameter.requires_grad or id(parameter) in trained for parameter in depth.parameters())
+    assert not any(module.training for module in depth.modules())
+    assert networks.model.generator.training
+
+
+def test_a_step_moves_every_part_that_is_trained_and_its_statistics(tiny_config: TalkingHeadConfig) -> None:
+    networks = tiny_networks(tiny_config)
+    model = networks.model
+    parts = [model.keypoints, model.motion, model.generator.encoder, model.generator.decoder, networks.discriminator]
+    before = copies(parts)
+    generation_step(networks, generation_optimizers(networks), ALL, random_batch())
+    moved = [changed(part, state) for part, state in zip(parts, before, strict=True)]
+    assert all(moved)
+    assert any(name.endswith("running_mean") for name in moved[0])
+
+
+def test_the_discriminators_step_moves_the_discriminator_alone(tiny_config: TalkingHeadConfig) -> None:
+    networks = tiny_networks(tiny_config)
+    optimizers = generation_optimizers(networks)
+    for group in optimizers.generator.param_groups:
+        group["lr"] = 0.0
+    before = copies((networks.model, networks.discriminator))
+    result = generation_step(networks, optimizers, Objective((("adversarial", 1.0),)), random_batch())
+    statistics = {name for name in before[0] if name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    assert changed(networks.model, before[0]) <= statistics
+    assert changed(networks.discriminator, before[1])
+    assert result.terms["discriminator"] > 0
+
+
+def test_the_generators_loss_leaves_no_gradient_on_the_discriminator(tiny_config: TalkingHeadConfig) -> None:
+    """Else the discriminator would be trained to be fooled."""
+    networks = tiny_networks(tiny_config)
+    optimizers = generation_optimizers(networks)
+    for group in optimizers.discriminator.param_groups:
+        group["lr"] = 0.0
+    before = copies((networks.discriminator,))[0]
+    seen = []
+    networks.discriminator.register_forward_hook(
+        lambda module, inputs, judgement: seen.append(any(p.requires_grad for p in module.parameters()))
+    )
+    generation_step(networks, optimizers, Objective((("adversarial", 1.0), ("feature_matching", 1.0))), random_batch())
+    assert seen == [False, False, True, True]  # real and generated: for the generator, then for the discriminator
+    assert not changed(networks.discriminator, before)
+
+
+def test_without_adversarial_terms_there_is_no_discriminators_step(tiny_config: TalkingHeadConfig) -> None:
+    networks = tiny_networks(tiny_config)
+    before = copies((networks.discriminator,))[0]
+    result = generation_step(networks, generation_optimizers(networks), PERCEPTUAL, random_batch())
+    assert not changed(networks.discriminator, before)
+    assert result.terms.keys() == {"perceptual", "total", "gradient"}
+    assert result.terms["total"].item() == pytest.approx(10 * result.terms["perceptual"].item())
+    assert result.rendering is not None
+
+
+def test_a_discriminator_that_sees_keypoints_is_trained_with_them(tiny_config: TalkingHeadConfig) -> None:
+    model = tiny_config.build()
+    discriminator = DiscriminatorConfig(width=4, cap=8, num_keypoints=tiny_config.keypoints.num_keypoints).build()
+    networks = GenerationNetworks(model, discriminator, tiny_perceptual())
+    before = copies((discriminator,))[0]
+    generation_step(networks, generation_optimizers(networks), Objective((("adversarial", 1.0),)), random_batch())
+    assert changed(discriminator, before)
+
+
+def test_an_objective_of_motion_alone_makes_no_rendering(tiny_config: TalkingHeadConfig) -> None:
+    networks = tiny_networks(tiny_config)
+    objective = Objective((("warped_perceptual", 1.0), ("equivariance", 1.0)))
+    assert generation_step(networks, generation_optimizers(networks), objective, random_batch()).rendering is None
+
+
+def test_a_step_whose_gradient_is_not_finite_is_not_taken(tiny_config: TalkingHeadConfig) -> None:
+    networks = tiny_networks(tiny_config)
+    before = {name: p.detach().clone() for name, p in networks.model.named_parameters()}
+    result = generation_step(
+        networks, generation_optimizers(networks), Objective((("perceptual", float("inf")),)), random_batch()
+    )
+    assert not result.terms["gradient"].isfinite()
+    assert all(torch.equal(p, before[name]) for name, p in networks.model.named_parameters())
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_terms_come_out_finite_and_detached_in_both_precisions(
+    tiny_config: TalkingHeadConfig, precision: torch.dtype
+) -> None:
+    networks = tiny_networks(tiny_config)
+    terms = generation_step(networks, generation_optimizers(networks), ALL, random_batch(), precision).terms
+    assert terms.keys() == set(ALL.weights) | {"total", "gradient", "discriminator"}
+    assert all(value.isfinite() and not value.requires_grad for value in terms.values())
+    assert {parameter.dtype for parameter in networks.parameters()} == {torch.float32}
+
+
+def test_batches_are_brought_to_the_phases_size() -> None:
+    batch = random_batch(64)
+    assert resized(batch, 64) is batch
+    small = resized(batch, 32)
+    assert small.source.shape == small.driving.shape == (2, 3, 32, 32)
+    assert torch.allclose(small.source.mean(), batch.source.mean(), atol=1e-2)
+
+
+def test_one_drawn_clip_is_learned_in_seconds(tiny_config: TalkingHeadConfig) -> None:
+    """The loss falls (to about half), and the generated frames beat the unmoved source (by about a third)."""
+    frames = torch.from_numpy(np.ascontiguousarray(face_clips(1, 12, 32)[0].frames)).permute(0, 3, 1, 2) / 255
+    networks = tiny_networks(tiny_config)
+    optimizers = generation_optimizers(networks)
+    for group in optimizers.generator.param_groups:
+        group["lr"] = 4e-3
+    objective, losses = Objective((("perceptual", 10.0), ("equivariance", 10.0))), []
+    for _ in range(45):
+        source = torch.randint(12, (4,))
+        driving = (source + torch.randint(1, 12, (4,))) % 12
+        batch = PairBatch(frames[source], frames[driving])
+        losses.append(generation_step(networks, optimizers, objective, batch).terms["perceptual"].item())
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+    model, unmoved, driving_frames = networks.model.eval(), frames[:1].expand(11, -1, -1, -1), frames[1:]
+    with torch.no_grad():
+        generated = model(unmoved, driving_frames).generated
+    assert (generated - driving_frames).abs().mean() < 0.97 * (unmoved - driving_frames).abs().mean()

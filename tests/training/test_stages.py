@@ -1,0 +1,195 @@
+"""The two stages as the loop sees them."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from dagan.config import to_plain
+from dagan.data.landmarks import FaceLandmarks, LandmarkTracks
+from dagan.data.sampling import SourceDrivingPairs
+from dagan.losses.objective import PAPER_OBJECTIVE, PairBatch
+from dagan.models.depth import FaceDepthConfig
+from dagan.models.pose import PoseConfig
+from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+from dagan.models.weights import load, load_depth
+from dagan.training.checkpoint import load_checkpoint
+from dagan.training.depth_stage import DepthNetworks, DepthStageConfig
+from dagan.training.generation_stage import Phase
+from dagan.training.loop import LoopConfig, prepare_folder, train
+from dagan.training.stages import DepthPhase, DepthStage, GenerationStage, PairDataset, pick_precision, to_device
+from parts import face_clips, tiny_networks
+
+CPU = torch.device("cpu")
+LOOP = LoopConfig(workers=0, log_every=1, panel_every=100)
+MOTION = Phase(name="motion", steps=2, batch_size=2, image_size=32, objective=(("warped_perceptual", 1.0),))
+PHASES = (MOTION, Phase(name="all", steps=2, batch_size=2, image_size=64, objective=PAPER_OBJECTIVE))
+TINY_DEPTH = FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8))
+
+
+def generation_stage(config: TalkingHeadConfig, phases: tuple[Phase, ...] = PHASES, seed: int = 0) -> GenerationStage:
+    torch.manual_seed(seed)
+    return GenerationStage(
+        networks=tiny_networks(config),
+        config=config,
+        phases=phases,
+        clips=face_clips(2),
+        tracks=None,
+        validation=[],
+        device=CPU,
+        seed=seed,
+    )
+
+
+def depth_stage() -> DepthStage:
+    torch.manual_seed(0)
+    pose = PoseConfig(base_width=8, head_width=8)
+    return DepthStage(
+        networks=DepthNetworks(TINY_DEPTH.build(), pose.build()),
+        config=TINY_DEPTH,
+        settings=DepthStageConfig(),
+        phases=(DepthPhase(steps=3, batch_size=2, image_size=64),),
+        clips=face_clips(2),
+        device=CPU,
+        seed=0,
+    )
+
+
+def stopped_after(stage: Any, last: int) -> Any:
+    """The stage, ending its process's run as a scheduler would, with a signal after a step."""
+    step = stage.step
+
+    def step_and_stop(phase: Any, batch: Any, number: int) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = step(phase, batch, number)
+        if number == last:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return terms
+
+    stage.step = step_and_stop
+    return stage
+
+
+def assert_same_state(one: Any, other: Any, path: str = "") -> None:
+    assert type(one) is type(other), path
+    if isinstance(one, Tensor):
+        assert torch.equal(one, other), path
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), path
+        for name in one:
+            assert_same_state(one[name], other[name], f"{path}.{name}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), path
+        for place, pair in enumerate(zip(one, other, strict=True)):
+            assert_same_state(*pair, path=f"{path}[{place}]")
+    else:
+        assert one == other, path
+
+
+@pytest.mark.parametrize("last", [0, 1, 2], ids=["within-a-phase", "at-the-border", "after-it"])
+def test_a_resumed_run_of_stage_2_is_an_uninterrupted_one_bit_for_bit(
+    tmp_path: Path, tiny_config: TalkingHeadConfig, last: int
+) -> None:
+    plain = {"model": to_plain(tiny_config), "phases": to_plain(PHASES)}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    prepare_folder(whole)
+    prepare_folder(cut)
+    train(generation_stage(tiny_config), LOOP, plain, whole)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped_after(generation_stage(tiny_config), last), LOOP, plain, cut)
+    train(generation_stage(tiny_config), LOOP, plain, cut)
+    assert_same_state(load_checkpoint(whole), load_checkpoint(cut))
+    assert_same_state(load_file(whole / "model.safetensors"), load_file(cut / "model.safetensors"))
+
+
+def test_a_resumed_run_of_stage_1_is_an_uninterrupted_one_bit_for_bit(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    prepare_folder(whole)
+    prepare_folder(cut)
+    train(depth_stage(), LOOP, {}, whole)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped_after(depth_stage(), 0), LOOP, {}, cut)
+    train(depth_stage(), LOOP, {}, cut)
+    assert_same_state(load_checkpoint(whole), load_checkpoint(cut))
+
+
+def test_stage_2_exports_the_average_as_a_model_that_loads(tmp_path: Path, tiny_config: TalkingHeadConfig) -> None:
+    path = train(generation_stage(tiny_config, (MOTION,)), LOOP, {}, tmp_path)
+    state, model = load_checkpoint(tmp_path), load(path)
+    assert state is not None
+    assert isinstance(model, TalkingHead)
+    assert all(torch.equal(value, state["average"][name]) for name, value in model.state_dict().items())
+    trained = state["modules"]["model"]
+    assert any(not torch.equal(value, trained[name]) for name, value in model.state_dict().items())
+
+
+def test_stage_1_exports_the_depth_network_alone(tmp_path: Path) -> None:
+    path = train(depth_stage(), LOOP, {}, tmp_path)
+    state, depth = load_checkpoint(tmp_path), load_depth(path)
+    assert state is not None
+    assert depth.config == TINY_DEPTH
+    assert all(torch.equal(value, state["average"][f"depth.{name}"]) for name, value in depth.state_dict().items())
+
+
+@pytest.mark.parametrize("make", [generation_stage, lambda _: depth_stage()], ids=["stage-2", "stage-1"])
+def test_panels_are_drawn_and_measured(tmp_path: Path, tiny_config: TalkingHeadConfig, make: Any) -> None:
+    stage = make(tiny_config)
+    numbers = stage.panel(stage.averaged.eval(), tmp_path / "panel.png")
+    assert (tmp_path / "panel.png").stat().st_size > 1000
+    assert numbers
+    assert all(np.isfinite(value) for value in numbers.values())
+
+
+def test_each_phase_sets_its_learning_rate(tiny_config: TalkingHeadConfig) -> None:
+    stage = generation_stage(tiny_config)
+    batch = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    for rate in (1e-3, 1e-5):
+        stage.step(replace(MOTION, learning_rate=rate), batch, 0)
+        rates = {group["lr"] for optimizer in stage.optimizers.values() for group in optimizer.param_groups}
+        assert rates == {rate}
+
+
+def test_pairs_come_with_the_landmarks_of_both_frames_mirrored_like_them(tmp_path: Path) -> None:
+    clips = face_clips(1)
+    landmarks = np.random.default_rng(0).uniform(-1, 1, (6, 478, 2)).astype(np.float16)
+    np.savez(tmp_path / f"{clips[0].clip.name}.npz", landmarks=landmarks, found=np.array([True] * 5 + [False]))
+    tracks = LandmarkTracks(clips, [tmp_path])
+    pairs = SourceDrivingPairs(clips, 20, seed=0)
+    samples = PairDataset(pairs, tracks)
+    assert {pairs[i].flipped for i in range(20)} == {True, False}
+    for i in range(20):
+        pair, sample = pairs[i], samples[i]
+        assert isinstance(sample, PairBatch)
+        assert torch.equal(sample.source, pair.source)
+        assert sample.source_landmarks is not None
+        assert sample.driving_landmarks is not None
+        expected = tracks.at(0, pair.driving_index, pair.flipped)
+        assert torch.equal(sample.driving_landmarks.position, expected.position)
+        assert bool(sample.source_landmarks.found) is (pair.source_index < 5)
+
+
+def test_batches_of_pairs_are_pair_batches_with_and_without_landmarks(tmp_path: Path) -> None:
+    clips = face_clips(1)
+    np.savez(tmp_path / f"{clips[0].clip.name}.npz", landmarks=np.zeros((6, 478, 2)), found=np.ones(6, bool))
+    pairs = SourceDrivingPairs(clips, 4, seed=0)
+    for tracks in (None, LandmarkTracks(clips, [tmp_path])):
+        (batch,) = DataLoader(PairDataset(pairs, tracks), batch_size=4)
+        moved = PairBatch(*to_device(batch, CPU))
+        assert moved.source.shape == moved.driving.shape == (4, 3, 64, 64)
+        assert moved.source.is_contiguous(memory_format=torch.channels_last)
+        assert (moved.source_landmarks is None) is (tracks is None)
+        if tracks is not None:
+            assert isinstance(moved.driving_landmarks, FaceLandmarks)
+            assert moved.driving_landmarks.position.shape == (4, 17, 2)
+            assert moved.driving_landmarks.found.tolist() == [True] * 4
+
+
+def test_the_cpu_trains_in_bfloat16_where_it_can_and_else_in_float32() -> None:
+    assert pick_precision(CPU) in (torch.bfloat16, torch.float32)

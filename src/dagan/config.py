@@ -126,5 +126,21 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
         names = list(ours) + [name for name in theirs if name not in ours]
         inner = [differences(ours.get(name), theirs.get(name), f"{path}.{name}".lstrip(".")) for name in names]
         return [line for lines in inner for line in lines]
-    same = ours == theirs or (isinstance(ours, list | tuple) and list(ours) == list(theirs or []))
-    return [] if same else [f"{path}: {ours!r} != {theirs!r}"]
+    if isinstance(ours, list | tuple) and isinstance(theirs, list | tuple) and len(ours) == len(theirs):
+        inner = [differences(a, b, f"{path}[{i}]") for i, (a, b) in enumerate(zip(ours, theirs, strict=True))]
+        return [line for lines in inner for line in lines]
+    return [] if ours == theirs else [f"{path}: {ours!r} != {theirs!r}"]
+
+
+def with_new_fields(saved: Any, current: Any) -> Any:
+    """The plain config of an older run with the fields that its classes have gained since, as they are in `current`.
+
+    Fields are only ever added with a default that keeps what older runs did, so such a run can go on.
+    """
+    if isinstance(saved, list) and isinstance(current, list) and len(saved) == len(current):
+        return [with_new_fields(old, new) for old, new in zip(saved, current, strict=True)]
+    if not (isinstance(saved, dict) and isinstance(current, dict)):
+        return saved
+    filled = {name: with_new_fields(value, current.get(name)) for name, value in saved.items()}
+    same_class = "kind" in saved and saved["kind"] == current.get("kind")
+    return current | filled if same_class else filled

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.depth import FaceDepthConfig
+from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.motion import MotionConfig
 from dagan.models.refine import AttentionConfig
+from dagan.models.spade import SpadeDecoderConfig
 from dagan.models.talking_head import TalkingHeadConfig
-from dagan.nn.blocks import FixedSize
+from dagan.nn.blocks import FixedSize, ReleasedScaleBy
 
 
 def with_fdn(config: TalkingHeadConfig, depth: FaceDepthConfig | None = None) -> TalkingHeadConfig:
@@ -71,7 +73,9 @@ LITE = with_cam(
                 num_stem_blocks=1,
                 resize=FixedSize(side=128),
             ),
-            motion=MotionConfig(local_motion="affine", width=32, cap=256, kernel=3, resize=FixedSize(side=64)),
+            motion=MotionConfig(
+                local_motion="affine", width=32, cap=256, kernel=3, resize=FixedSize(side=64), has_mask_prior=True
+            ),
             generator=GeneratorConfig(width=16, num_down=3, cap=160, decoder=BlendDecoderConfig()),
         ),
         LITE_DEPTH,
@@ -79,4 +83,40 @@ LITE = with_cam(
     gated=True,
 )
 
-PRESETS = {**TABLE_4, "lite": LITE}
+# What published checkpoints compute (docs/checkpoints.md). FOMM's first weights want pixels="corners": `dagan import
+# --sampling aligned`.
+FOMM_RELEASED = TalkingHeadConfig(
+    keypoints=KeypointConfig(
+        num_keypoints=10,
+        has_jacobian=True,
+        padded=False,
+        pixels="mixed",
+        summation="in_order",
+        resize=ReleasedScaleBy(),
+    ),
+    motion=MotionConfig(local_motion="affine", pixels="mixed", channels_last=False, resize=ReleasedScaleBy()),
+    generator=GeneratorConfig(pixels="mixed"),
+)
+DAGAN_RELEASED = with_fdn(
+    replace(
+        FOMM_RELEASED,
+        depth=FaceDepthConfig(),
+        keypoints=replace(FOMM_RELEASED.keypoints, num_keypoints=15),
+        generator=replace(FOMM_RELEASED.generator, refine=AttentionConfig(gated=True, activation="relu")),
+    )
+)
+DAGAN_SPADE_RELEASED = replace(
+    DAGAN_RELEASED, generator=replace(DAGAN_RELEASED.generator, decoder=SpadeDecoderConfig())
+)
+RELEASED = {
+    "dagan_released": DAGAN_RELEASED,
+    "dagan_spade_released": DAGAN_SPADE_RELEASED,
+    "fomm_released": FOMM_RELEASED,
+}
+RELEASED_DISCRIMINATORS = {
+    "dagan_released": DiscriminatorConfig(num_keypoints=15, pixels="mixed"),
+    "dagan_spade_released": DiscriminatorConfig(num_keypoints=15, pixels="mixed"),
+    "fomm_released": DiscriminatorConfig(pixels="mixed", spectral=True),
+}
+
+PRESETS = {**TABLE_4, "lite": LITE, **RELEASED}

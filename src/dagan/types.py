@@ -1,5 +1,6 @@
 """Values that cross module borders. Images are `b 3 h w` RGB in [0, 1]; coordinates are (x, y) in [-1, 1],
-where -1 and +1 are the outer edges of the image and pixel centres lie half a pixel inside (`align_corners=False`)."""
+where -1 and +1 are the outer edges of the image and pixel centres lie half a pixel inside (`align_corners=False`).
+Models imported from published checkpoints keep the coordinates that they were trained with (docs/checkpoints.md)."""
 
 from typing import NamedTuple
 

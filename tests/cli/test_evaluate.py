@@ -12,6 +12,16 @@ from dagan.models.weights import save_model
 PORTRAIT = Path(__file__).parents[2] / "src" / "dagan" / "assets" / "astronaut.png"
 
 
+LIGHT = ["--identity", "none", "--lpips", "none"]
+FILES = ["evaluation.html", "evaluation.json", "evaluation.md"]
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch, tmp_path):
+    monkeypatch.setenv("DAGAN_OFFLINE", "1")
+    monkeypatch.setenv("DAGAN_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def clips(tmp_path):
     """One clip of frames in which the portrait's head moves sideways."""
@@ -30,9 +40,9 @@ def weights(tmp_path, tiny_model, tiny_config):
     return path
 
 
-def test_it_prints_the_ratios_and_writes_both_files(clips, weights, tmp_path, capsys):
+def test_it_prints_the_ratios_and_writes_its_files(clips, weights, tmp_path, capsys):
     out = tmp_path / "results"
-    code = main(["evaluate", str(clips), "--model", str(weights), "--pairs-per-clip", "2", "-o", str(out)])
+    code = main(["evaluate", str(clips), "--model", str(weights), "--pairs-per-clip", "2", "-o", str(out), *LIGHT])
     printed = capsys.readouterr().out
     assert code == 0
     assert "2 pairs of 1 clips" in printed
@@ -42,7 +52,60 @@ def test_it_prints_the_ratios_and_writes_both_files(clips, weights, tmp_path, ca
     assert found["model"] == str(weights)
     assert found["summary"]["L1 ([0, 1])"]["ratio"] > 0
     assert f"{found['summary']['L1 ([0, 1])']['ratio']:.3f}" in table
-    assert sorted(path.name for path in out.iterdir()) == ["evaluation.json", "evaluation.md"]
+    assert sorted(path.name for path in out.iterdir()) == FILES
+
+
+def test_networks_that_cannot_be_had_are_said_and_the_rest_is_measured(clips, weights, capsys):
+    assert main(["evaluate", str(clips), "--model", str(weights), "--pairs-per-clip", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "CSIM and AED are not measured: face_recognition_sface_2021dec.onnx" in printed
+    assert "| AKD (px)" in printed
+    assert "\n| AED" not in printed
+
+
+def test_foreign_images_are_judged_on_a_list_and_compared(clips, weights, tmp_path, capsys):
+    drawn, exported = tmp_path / "list.csv", tmp_path / "exported"
+    assert (
+        main(["data", "pairs", str(clips), "-o", str(drawn), "--pairs-per-clip", "2", "--export", str(exported)]) == 0
+    )
+    assert drawn.read_text().startswith("source,driving,frame,source_sha256,driving_sha256\n")
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    common = [str(clips), "--pairs", str(drawn), *LIGHT]
+    assert main(["evaluate", *common, "--model", str(weights), "-o", str(ours)]) == 0
+    judged = ["--generated", str(exported / "driving"), "--name", "theirs", "--compare", str(ours), "-o", str(theirs)]
+    assert main(["evaluate", *common, *judged]) == 0
+    printed = capsys.readouterr().out
+    assert "- second: theirs" in printed
+    found = json.loads((theirs / "evaluation.json").read_text())
+    assert found["summary"]["L1 ([0, 1])"]["generated"] == 0
+    assert found["model"] == "theirs"
+    assert main(["compare", str(ours), str(theirs), "-o", str(tmp_path / "difference.json")]) == 0
+    assert capsys.readouterr().out.startswith(f"- first: {weights}")
+    assert json.loads((tmp_path / "difference.json").read_text())["num_common"] == 2
+
+
+def test_the_doctor_says_what_is_well_draws_and_fails_for_missing_networks(tmp_path, capsys):
+    assert main(["doctor", "-o", str(tmp_path / "doctor.png")]) == 1
+    printed = capsys.readouterr().out
+    assert "ok      head pose: yaw" in printed
+    assert "PROBLEM identity" in printed
+    assert Image.open(tmp_path / "doctor.png").size == (768, 768)
+
+
+def test_mistakes_of_every_command_get_one_line(clips, weights, tmp_path, capsys):
+    for command in (
+        ["evaluate", str(clips), "--pairs", "absent.csv", "--model", str(weights)],
+        ["evaluate", str(clips), "--generated", str(tmp_path)],
+        ["evaluate", str(clips), "--model", str(weights), "--landmarks", "unknown"],
+        ["evaluate", str(clips), "--model", str(weights), "--identity-weights", "absent.onnx"],
+        ["compare", str(tmp_path), str(tmp_path)],
+        ["data", "pairs", str(clips), "-o", "absent/list.csv"],
+        ["doctor", "-o", "absent/doctor.png"],
+    ):
+        assert main(command) == 2
+        complaint = capsys.readouterr().err
+        assert complaint.startswith("dagan: error: ")
+        assert complaint.count("\n") == 1
 
 
 @pytest.mark.parametrize(

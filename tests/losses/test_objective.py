@@ -5,6 +5,8 @@ import torch
 from torch import Tensor
 
 from dagan.data.landmarks import FaceLandmarks
+from dagan.losses.equivariance import equivariance
+from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.objective import PAPER_OBJECTIVE, TERMS, Objective, PairBatch, StepState
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.generation_stage import GenerationNetworks
@@ -123,6 +125,24 @@ def test_guidance_without_landmarks_says_so(networks: GenerationNetworks) -> Non
     batch = random_batch()._replace(source_landmarks=None, driving_landmarks=None)
     with pytest.raises(ValueError, match="no landmarks"):
         TERMS["landmark_guidance"](state_of(networks, batch))
+
+
+def test_keypoint_distance_counts_both_frames_and_equivariance_the_driving_one(networks: GenerationNetworks) -> None:
+    """As Eq. 10 has them."""
+    state = state_of(networks)
+    source, driving = state.source.keypoints, state.driving.keypoints
+    both = keypoint_distance(source.position) + keypoint_distance(driving.position)
+    assert torch.equal(TERMS["keypoint_distance"](state), both)
+    assert keypoint_distance(source.position) > 0
+    assert torch.equal(TERMS["equivariance"](state), equivariance(driving, state.transformed, state.plane_warp))
+
+
+def test_the_generated_image_is_compared_with_the_driving_frame(networks: GenerationNetworks) -> None:
+    state = state_of(networks)
+    generated, (real, fake) = state.rendering.generated, (state.judged_real, state.judged_fake)
+    assert torch.equal(TERMS["perceptual"](state), networks.perceptual(generated, state.batch.driving))
+    assert torch.equal(real.prediction, networks.discriminator(state.batch.driving).prediction)
+    assert torch.equal(fake.prediction, networks.discriminator(generated).prediction)
 
 
 def test_guidance_counts_both_frames(networks: GenerationNetworks) -> None:

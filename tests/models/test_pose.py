@@ -48,7 +48,9 @@ def test_the_camera_learns_from_its_first_step_and_can_move_both_ways() -> None:
             optimizer.zero_grad()
             (-target * camera[:, :2].sum()).backward()
             optimizer.step()
-        change = (network(frame, neighbour).intrinsics - torch.tensor([[128.0, 0, 32], [0, 128, 32], [0, 0, 1]])) * target
+        change = (
+            network(frame, neighbour).intrinsics - torch.tensor([[128.0, 0, 32], [0, 128, 32], [0, 0, 1]])
+        ) * target
         assert (change[:, [0, 1, 0, 1], [0, 1, 2, 2]] > 0.1).all()
 
 

@@ -29,6 +29,9 @@ NUM_PARAMETERS = {
     "fomm_cam": 74_575_355,
     "fomm_fdn_cam": 74_578_381,
     "lite": 12_796_201,
+    "dagan_released": 74_688_672,
+    "dagan_spade_released": 96_137_060,
+    "fomm_released": 59_790_759,
 }
 
 
@@ -81,19 +84,13 @@ def test_attention_to_depth_without_depth_is_refused() -> None:
         replace(with_cam(BASELINE), depth=None)
 
 
-@pytest.mark.parametrize("name", NUM_PARAMETERS)
-def test_presets_have_the_number_of_parameters_that_they_always_had(name: str) -> None:
-    with torch.device("meta"):
-        model = PRESETS[name].build()
-    assert sum(parameter.numel() for parameter in model.parameters()) == NUM_PARAMETERS[name]
-
-
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_runs_at_its_true_width(name: str) -> None:
+def test_every_preset_runs_at_its_true_width_with_the_parameters_that_it_always_had(name: str) -> None:
     with FakeTensorMode():  # all shapes, no arithmetic
         model, image = PRESETS[name].build().eval(), torch.rand(2, 3, 64, 64)
         rendering = model(image, image)
     assert rendering.generated.shape == (2, 3, 64, 64)
+    assert sum(parameter.numel() for parameter in model.parameters()) == NUM_PARAMETERS[name]
     assert rendering.mask.shape[1] == PRESETS[name].keypoints.num_keypoints + 1
 
 

@@ -9,16 +9,21 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Protocol, cast, runtime_checkable
 
 from dagan import __version__
 from dagan.errors import UserError
 
-COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py, with an underscore for the hyphen
+COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for names that Python cannot have
     "animate": "move a portrait as a video, or a recorded motion, moves",
     "train-depth": "stage 1: learn depth and camera motion from face videos",
     "train": "stage 2: learn to animate, with the depth network of stage 1",
     "evaluate": "measure a model on a folder of clips",
+    "import": "make a model file of a published checkpoint",
+    "compare": "two results of `evaluate`, pair by pair",
+    "data": "draw test lists",
+    "doctor": "check that the face observers and helper networks are here and measure",
     "config": "show the presets",
 }
 USER_ERROR = 2  # what argparse exits with, too
@@ -86,4 +91,5 @@ def _one_line(message: object) -> str:
 
 
 def _load(name: str) -> Command:
-    return cast(Command, import_module(f"dagan.cli.{name.replace('-', '_')}"))
+    module = name.replace("-", "_") + "_" * iskeyword(name)  # train-depth: train_depth, import: import_
+    return cast(Command, import_module(f"dagan.cli.{module}"))

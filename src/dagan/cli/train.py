@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     from dagan.data.clips import ClipFrames
+    from dagan.models.discriminator import Discriminator, DiscriminatorConfig
     from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
     from dagan.training.generation_stage import Phase
 
@@ -33,7 +34,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
-    parser.add_argument("--recipe", default="lite", help="phases and losses: lite or paper")
+    parser.add_argument(
+        "--recipe", help="phases and losses: lite, paper or released (default: released for imported models, else lite)"
+    )
     parser.add_argument("--phases", help="comma-separated names of the recipe's phases to run (default: all)")
     parser.add_argument("--steps", type=int, help="steps of every phase, instead of the recipe's")
     parser.add_argument("--depth", type=Path, help="F_d from `dagan train-depth` (its model.safetensors)")
@@ -49,27 +52,30 @@ def run(args: argparse.Namespace) -> int:
 
     from dagan.data.landmarks import LandmarkTracks
     from dagan.losses.perceptual import PerceptualLoss
-    from dagan.models.discriminator import DiscriminatorConfig
+    from dagan.models.weights import read_metadata
+    from dagan.nn.blocks import AntiAliasDown, ReleasedDown
     from dagan.nn.vgg import load_vgg
     from dagan.training.generation_stage import GenerationNetworks
     from dagan.training.loop import LoopConfig, prepare_folder, train
     from dagan.training.stages import GenerationStage
 
     check_numbers(args)
+    published = args.start is not None and "published" in read_metadata(args.start)
+    args.recipe = args.recipe or ("released" if published else "lite")
     phases = pick_phases(args)
     device = start_torch(args)
     torch.manual_seed(args.seed)
     config, model = build_model(args)
     check_fit(config, phases)
-    # the paper's discriminator beside a lite generator would be most of the work
-    discriminator = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
-    perceptual = PerceptualLoss(load_vgg(args.perceptual), max_side=args.perceptual_side or None)
+    judge, discriminator = build_discriminator(args)
+    down = ReleasedDown if published else AntiAliasDown
+    perceptual = PerceptualLoss(load_vgg(args.perceptual), max_side=args.perceptual_side or None, down=down)
     prepare_folder(args.run)
     clips, validation = hold_out(open_all(args), args.validation)
     tracks = LandmarkTracks(clips, args.landmarks) if args.landmarks else None
     loop = LoopConfig(seed=args.seed, workers=args.workers)
     stage = GenerationStage(
-        networks=GenerationNetworks(model, discriminator.build(), perceptual),
+        networks=GenerationNetworks(model, discriminator, perceptual),
         config=config,
         phases=phases,
         clips=clips,
@@ -79,9 +85,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     print(f"{len(clips)} clips to train on, {len(validation)} held out; {sum(phase.steps for phase in phases)} steps")
-    plain = run_config(
-        args, model=config, phases=phases, discriminator=discriminator, perceptual=perceptual_facts(args)
-    )
+    plain = run_config(args, model=config, phases=phases, discriminator=judge, perceptual=perceptual_facts(args))
     print(f"wrote {train(stage, loop, plain, args.run)}")
     return 0
 
@@ -149,6 +153,19 @@ def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHe
     elif model.depth is not None and args.start is None:
         raise UserError("this preset needs a trained depth network: give --depth, from `dagan train-depth`")
     return config, model
+
+
+def build_discriminator(args: argparse.Namespace) -> "tuple[DiscriminatorConfig, Discriminator]":
+    """The one that came with the model of --from, else a new one."""
+    from dagan.models.discriminator import DiscriminatorConfig
+    from dagan.models.weights import load_discriminator
+
+    found = load_discriminator(args.start) if args.start else None
+    if found is not None:
+        return found
+    # the paper's discriminator beside a lite generator would be most of the work
+    config = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
+    return config, config.build()
 
 
 def preset_config(args: argparse.Namespace) -> "TalkingHeadConfig":

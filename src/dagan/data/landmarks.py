@@ -1,5 +1,7 @@
 """Face landmarks found beforehand, one file per clip (scripts/landmarks.py), for the start of the keypoints."""
 
+import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,9 +36,9 @@ class LandmarkTracks:
             path = next((path for path in paths if path.is_file()), None)
             if path is None:
                 raise UserError(f"no landmarks for {clip.clip.name} in {folders[0]}; run scripts/landmarks.py first")
-            with np.load(path, allow_pickle=False) as track:
-                self.landmarks.append(track["landmarks"].astype(np.float32))
-                self.found.append(track["found"])
+            landmarks, found = _read_track(path)
+            self.landmarks.append(landmarks)
+            self.found.append(found)
 
     def at(self, clip: int, frame: int, flipped: bool) -> FaceLandmarks:
         """Landmarks of a frame, mirrored when the frame was flipped. A frame past the track counts as not found."""
@@ -47,3 +49,12 @@ class LandmarkTracks:
         if flipped:
             position = position * torch.tensor([-1.0, 1.0])
         return FaceLandmarks(position, torch.tensor(True))
+
+
+def _read_track(path: Path) -> tuple[Float[np.ndarray, "t 478 2"], Bool[np.ndarray, "t"]]:
+    try:
+        with np.load(path, allow_pickle=False) as track:
+            return track["landmarks"].astype(np.float32), track["found"]
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} holds no landmarks ({reason}); make it again: scripts/landmarks.py") from error

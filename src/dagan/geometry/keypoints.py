@@ -1,23 +1,67 @@
 """Heatmaps to keypoints, keypoints to Gaussians, and the relative transfer of motion between people."""
 
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
 import torch
 from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.geometry.grid import coordinate_grid
+from dagan.geometry.grid import GridFunction, coordinate_grid
 from dagan.types import Keypoints
 
 
-def position_from_heatmap(heatmap: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k 2"]:
+def position_from_heatmap(
+    heatmap: Float[Tensor, "b k h w"], build_grid: GridFunction = coordinate_grid
+) -> Float[Tensor, "b k 2"]:
     """Expected position under each heatmap (rows sum to 1 over pixels): the soft arg-max of Eq. 6's detector."""
-    grid = coordinate_grid(heatmap.shape[2], heatmap.shape[3], heatmap)
+    grid = build_grid(heatmap.shape[2], heatmap.shape[3], heatmap)
     return einsum(heatmap, grid, "b k h w, h w d -> b k d")
 
 
-def gaussians(position: Float[Tensor, "b k 2"], size: tuple[int, int], variance: float) -> Float[Tensor, "b k h w"]:
+def position_in_order(
+    heatmap: Float[Tensor, "b k h w"], build_grid: GridFunction = coordinate_grid
+) -> Float[Tensor, "b k 2"]:
+    """As `position_from_heatmap`, summed pixel after pixel as published models do."""
+    grid = build_grid(heatmap.shape[2], heatmap.shape[3], heatmap)
+    return (heatmap[..., None] * grid).sum((2, 3))
+
+
+def mean_under_heatmap(maps: Float[Tensor, "b k d h w"], heatmap: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k d"]:
+    """Each keypoint's maps averaged under its heatmap."""
+    return einsum(maps, heatmap, "b k d h w, b k h w -> b k d")
+
+
+def mean_in_order(maps: Float[Tensor, "b k d h w"], heatmap: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k d"]:
+    """As `mean_under_heatmap`, summed pixel after pixel as published models do."""
+    return (heatmap[:, :, None] * maps).flatten(3).sum(-1)
+
+
+class Averages(NamedTuple):
+    """Means under heatmaps: of the coordinates, and of other maps."""
+
+    position: Callable[[Tensor, GridFunction], Tensor]
+    maps: Callable[[Tensor, Tensor], Tensor]
+
+
+Summation = Literal["product", "in_order"]
+# One matrix product, or pixel after pixel: they differ in the seventh digit, which a warped 256 px image shows in the
+# fourth, so published results are reproduced in the published order.
+AVERAGES: dict[str, Averages] = {
+    "product": Averages(position_from_heatmap, mean_under_heatmap),
+    "in_order": Averages(position_in_order, mean_in_order),
+}
+
+
+def gaussians(
+    position: Float[Tensor, "b k 2"],
+    size: tuple[int, int],
+    variance: float,
+    build_grid: GridFunction = coordinate_grid,
+) -> Float[Tensor, "b k h w"]:
     """A Gaussian of height 1 around each keypoint, variance in squared [-1, 1] units."""
-    grid = coordinate_grid(*size, position)
+    grid = build_grid(*size, position)
     squared = (grid - rearrange(position, "b k d -> b k 1 1 d")).square().sum(-1)  # b k h w
     return torch.exp(-0.5 * squared / variance)
 

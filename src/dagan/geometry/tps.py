@@ -7,7 +7,7 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.geometry.grid import coordinate_grid
+from dagan.geometry.grid import GridFunction, coordinate_grid
 
 AFFINE_SIGMA = 0.05  # spread of the affine part, as FOMM
 TPS_SIGMA = 0.005  # spread of the thin-plate weights, as FOMM
@@ -41,9 +41,9 @@ class PlaneWarp:
         moved = einsum(self.linear, points, "b i j, b n j -> b n i") + self.shift[:, None]
         return moved + self._bend(points)[..., None]
 
-    def grid(self, height: int, width: int) -> Float[Tensor, "b h w 2"]:
+    def grid(self, height: int, width: int, build_grid: GridFunction = coordinate_grid) -> Float[Tensor, "b h w 2"]:
         """T of every pixel centre: the sampling field of the transformed image."""
-        pixels = rearrange(coordinate_grid(height, width, self.linear), "h w d -> 1 (h w) d")
+        pixels = rearrange(build_grid(height, width, self.linear), "h w d -> 1 (h w) d")
         moved = self(pixels.expand(len(self.linear), -1, -1))
         return rearrange(moved, "b (h w) d -> b h w d", h=height)
 

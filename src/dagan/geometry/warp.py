@@ -1,11 +1,19 @@
-"""Backward warping W_p (Eqs. 4, 8): each output pixel is read from where `flow` points."""
+"""Backward warping W_p (Eqs. 4, 8): each output pixel is read from where `flow` points.
+
+Ours is `warp`. Published models read their flows otherwise; `PIXELS` names the conventions.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.geometry.grid import resize_flow
+from dagan.geometry.grid import GridFunction, coordinate_grid, corner_grid, resize_flow
 
 
 def warp(features: Float[Tensor, "b c h w"], flow: Float[Tensor, "b hf wf 2"]) -> Float[Tensor, "b c h w"]:
@@ -19,3 +27,48 @@ def warp(features: Float[Tensor, "b c h w"], flow: Float[Tensor, "b hf wf 2"]) -
         return F.grid_sample(features.float(), at, mode="bilinear", padding_mode="border", align_corners=False).to(
             features.dtype
         )
+
+
+def warp_or_zero(
+    features: Float[Tensor, "b c h w"], flow: Float[Tensor, "b hf wf 2"], align_corners: bool
+) -> Float[Tensor, "b c h w"]:
+    """Sampling as published models do it: zeros outside, and a flow of another size resized as positions.
+
+    `align_corners` says what -1 and +1 mean to the sampling: the outermost pixel centres, or the outer edges.
+    """
+    size = (features.shape[2], features.shape[3])
+    with torch.autocast(features.device.type, enabled=False):
+        at = flow.float()
+        if (flow.shape[1], flow.shape[2]) != size:
+            positions = rearrange(at, "b h w d -> b d h w")
+            resized = F.interpolate(positions, size, mode="bilinear", align_corners=False)
+            at = rearrange(resized, "b d h w -> b h w d")
+        sampled = F.grid_sample(features.float(), at, padding_mode="zeros", align_corners=align_corners)
+    return sampled.to(features.dtype)
+
+
+def occlude(warped: Float[Tensor, "b c h w"], occlusion: Float[Tensor, "b 1 h2 w2"]) -> Float[Tensor, "b c h w"]:
+    """The warped feature times the occlusion map (Eq. 8), the map resized bilinearly when sizes differ."""
+    size = (warped.shape[2], warped.shape[3])
+    if occlusion.shape[2:] != torch.Size(size):
+        occlusion = F.interpolate(occlusion, size, mode="bilinear", align_corners=False)
+    return warped * occlusion.to(warped.dtype)
+
+
+class Pixels(NamedTuple):
+    """How coordinates and pixels belong together in one model: the grids it builds, and how it samples."""
+
+    grid: GridFunction
+    warp: Callable[[Tensor, Tensor], Tensor]  # features, flow -> features
+    align_corners: bool  # for sampling that is not a `warp`
+
+
+PixelConvention = Literal["centres", "mixed", "corners"]
+PIXELS: dict[str, Pixels] = {
+    # ours: one meaning of -1 and +1 everywhere, the outer edges; the border repeats
+    "centres": Pixels(coordinate_grid, warp, align_corners=False),
+    # released DaGAN: grids are built from corner to corner, yet sampled as if -1 and +1 were the edges
+    "mixed": Pixels(corner_grid, partial(warp_or_zero, align_corners=False), align_corners=False),
+    # FOMM's first weights: their library still sampled from corner to corner
+    "corners": Pixels(corner_grid, partial(warp_or_zero, align_corners=True), align_corners=True),
+}

@@ -19,8 +19,12 @@ def discriminator_adversarial(real: Judgement, fake: Judgement) -> Float[Tensor,
 
 def feature_matching(real: Judgement, fake: Judgement) -> Float[Tensor, ""]:
     """Sum over the discriminator's layers of the mean L1 between real and generated features (pix2pixHD)."""
-    distances = [
+    return torch.stack(feature_distances(real, fake)).sum()
+
+
+def feature_distances(real: Judgement, fake: Judgement) -> list[Float[Tensor, ""]]:
+    """The mean L1 between real and generated features of each layer, first layer first."""
+    return [
         (theirs.detach().float() - ours.float()).abs().mean()
         for theirs, ours in zip(real.features, fake.features, strict=True)
     ]
-    return torch.stack(distances).sum()

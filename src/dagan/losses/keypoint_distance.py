@@ -21,6 +21,13 @@ def crowding(position: Float[Tensor, "b k 2"], threshold: float = THRESHOLD) -> 
     return _over_pairs(1 - torch.sign(_pair_distances(position) - threshold))
 
 
+def released_crowding(position: Float[Tensor, "b k 2"], threshold: float = THRESHOLD) -> Float[Tensor, ""]:
+    """Eq. 13 as the release counts it: Euclidean distances, the sum over pairs i != j divided by k^2."""
+    count = position.shape[1]
+    distances = torch.linalg.vector_norm(position[:, :, None] - position[:, None], dim=-1)
+    return _over_pairs(1 - torch.sign(distances - threshold)) * ((count - 1) / count)
+
+
 def _pair_distances(position: Float[Tensor, "b k 2"]) -> Float[Tensor, "b k k"]:
     return (position[:, :, None] - position[:, None]).abs().sum(-1)
 

@@ -71,19 +71,22 @@ class StepState:
     def transformed(self) -> Keypoints:
         """Keypoints of the driving frame sampled at T(z): L_E's second look."""
         size = (self.batch.driving.shape[2], self.batch.driving.shape[3])
-        grid = self.plane_warp.grid(*size)
-        image = F.grid_sample(self.batch.driving, grid, padding_mode="reflection", align_corners=False)
+        pixels = self.model.keypoints.pixels
+        grid = self.plane_warp.grid(*size, pixels.grid)
+        corners = pixels.align_corners
+        image = F.grid_sample(self.batch.driving, grid, padding_mode="reflection", align_corners=corners)
         return self.model.view(image).keypoints
 
     @cached_property
     def judged_real(self) -> Judgement:
+        keypoints = self.driving.keypoints  # not under no_grad: this first look at the driving frame may be kept
         with torch.no_grad():
-            judgement: Judgement = self.discriminator(self.batch.driving)
+            judgement: Judgement = self.discriminator(self.batch.driving, keypoints)
         return judgement
 
     @cached_property
     def judged_fake(self) -> Judgement:
-        judgement: Judgement = self.discriminator(self.rendering.generated)
+        judgement: Judgement = self.discriminator(self.rendering.generated, self.driving.keypoints)
         return judgement
 
 

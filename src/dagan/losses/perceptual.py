@@ -1,11 +1,12 @@
 """Pyramid perceptual loss L_P (Eq. 11)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagan.nn.blocks import AntiAliasDown
 from dagan.nn.pyramid import PAPER_SCALES, ImagePyramid
 from dagan.nn.vgg import VGG
 
@@ -14,24 +15,39 @@ class PerceptualLoss(nn.Module):
     """Sum over scales and VGG layers of the mean L1 between features of generated and driving image.
 
     A pyramid level larger than `max_side` is compared on one random square of that side (the same in both images),
-    an unbiased estimate at a fraction of the cost; None compares whole images, as the paper.
+    an unbiased estimate at a fraction of the cost; None compares whole images, as the paper. `down` makes the levels;
+    published models were trained with `ReleasedDown`.
     """
 
-    def __init__(self, vgg: VGG, scales: Sequence[float] = PAPER_SCALES, max_side: int | None = None):
+    def __init__(
+        self,
+        vgg: VGG,
+        scales: Sequence[float] = PAPER_SCALES,
+        max_side: int | None = None,
+        down: Callable[[float], nn.Module] = AntiAliasDown,
+    ):
         super().__init__()
         self.vgg = vgg
-        self.pyramid = ImagePyramid(scales)
+        self.pyramid = ImagePyramid(scales, down)
         self.max_side = max_side
 
     def forward(self, generated: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
         total = generated.new_zeros(())
+        for level in self.distances(generated, driving):
+            for distance in level:
+                total = total + distance
+        return total
+
+    def distances(
+        self, generated: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Iterator[list[Float[Tensor, ""]]]:
+        """The mean L1 of each layer, level after level, finest level and first layer first."""
         for fake, real in zip(self.pyramid(generated), self.pyramid(driving), strict=True):
             rows, columns = random_square(fake.shape[2], fake.shape[3], self.max_side)
             with torch.no_grad():
                 wanted = self.vgg(real[:, :, rows, columns])
-            for ours, theirs in zip(self.vgg(fake[:, :, rows, columns]), wanted, strict=True):
-                total = total + (ours.float() - theirs.float()).abs().mean()
-        return total
+            seen = self.vgg(fake[:, :, rows, columns])
+            yield [(ours.float() - theirs.float()).abs().mean() for ours, theirs in zip(seen, wanted, strict=True)]
 
 
 def random_square(height: int, width: int, side: int | None) -> tuple[slice, slice]:

@@ -1,4 +1,4 @@
-"""Decoders of the generator: siblings called with (refined, warped skips fine to coarse, warped source image)."""
+"""Decoders of the generator: siblings called with (refined, warped skips fine to coarse, warped image, occlusion)."""
 
 import itertools
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagan.models.spade import SpadeDecoderConfig
 from dagan.nn.blocks import ResBlock, SameBlock, UpBlock
 
 VISIBLE_BIAS = 2.0  # start with the warped source mostly showing: sigmoid(2) = 0.88
@@ -33,7 +34,7 @@ class BlendDecoderConfig:
         return BlendDecoder(self, widths)
 
 
-DecoderConfig = PlainDecoderConfig | BlendDecoderConfig
+DecoderConfig = PlainDecoderConfig | BlendDecoderConfig | SpadeDecoderConfig
 
 
 class PlainDecoder(nn.Module):
@@ -53,6 +54,7 @@ class PlainDecoder(nn.Module):
         refined: Float[Tensor, "b c h w"],
         skips: tuple[Float[Tensor, "b _c _h _w"], ...],
         warped_image: Float[Tensor, "b 3 H W"],
+        occlusion: Float[Tensor, "b 1 _h _w"],
     ) -> Float[Tensor, "b 3 H W"]:
         return torch.sigmoid(self.last(self.up(self.res(refined))).float())
 
@@ -82,6 +84,7 @@ class BlendDecoder(nn.Module):
         refined: Float[Tensor, "b c h w"],
         skips: tuple[Float[Tensor, "b _c _h _w"], ...],
         warped_image: Float[Tensor, "b 3 H W"],
+        occlusion: Float[Tensor, "b 1 _h _w"],
     ) -> Float[Tensor, "b 3 H W"]:
         x = self.res(refined)
         for up, join, skip in zip(self.up, self.join, reversed(skips), strict=True):

@@ -129,13 +129,14 @@ class Resize(nn.Module):
 
 
 def depth_from_disparity(
-    disparity: Float[Tensor, "b 1 h w"], min_depth: float = 0.5, max_depth: float = 2.0
+    disparity: Float[Tensor, "b 1 h w"], min_depth: float = 0.7, max_depth: float = 1.2
 ) -> Float[Tensor, "b 1 h w"]:
     """Depth between `min_depth` (disparity 1) and `max_depth` (disparity 0), linear in inverse depth.
 
     Only the ratio matters, as scale is free. The release has 0.1 and 100, made for streets: there a head, whose depth
-    varies by about a fifth, would use 2 % of the sigmoid. From 0.5 to 2 with mid-range at 0.8 it uses about a third
-    and leaves the rest to shoulders and background: depth trains faster, and the map that stage 2 reads has contrast.
+    varies by about a fifth, would use 2 % of the sigmoid. Between 0.7 and 1.2 it uses about half, at a relief that
+    fits a portrait's focal length, and the far end is left to shoulders and background, whose true depth no still
+    camera shows: depth trains faster, and the map that stage 2 reads has contrast.
     """
     nearest, farthest = 1 / min_depth, 1 / max_depth
     return 1 / (farthest + (nearest - farthest) * disparity)

@@ -3,12 +3,10 @@
 import itertools
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.geometry.warp import warp
+from dagan.geometry.warp import PIXELS, PixelConvention, occlude
 from dagan.models.decoder import DecoderConfig, PlainDecoderConfig
 from dagan.models.refine import PassThroughConfig, RefineConfig
 from dagan.nn.blocks import DownBlock, SameBlock
@@ -22,6 +20,7 @@ class GeneratorConfig:
     width: int = 64
     num_down: int = 2
     cap: int = 512
+    pixels: PixelConvention = "centres"
     refine: RefineConfig = PassThroughConfig()
     decoder: DecoderConfig = PlainDecoderConfig()
 
@@ -75,6 +74,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()
+        self.pixels = PIXELS[config.pixels]
         self.encoder = Encoder(3, config.widths)
         self.depth_encoder = DepthEncoder(config.widths) if config.refine.needs_depth else NoDepthEncoder()
         self.refine = config.refine.build(config.widths[-1])
@@ -89,16 +89,9 @@ class Generator(nn.Module):
         """I_g. `source.appearance` must be filled (`TalkingHead.render` sees to it)."""
         if source.appearance is None:
             raise ValueError("the source view has no appearance; call TalkingHead.encode first")
-        warped = tuple(occlude(warp(feature, motion.flow), motion.occlusion) for feature in source.appearance.features)
+        warp, occlusion = self.pixels.warp, motion.occlusion
+        warped = tuple(occlude(warp(feature, motion.flow), occlusion) for feature in source.appearance.features)
         refined = self.refine(warped[-1], source.appearance.depth_features, with_attention)
         warped_image = warp(source.image, motion.flow)
-        generated = self.decoder(refined.feature, warped[:-1], warped_image)
+        generated = self.decoder(refined.feature, warped[:-1], warped_image, occlusion)
         return Rendering(generated, *motion, warped=warped_image, attention=refined.attention)
-
-
-def occlude(warped: Float[Tensor, "b c h w"], occlusion: Float[Tensor, "b 1 h2 w2"]) -> Float[Tensor, "b c h w"]:
-    """The warped feature times the occlusion map (Eq. 8), the map resized bilinearly when sizes differ."""
-    size = (warped.shape[2], warped.shape[3])
-    if occlusion.shape[2:] != torch.Size(size):
-        occlusion = F.interpolate(occlusion, size, mode="bilinear", align_corners=False)
-    return warped * occlusion.to(warped.dtype)

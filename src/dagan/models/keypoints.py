@@ -5,11 +5,12 @@ from enum import Enum
 
 import torch
 import torch.nn.functional as F
-from einops import einsum, rearrange
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.geometry.keypoints import position_from_heatmap
+from dagan.geometry.keypoints import AVERAGES, Summation
+from dagan.geometry.warp import PIXELS, PixelConvention
 from dagan.nn.blocks import DownBlock, Resize, ScaleBy
 from dagan.nn.hourglass import Hourglass
 from dagan.types import Keypoints
@@ -47,8 +48,15 @@ class KeypointConfig:
     cap: int = 1024
     num_blocks: int = 5
     kernel: int = 7
+    padded: bool = True  # heads keep the map's size; published ones do not pad: 58x58 from 64x64
+    pixels: PixelConvention = "centres"
+    summation: Summation = "product"
     num_stem_blocks: int = 0  # down blocks before the hourglass; not in the paper, 1 in lite: finer input, same maps
     resize: Resize = ScaleBy(factor=0.25)
+
+    @property
+    def head_padding(self) -> int:
+        return self.kernel // 2 if self.padded else 0
 
     def build(self) -> "KeypointDetector":
         return KeypointDetector(self)
@@ -60,6 +68,8 @@ class KeypointDetector(nn.Module):
     def __init__(self, config: KeypointConfig):
         super().__init__()
         self.modality = config.modality
+        self.pixels = PIXELS[config.pixels]
+        self.averages = AVERAGES[config.summation]
         self.resize = config.resize.build()
         channels = config.modality.num_channels
         self.stem = nn.Sequential()
@@ -68,7 +78,7 @@ class KeypointDetector(nn.Module):
             channels = config.width
         self.hourglass = Hourglass(channels, config.width, config.cap, config.num_blocks)
         maps = self.hourglass.out_channels
-        self.heatmap = nn.Conv2d(maps, config.num_keypoints, config.kernel, padding=config.kernel // 2)
+        self.heatmap = nn.Conv2d(maps, config.num_keypoints, config.kernel, padding=config.head_padding)
         self.jacobian = JacobianHead(maps, config) if config.has_jacobian else NoJacobian()
 
     def forward(self, image: Float[Tensor, "b 3 h w"], depth: Float[Tensor, "b 1 h w"] | None) -> Keypoints:
@@ -77,14 +87,14 @@ class KeypointDetector(nn.Module):
         logits = self.heatmap(features).float() / TEMPERATURE
         heatmap = F.softmax(rearrange(logits, "b k h w -> b k (h w)"), dim=-1).view_as(logits)
         with torch.autocast(image.device.type, enabled=False):
-            position = position_from_heatmap(heatmap)
+            position = self.averages.position(heatmap, self.pixels.grid)
         return Keypoints(position, self.jacobian(features, heatmap))
 
 
 class NoJacobian(nn.Module):
     """Keypoints that only translate (the paper's Eq. 7)."""
 
-    def forward(self, features: Float[Tensor, "b c h w"], heatmap: Float[Tensor, "b k h w"]) -> None:
+    def forward(self, features: Float[Tensor, "b c h w"], heatmap: Float[Tensor, "b k h2 w2"]) -> None:
         return None
 
 
@@ -93,18 +103,19 @@ class JacobianHead(nn.Module):
 
     def __init__(self, in_channels: int, config: KeypointConfig):
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, 4 * config.num_keypoints, config.kernel, padding=config.kernel // 2)
+        self.averages = AVERAGES[config.summation]
+        self.conv = nn.Conv2d(in_channels, 4 * config.num_keypoints, config.kernel, padding=config.head_padding)
         nn.init.zeros_(self.conv.weight)
         bias = self.conv.bias
         assert bias is not None
         bias.data.copy_(torch.tensor([1.0, 0.0, 0.0, 1.0]).repeat(config.num_keypoints))
 
     def forward(
-        self, features: Float[Tensor, "b c h w"], heatmap: Float[Tensor, "b k h w"]
+        self, features: Float[Tensor, "b c h w"], heatmap: Float[Tensor, "b k h2 w2"]
     ) -> Float[Tensor, "b k 2 2"]:
         """The predicted frames averaged under each heatmap."""
         maps = rearrange(self.conv(features).float(), "b (k d) h w -> b k d h w", d=4)
         with torch.autocast(features.device.type, enabled=False):
-            mean: Tensor = einsum(maps, heatmap, "b k d h w, b k h w -> b k d")
+            mean = self.averages.maps(maps, heatmap)
         frames: Tensor = rearrange(mean, "b k (i j) -> b k i j", i=2)
         return frames

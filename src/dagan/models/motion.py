@@ -9,15 +9,18 @@ from einops import einsum, rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.geometry.grid import coordinate_grid
+from dagan.geometry.grid import GridFunction, coordinate_grid
 from dagan.geometry.keypoints import gaussians
 from dagan.geometry.local_motion import LOCAL_MOTIONS, LocalMotion
-from dagan.geometry.warp import warp
+from dagan.geometry.warp import PIXELS, PixelConvention
 from dagan.nn.blocks import Resize, ScaleBy
 from dagan.nn.hourglass import Hourglass
 from dagan.types import DenseMotion, Keypoints
 
 VARIANCE = 0.01  # of the keypoint Gaussians, as FOMM
+PRIOR_VARIANCE = 0.05  # reach of a keypoint's own motion before anything is learned: a quarter of the face
+PRIOR_GAIN = 6.0  # logit at the keypoint
+PRIOR_BACKGROUND = 4.0  # logit of no motion: wins where no keypoint is near (20 others together have log 20 = 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,10 @@ class MotionConfig:
     cap: int = 1024
     num_blocks: int = 5
     kernel: int = 7
+    pixels: PixelConvention = "centres"
+    channels_last: bool = True  # faster; False sums as published models do, equal to the last digit
     resize: Resize = ScaleBy(factor=0.25)
+    has_mask_prior: bool = False  # not in the paper; starts the mask from nearness to the keypoints
 
     def build(self, num_keypoints: int) -> "DenseMotionNet":
         return DenseMotionNet(self, num_keypoints)
@@ -41,20 +47,23 @@ class DenseMotionNet(nn.Module):
     def __init__(self, config: MotionConfig, num_keypoints: int):
         super().__init__()
         self.local_motion = LOCAL_MOTIONS[config.local_motion]
+        self.pixels = PIXELS[config.pixels]
+        self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.resize = config.resize.build()
         self.hourglass = Hourglass(4 * (num_keypoints + 1), config.width, config.cap, config.num_blocks)
         maps = self.hourglass.out_channels
         self.mask = nn.Conv2d(maps, num_keypoints + 1, config.kernel, padding=config.kernel // 2)
         self.occlusion = nn.Conv2d(maps, 1, config.kernel, padding=config.kernel // 2)
+        self.mask_prior = NearnessPrior() if config.has_mask_prior else NoPrior()
 
     def forward(self, image: Float[Tensor, "b 3 h w"], source: Keypoints, driving: Keypoints) -> DenseMotion:
         """The flow from driving pixels into the source `image`, at this network's own size."""
         small = self.resize(image)
         with torch.autocast(image.device.type, enabled=False):
-            flows = sparse_motions(self.local_motion, source, driving, small.float())  # b s h w 2
+            flows = sparse_motions(self.local_motion, source, driving, small.float(), self.pixels.grid)  # b s h w 2
             slots = self._slots(small.float(), source, driving, flows)
-        features = self.hourglass(slots.contiguous(memory_format=torch.channels_last))
-        mask = F.softmax(self.mask(features).float(), dim=1)
+        features = self.hourglass(slots.contiguous(memory_format=self.layout))
+        mask = F.softmax(self.mask_prior(self.mask(features).float(), driving), dim=1)
         occlusion = torch.sigmoid(self.occlusion(features).float())
         with torch.autocast(image.device.type, enabled=False):
             return DenseMotion(einsum(mask, flows, "b s h w, b s h w d -> b h w d"), mask, occlusion)
@@ -68,19 +77,50 @@ class DenseMotionNet(nn.Module):
     ) -> Float[Tensor, "b c h w"]:
         """[heatmap difference, R, G, B] of every motion: background first (its heatmap is zero), then keypoints."""
         size = (image.shape[2], image.shape[3])
-        difference = gaussians(driving.position, size, VARIANCE) - gaussians(source.position, size, VARIANCE)
+        ours, theirs = (gaussians(seen.position, size, VARIANCE, self.pixels.grid) for seen in (source, driving))
+        difference = theirs - ours
         heatmaps = F.pad(difference, (0, 0, 0, 0, 1, 0))  # b s h w
         num_slots = flows.shape[1]
         copies = repeat(image, "b c h w -> (b s) c h w", s=num_slots)
-        warped = warp(copies, rearrange(flows, "b s h w d -> (b s) h w d"))
+        warped = self.pixels.warp(copies, rearrange(flows, "b s h w d -> (b s) h w d"))
         warped = rearrange(warped, "(b s) c h w -> b s c h w", s=num_slots)
         return rearrange(torch.cat([heatmaps[:, :, None], warped], dim=2), "b s c h w -> b (s c) h w")
 
 
+class NoPrior(nn.Module):
+    """The mask's logits as predicted."""
+
+    def forward(self, logits: Float[Tensor, "b s h w"], driving: Keypoints) -> Float[Tensor, "b s h w"]:
+        return logits
+
+
+class NearnessPrior(nn.Module):
+    """Logits plus a learned gain times nearness to each driving keypoint, and a learned bias for the background.
+
+    A softmax over many motions starts as their mean, and needs thousands of steps to tell them apart; with the prior
+    each pixel starts with the motion of the keypoints beside it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(PRIOR_GAIN))
+        self.background = nn.Parameter(torch.tensor(PRIOR_BACKGROUND))
+
+    def forward(self, logits: Float[Tensor, "b s h w"], driving: Keypoints) -> Float[Tensor, "b s h w"]:
+        size = (logits.shape[2], logits.shape[3])
+        near = self.gain * gaussians(driving.position.float(), size, PRIOR_VARIANCE)  # b k h w
+        background = self.background.expand(len(near), 1, *size)
+        return logits + torch.cat([background, near], dim=1)
+
+
 def sparse_motions(
-    local_motion: LocalMotion, source: Keypoints, driving: Keypoints, image: Float[Tensor, "b 3 h w"]
+    local_motion: LocalMotion,
+    source: Keypoints,
+    driving: Keypoints,
+    image: Float[Tensor, "b 3 h w"],
+    build_grid: GridFunction = coordinate_grid,
 ) -> Float[Tensor, "b s h w 2"]:
     """The background's identity motion, then each keypoint's local motion."""
-    grid = coordinate_grid(image.shape[2], image.shape[3], image)
+    grid = build_grid(image.shape[2], image.shape[3], image)
     identity = grid.expand(len(image), 1, -1, -1, -1)
     return torch.cat([identity, local_motion(source, driving, grid)], dim=1)

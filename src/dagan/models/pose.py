@@ -19,8 +19,8 @@ class PoseConfig:
     `motion_scale` times the head's output is the motion, in radians and in units of depth. The release has 0.01; heads
     turn by some 0.1 rad between neighbours, so 0.05 gets there in fewer steps.
     `pivot_depth`: rotations turn about the point (0, 0, pivot_depth) on the optical axis. 0 is the camera itself, as
-    in the paper, where turning the head needs a rotation and a translation that cancel almost exactly; 0.9, just behind
-    the mid-range depth 0.8, is inside the head, and the two become independent. R and t are the same family either way.
+    in the paper, where turning the head needs a rotation and a translation that cancel almost exactly; 0.95, behind
+    the face at some 0.85, is inside the head, and the two become independent. R and t are the same family either way.
     `focal_range`, `centre_range`: the focal length stays within a factor exp(+-focal_range) of `portrait_focal` image
     sides and the centre within +-centre_range of a side about the middle: free to move both ways, smoothly bounded.
     `working_size` as in `FaceDepthConfig`; intrinsics are in pixels of the frames as given all the same.
@@ -31,7 +31,7 @@ class PoseConfig:
     head_width: int = 256
     motion_scale: float = 0.05
     working_size: int | None = None
-    pivot_depth: float = 0.9
+    pivot_depth: float = 0.95
     portrait_focal: float = 2.0  # a 28 degree field of view: a head-and-shoulders shot
     focal_range: float = 0.7
     centre_range: float = 0.2

@@ -1,7 +1,7 @@
 """Refinement of the warped feature (Sec. 3.4, Eq. 9): siblings called with (warped, depth_features)."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+ACTIVATIONS: dict[str, type[nn.Module]] = {"identity": nn.Identity, "relu": nn.ReLU}
 INNER_RATIO = 8  # channels of query and key are a ratio of the feature's, as the released model has
 
 
@@ -34,15 +35,17 @@ class AttentionConfig:
     """Attention over all positions. `needs_depth`: queries from depth (CAM, Eq. 9) or from the feature (SA, B.3).
 
     `gated` adds the result to the warped feature through a learned gate that starts at 0 (not in the paper, whose Eq. 9
-    replaces the feature): the decoder then starts from a usable feature, which short trainings need.
+    replaces the feature): the decoder then starts from a usable feature, which short trainings need. `activation`
+    follows the projections of query, key and value; Eq. 9 has none, published models have ReLU.
     """
 
     needs_depth: bool = True
     gated: bool = False
+    activation: Literal["identity", "relu"] = "identity"
 
     def build(self, channels: int) -> "Attention":
         kind = CrossModalAttention if self.needs_depth else SelfAttention
-        return kind(channels, Gate() if self.gated else Replace())
+        return kind(channels, Gate() if self.gated else Replace(), ACTIVATIONS[self.activation]())
 
 
 RefineConfig = PassThroughConfig | AttentionConfig
@@ -81,19 +84,20 @@ class Gate(nn.Module):
 class Attention(nn.Module):
     """Softmax(Q K^T) V over the h*w positions, projections by 1x1 convolutions, no scaling of the logits."""
 
-    def __init__(self, channels: int, merge: nn.Module):
+    def __init__(self, channels: int, merge: nn.Module, activation: nn.Module):
         super().__init__()
         inner = max(1, channels // INNER_RATIO)
         self.query = nn.Conv2d(channels, inner, 1)
         self.key = nn.Conv2d(channels, inner, 1)
         self.value = nn.Conv2d(channels, channels, 1)
         self.merge = merge
+        self.activation = activation
 
     def attend(
         self, asking: Float[Tensor, "b c h w"], warped: Float[Tensor, "b c h w"], with_attention: bool
     ) -> Refined:
         query, key, value = (
-            rearrange(projected, "b c h w -> b (h w) c")
+            rearrange(self.activation(projected), "b c h w -> b (h w) c")
             for projected in (self.query(asking), self.key(warped), self.value(warped))
         )
         attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # b n c

@@ -28,6 +28,8 @@ class TalkingHeadConfig:
             raise ValueError("cross-modal attention needs a depth network: set depth, or another refine")
         if self.motion.local_motion == "affine" and not self.keypoints.has_jacobian:
             raise ValueError("affine local motion needs jacobians: set keypoints.has_jacobian")
+        if len({self.keypoints.pixels, self.motion.pixels, self.generator.pixels}) > 1:
+            raise ValueError("keypoints, motion and generator must have the same pixels: one meaning of coordinates")
 
     def build(self) -> "TalkingHead":
         return TalkingHead(

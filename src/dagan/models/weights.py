@@ -2,6 +2,8 @@
 
 import json
 import os
+import textwrap
+from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,15 @@ from torch import Tensor, nn
 
 from dagan.config import from_plain, to_plain
 from dagan.errors import UserError
+from dagan.models.checkpoint_file import mistaken_for_weights
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
+from dagan.models.discriminator import Discriminator, DiscriminatorConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 
 FORMATS = {TalkingHeadConfig: "dagan-model-1", FaceDepthConfig: "dagan-depth-1"}  # by the kind of configuration
+DISCRIMINATOR = "discriminator"  # its tensors' prefix, and the metadata entry with its configuration
 DEFAULT_WEIGHTS = "dagan-lite.safetensors"
+MAX_REASON = 300  # characters of an error message
 
 
 def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> TalkingHead:
@@ -41,12 +47,25 @@ def save_model(
     **provenance: str,
 ) -> None:
     """Write weights and configuration to one file, atomically; `half` stores floats as float16."""
+    save_state(path, model.state_dict(), config, provenance, half=half)
+
+
+def save_state(
+    path: str | Path,
+    state: Mapping[str, Tensor],
+    config: TalkingHeadConfig | FaceDepthConfig,
+    provenance: Mapping[str, str],
+    *,
+    half: bool = False,
+) -> None:
+    """As `save_model`, of a state dict, in which a discriminator may stand beside the model's tensors."""
     path = Path(path)
-    kept = {name: _stored(value, half) for name, value in model.state_dict().items()}
+    kept = {name: _stored(value, half) for name, value in state.items()}
     metadata = {"format": FORMATS[type(config)], "config": json.dumps(to_plain(config)), **provenance}
     temporary = path.with_name(f".{path.name}.partial")
     try:
         save_file(kept, temporary, metadata=metadata)
+        temporary.chmod(0o644)  # safetensors writes for the owner alone
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -65,6 +84,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
     except (SafetensorError, OSError) as error:
+        if (mistake := mistaken_for_weights(path)) is not None:
+            raise UserError(f"{path} {mistake}") from error
         raise UserError(f"not a model file (unreadable as safetensors): {path}: {error}") from error
 
 
@@ -74,6 +95,18 @@ def load_depth(path: str | Path) -> FaceDepthNet:
     depth = from_plain(FaceDepthConfig, plain).build()
     _fill(depth, Path(path))
     return depth.eval()
+
+
+def load_discriminator(path: str | Path) -> tuple[DiscriminatorConfig, Discriminator] | None:
+    """The discriminator that an imported checkpoint brought, to train on with; None when the file has none."""
+    path = Path(path)
+    text = read_metadata(path).get(DISCRIMINATOR)
+    if text is None:
+        return None
+    config = from_plain(DiscriminatorConfig, json.loads(text))
+    discriminator = config.build()
+    _fill(discriminator, path, f"{DISCRIMINATOR}.")
+    return config, discriminator
 
 
 def load_config(path: str | Path) -> TalkingHeadConfig:
@@ -91,6 +124,8 @@ def _read_config(path: Path, kind: type) -> Any:
     metadata = read_metadata(path)
     if metadata.get("format") != FORMATS[kind]:
         given = metadata.get("format", "none")
+        if given == FORMATS[FaceDepthConfig]:
+            raise UserError(f"{path} is a face depth network alone ({given}), not a talking head; it is for --depth")
         raise UserError(f"{path} is not a {FORMATS[kind]} file (its format: {given}); give a file written by dagan")
     try:
         return json.loads(metadata["config"])
@@ -98,12 +133,15 @@ def _read_config(path: Path, kind: type) -> Any:
         raise UserError(f"{path} holds no readable configuration; was it written by dagan?") from error
 
 
-def _fill(module: nn.Module, path: Path) -> None:
+def _fill(module: nn.Module, path: Path, prefix: str = "") -> None:
+    """The tensors whose names start with the prefix, or those of the model: all but a discriminator's."""
     with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        names = [name for name in file.keys() if prefix or not name.startswith(f"{DISCRIMINATOR}.")]  # noqa: SIM118
+        state = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
     floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     try:
         module.load_state_dict(floats)
     except RuntimeError as error:
-        first = str(error).split("\n")[1].strip() if "\n" in str(error) else str(error)
+        first = str(error).split("\n")[1] if "\n" in str(error) else str(error)
+        first = textwrap.shorten(first, MAX_REASON, placeholder=" ...")  # it may name every tensor of the model
         raise UserError(f"the weights in {path} do not fit its configuration: {first}") from error

@@ -82,6 +82,33 @@ class AntiAliasDown(nn.Module):
         return F.conv2d(padded, kernel, stride=self.step, groups=x.shape[1])
 
 
+class ReleasedDown(nn.Module):
+    """Anti-aliased downsampling as published models do it: zeros around, output pixel i at input pixel i / scale.
+
+    A Gaussian of sigma (1/scale - 1)/2 and width 2 * round(4 sigma) + 1, zero padding of half the width, then every
+    (1/scale)-th pixel; scale 1 is the identity. The result is shifted by half a pixel of the input's grid and dark at
+    the border, which is what the published weights know.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, scale: float):
+        super().__init__()
+        self.step = round(1 / scale)
+        sigma = (1 / scale - 1) / 2
+        self.reach = round(4 * sigma)
+        taps = torch.arange(-self.reach, self.reach + 1, dtype=torch.float32)
+        line = torch.exp(-taps.square() / (2 * max(sigma, 1e-6) ** 2))
+        kernel = line[:, None] * line
+        self.register_buffer("kernel", rearrange(kernel / kernel.sum(), "i j -> 1 1 i j"), persistent=False)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        if self.step == 1:
+            return x
+        kernel = self.kernel.to(x.dtype).expand(x.shape[1], -1, -1, -1)
+        return F.conv2d(x, kernel, stride=self.step, padding=self.reach, groups=x.shape[1])
+
+
 class ResizeTo(nn.Module):
     """The image at a fixed square size, anti-aliased bilinear; the size is independent of the input's."""
 
@@ -106,6 +133,16 @@ class ScaleBy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleasedScaleBy:
+    """`ScaleBy` as published models have it."""
+
+    factor: float = 0.25
+
+    def build(self) -> ReleasedDown:
+        return ReleasedDown(self.factor)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FixedSize:
     """Work at one size whatever the input's, so that a network means the same at every image size."""
 
@@ -115,4 +152,4 @@ class FixedSize:
         return ResizeTo(self.side)
 
 
-Resize = ScaleBy | FixedSize
+Resize = ScaleBy | FixedSize | ReleasedScaleBy

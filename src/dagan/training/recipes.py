@@ -57,4 +57,15 @@ LITE_RECIPE = (
 # The paper: one phase of all of Eq. 10 at 256. Published models see about 150 epochs of VoxCeleb1.
 PAPER_RECIPE = (Phase(steps=100_000, batch_size=4, objective=PAPER_OBJECTIVE),)
 
-RECIPES = {"lite": LITE_RECIPE, "paper": PAPER_RECIPE}
+# Going on from a published checkpoint: its losses, and a tenth of its learning rate, which wrecks a model within
+# ten steps when Adam starts without its history.
+RELEASED_RECIPE = (
+    Phase(
+        steps=2_000,
+        batch_size=4,
+        learning_rate=2e-5,
+        objective=(*PAPER_OBJECTIVE, ("jacobian_equivariance", 10.0)),
+    ),
+)
+
+RECIPES = {"lite": LITE_RECIPE, "paper": PAPER_RECIPE, "released": RELEASED_RECIPE}

@@ -1,0 +1,112 @@
+"""`dagan import CKPT.pth.tar -o MODEL.safetensors`: a published checkpoint becomes a model file that runs nothing."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagan.errors import UserError
+
+if TYPE_CHECKING:
+    from dagan.geometry.warp import PixelConvention
+    from dagan.models.published import Published
+
+SAMPLING: "dict[str, PixelConvention]" = {
+    "edges": "mixed",
+    "aligned": "corners",
+}  # what -1 and +1 meant to the sampling: our `pixels`
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("files", metavar="CKPT", type=Path, nargs="*", help="DaGAN, SPADE-DaGAN or FOMM checkpoint (.pth.tar)")
+    add(
+        "--depth",
+        metavar=("ENCODER", "DEPTH"),
+        type=Path,
+        nargs=2,
+        default=[],
+        help="the face depth network's encoder.pth and depth.pth; without CKPT, they are imported alone",
+    )
+    add(
+        "--sampling",
+        choices=list(SAMPLING),
+        default="edges",
+        help="what -1 and +1 meant to the library that the weights were trained with: the image's edges (default), or "
+        "the centres of its outermost pixels, as for FOMM's first weights",
+    )
+    add("-o", "--output", metavar="MODEL.safetensors", type=Path, required=True, help="model file to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    files = [*args.files, *args.depth]
+    _check(files, args.output)
+    from dagan.models.published import DEPTH, read_published
+
+    published = read_published(files)
+    provenance = _provenance(published, files)
+    if published.kind == DEPTH:
+        facts = _write_depth(published, args.output, provenance)
+    else:
+        facts = _write_model(published, args.output, SAMPLING[args.sampling], provenance)
+    print(f"{args.output}: {facts}")
+    return 0
+
+
+def _check(files: list[Path], output: Path) -> None:
+    if not files:
+        raise UserError("nothing to import: give a checkpoint, or --depth ENCODER DEPTH, or both")
+    if not output.parent.is_dir():
+        raise UserError(f"no such folder: {output.parent}; make it first, or choose another -o")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder; -o takes the name of the model file to write")
+    for path in files:
+        if path.exists() and output.exists() and path.samefile(output):
+            raise UserError(f"the output would replace {path}; choose another name")
+
+
+def _write_model(published: "Published", output: Path, pixels: "PixelConvention", provenance: dict[str, str]) -> str:
+    import json
+
+    from dagan.config import to_plain
+    from dagan.models.foreign import convert, shapes_of, sized_discriminator, sized_model, with_pixels
+    from dagan.models.weights import DISCRIMINATOR, save_state
+    from dagan.presets import RELEASED, RELEASED_DISCRIMINATORS
+
+    config = with_pixels(sized_model(published, RELEASED[published.kind]), pixels)
+    discriminator = sized_discriminator(published, RELEASED_DISCRIMINATORS[published.kind], pixels)
+    parts: dict[str, object] = {"model": config}
+    if discriminator is not None:
+        parts[DISCRIMINATOR] = discriminator
+        provenance = {**provenance, DISCRIMINATOR: json.dumps(to_plain(discriminator))}
+    save_state(output, convert(published, shapes_of(**parts)), config, provenance)
+    depth = f", depth by ResNet-{published.num_layers}" if config.depth is not None else ""
+    kept = "with its discriminator" if discriminator is not None else "without a discriminator"
+    return f"{published.title}, {config.keypoints.num_keypoints} keypoints{depth}, {kept}"
+
+
+def _write_depth(published: "Published", output: Path, provenance: dict[str, str]) -> str:
+    from dagan.models.foreign import convert, shapes_of, sized_depth
+    from dagan.models.published import DEPTH
+    from dagan.models.weights import save_state
+
+    config = sized_depth(published)
+    state = convert(published, shapes_of(depth=config))
+    save_state(output, {name.removeprefix(f"{DEPTH}."): value for name, value in state.items()}, config, provenance)
+    return f"{published.title} (ResNet-{published.num_layers}); give it to `dagan train --depth`"
+
+
+def _provenance(published: "Published", files: list[Path]) -> dict[str, str]:
+    """Where the weights come from: the kind of model, and name and SHA-256 of each file."""
+    import json
+
+    from dagan import __version__
+
+    sources = [{"file": path.name, "sha256": _sha256(path)} for path in dict.fromkeys(files)]
+    return {"published": published.kind, "imported_from": json.dumps(sources), "imported_by": f"dagan {__version__}"}
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,205 @@
+"""`dagan train`: a run on drawn clips, and what a user can get wrong."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import dagan.nn.vgg
+from dagan.cli.main import main
+from dagan.cli.train import hold_out
+from dagan.models.depth import FaceDepthConfig
+from dagan.models.talking_head import TalkingHeadConfig
+from dagan.models.weights import load, load_config, save_model
+from dagan.presets import BASELINE, PRESETS, with_fdn
+from dagan.training.generation_stage import Phase
+from dagan.training.recipes import RECIPES
+from media import write_video
+from parts import face_clips, tiny_vgg
+
+TINY_RECIPE = (
+    Phase(name="motion", steps=1, batch_size=2, image_size=32, objective=(("warped_perceptual", 1.0),)),
+    Phase(
+        name="picture",
+        steps=2,
+        batch_size=2,
+        image_size=64,
+        objective=(("perceptual", 1.0), ("jacobian_equivariance", 1.0), ("landmark_guidance", 1.0)),
+    ),
+)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    (tmp_path / "clips").mkdir()
+    for clip in face_clips(2):
+        write_video(tmp_path / "clips" / clip.clip.path, clip.frames)
+    return tmp_path / "clips"
+
+
+@pytest.fixture
+def depth(tmp_path: Path, tiny_config: TalkingHeadConfig) -> Path:
+    assert tiny_config.depth is not None
+    save_model(tmp_path / "depth.safetensors", tiny_config.depth.build(), tiny_config.depth)
+    return tmp_path / "depth.safetensors"
+
+
+@pytest.fixture
+def dagan_train(
+    tmp_path: Path, clips: Path, depth: Path, tiny_config: TalkingHeadConfig, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
+    """Runs the command on the drawn clips with a tiny preset, recipe and perceptual network."""
+    monkeypatch.setitem(PRESETS, "tiny", tiny_config)
+    monkeypatch.setitem(RECIPES, "lite", TINY_RECIPE)
+    monkeypatch.setattr(dagan.nn.vgg, "load_vgg", lambda path: tiny_vgg())
+
+    def run(*options: object, preset: str = "tiny", with_depth: bool = True) -> int:
+        where = [str(clips), "-o", str(tmp_path / "run"), "--preset", preset]
+        small = ["--size", "64", "--workers", "0", "--device", "cpu", "--validation", "0", "--perceptual", "vgg"]
+        network = ["--depth", str(depth)] if with_depth else []
+        return main(["train", *where, *small, *network, *map(str, options)])
+
+    return run
+
+
+@pytest.fixture
+def refused(dagan_train: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The one line that the command says."""
+
+    def run(*options: object, **arguments: object) -> str:
+        assert dagan_train(*options, **arguments) == 2
+        printed = capsys.readouterr().err
+        assert printed.startswith("dagan: error: ")
+        assert printed.count("\n") == 1
+        return printed
+
+    return run
+
+
+def test_a_run_leaves_a_model_its_log_its_panel_and_what_it_was(
+    dagan_train: Callable[..., int], tmp_path: Path, depth: Path, tiny_config: TalkingHeadConfig, capsys
+) -> None:
+    assert dagan_train() == 0
+    printed = capsys.readouterr().out
+    assert "2 clips to train on, 0 held out; 3 steps" in printed
+    assert f"wrote {tmp_path / 'run' / 'model.safetensors'}" in printed
+    model = load(tmp_path / "run" / "model.safetensors")
+    assert load_config(tmp_path / "run" / "model.safetensors") == tiny_config
+    assert model.depth is not None
+    kept = model.depth.state_dict()
+    assert all(torch.equal(value, kept[name]) for name, value in load_file(depth).items())
+    assert (tmp_path / "run" / "panel_0000003.png").exists()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert any("validation_l1_ratio" in line for line in lines)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["keypoints"]["num_keypoints"] == 5
+
+
+def test_a_run_goes_on_from_the_model_of_another(dagan_train: Callable[..., int], tmp_path: Path) -> None:
+    assert dagan_train("--phases", "motion") == 0
+    first = tmp_path / "first.safetensors"
+    (tmp_path / "run" / "model.safetensors").rename(first)
+    assert dagan_train("--from", first, "-o", tmp_path / "second", "--phases", "motion", with_depth=False) == 0
+    assert (tmp_path / "second" / "model.safetensors").exists()
+
+
+def test_the_same_command_does_not_repeat_a_finished_run(dagan_train: Callable[..., int], tmp_path: Path) -> None:
+    assert dagan_train("--phases", "motion") == 0
+    log = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert dagan_train("--phases", "motion") == 0
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == log
+
+
+def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
+    dagan_train: Callable[..., int], refused: Callable[..., str]
+) -> None:
+    assert dagan_train("--phases", "motion") == 0
+    assert "phases[0].steps: 1 != 5" in refused("--phases", "motion", "--steps", "5")
+    assert "model.motion.width: 8 != 12" in refused("--phases", "motion", "--set", "motion.width=12")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--preset", "elephant"], "unknown preset 'elephant'; known: baseline"),
+        (["--recipe", "soup"], "unknown recipe 'soup'; known: lite, paper"),
+        (["--phases", "motion,style"], "no phase 'style'; it has: motion, picture"),
+        (["--set", "motion.width"], "--set takes FIELD=VALUE"),
+        (["--set", "motion.widht=3"], "unknown setting 'motion.widht'"),
+        (["--set", "motion.width=wide"], "motion.width is 'wide'"),
+        (["--set", "motion.width=-8"], "no model can be built with these settings"),
+        (["--set", "depth.num_layers=19"], "no ResNet-19"),
+        (["--set", "depth=null"], "need a depth network"),
+        (["--steps", "0"], "--steps is 0; it must be 1 or more"),
+        (["--workers", "-1"], "--workers is -1; it must be 0 or more"),
+        (["--size", "100"], "--size 100: the networks need a multiple of 32"),
+        (["--depth", "absent.safetensors"], "not found: absent.safetensors"),
+        (["--from", "absent.safetensors"], "not found: absent.safetensors"),
+        (["--cache", "/proc/nothing"], "/proc/nothing"),
+        (["-o", "/proc/nothing"], "/proc/nothing"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_code_2(refused: Callable[..., str], options: list[str], says: str) -> None:
+    assert says in refused(*options)
+
+
+def test_a_gpu_that_is_not_there_is_not_used(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "--device cpu" in refused("--device", "cuda")
+
+
+def test_depth_is_asked_for_and_only_when_it_is_needed(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "give --depth" in refused(with_depth=False)
+    monkeypatch.setitem(PRESETS, "flat", BASELINE)
+    assert "leave --depth out" in refused(preset="flat")
+
+
+def test_a_depth_network_of_another_shape_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    wide = FaceDepthConfig(base_width=16, decoder_widths=(4, 8, 8, 8, 8))
+    save_model(tmp_path / "wide.safetensors", wide.build(), wide)
+    assert "another shape" in refused("--depth", tmp_path / "wide.safetensors")
+
+
+def test_a_recipe_that_the_preset_cannot_follow_says_which_can(
+    refused: Callable[..., str], tiny_config: TalkingHeadConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`dagan train --preset dagan` ended in a traceback: the lite recipe needs jacobians and many keypoints."""
+    monkeypatch.setitem(PRESETS, "rigid", with_fdn(BASELINE, tiny_config.depth))
+    assert "--recipe paper" in refused(preset="rigid")
+    assert "leave --landmarks out" in refused("--landmarks", tmp_path)
+
+
+def test_a_missing_or_foreign_perceptual_network_is_named(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.undo()
+    save_file({"weight": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    monkeypatch.setattr("dagan.cli.train.build_model", lambda args: (PRESETS["lite"], torch.nn.Identity()))
+    for name in ("absent.safetensors", "foreign.safetensors"):
+        assert name in refused("--perceptual", tmp_path / name, preset="lite")
+
+
+def test_a_folder_without_clips_is_named(refused: Callable[..., str], clips: Path) -> None:
+    for clip in clips.iterdir():
+        clip.unlink()
+    assert str(clips) in refused()
+
+
+def test_missing_landmarks_are_named_with_what_to_do(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("dagan.cli.train.check_fit", lambda config, phases: None)
+    assert "scripts/landmarks.py" in refused("--landmarks", tmp_path)
+
+
+def test_held_out_people_are_spread_over_the_alphabet_and_not_trained_on() -> None:
+    clips = face_clips(7, num_frames=2, size=16)
+    kept, held = hold_out([*clips, clips[0]], 3)
+    assert sorted(clip.clip.identity for clip in held) == ["p0", "p0", "p2", "p4"]
+    assert sorted(clip.clip.identity for clip in kept) == ["p1", "p3", "p5", "p6"]
+    assert hold_out(clips, 0) == (clips, [])
+    assert hold_out(clips, 4) == (clips, [])  # too few people to spare so many

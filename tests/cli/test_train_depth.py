@@ -1,0 +1,75 @@
+"""`dagan train-depth`: a run on drawn clips, and what a user can get wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import dagan.training.recipes
+from dagan.cli.main import main
+from dagan.models.pose import PoseConfig
+from dagan.models.talking_head import TalkingHeadConfig
+from dagan.models.weights import load_depth
+from dagan.presets import PRESETS
+from media import write_video
+from parts import face_clips
+
+
+@pytest.fixture
+def train_depth(tmp_path: Path, tiny_config: TalkingHeadConfig, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    (tmp_path / "clips").mkdir()
+    for clip in face_clips(2):
+        write_video(tmp_path / "clips" / clip.clip.path, clip.frames)
+    recipes = dagan.training.recipes
+    phase = replace(recipes.DEPTH_RECIPE, steps=2, batch_size=2, image_size=64, gaps=(1, 2))
+    monkeypatch.setitem(PRESETS, "tiny", tiny_config)
+    monkeypatch.setattr(recipes, "DEPTH_RECIPE", phase)
+    monkeypatch.setattr(recipes, "LITE_POSE", PoseConfig(base_width=8, head_width=8))
+
+    def run(*options: object) -> int:
+        where = [str(tmp_path / "clips"), "-o", str(tmp_path / "run"), "--preset", "tiny"]
+        return main(["train-depth", *where, "--size", "64", "--workers", "0", "--device", "cpu", *map(str, options)])
+
+    return run
+
+
+def test_a_run_leaves_a_depth_network_that_loads(
+    train_depth: Callable[..., int], tmp_path: Path, tiny_config: TalkingHeadConfig
+) -> None:
+    assert train_depth() == 0
+    depth = load_depth(tmp_path / "run" / "model.safetensors")
+    assert depth.config == tiny_config.depth
+    assert 0 < depth(torch.rand(1, 3, 64, 64)).mean() < 1
+    assert (tmp_path / "run" / "panel_0000002.png").exists()
+    assert train_depth() == 0  # finished: nothing to do
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--preset", "baseline"], "preset baseline has no depth network"),
+        (["--steps", "0"], "--steps is 0"),
+        (["--batch-size", "0"], "--batch-size is 0"),
+        (["--size", "33"], "multiple of 32"),
+        (["--set", "depth.num_layers=19"], "num_layers"),
+        (["-o", "/proc/nothing"], "/proc/nothing"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_code_2(
+    train_depth: Callable[..., int], capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    assert train_depth(*options) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("dagan: error: ")
+    assert printed.count("\n") == 1
+    assert says in printed
+
+
+def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
+    train_depth: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_depth() == 0
+    assert train_depth("--steps", "7") == 2
+    assert "phases[0].steps: 2 != 7" in capsys.readouterr().err

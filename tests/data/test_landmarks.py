@@ -1,0 +1,80 @@
+"""Landmarks found beforehand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_LANDMARKS, LandmarkTracks
+from dagan.errors import UserError
+from parts import face_clips
+
+
+def write_track(folder: Path, name: str, num_frames: int = 6) -> np.ndarray:
+    """Landmark n of frame t is at (t / 10, n / 1000) in every coordinate; no face in frame 2."""
+    folder.mkdir(exist_ok=True)
+    landmarks = np.zeros((num_frames, 478, 2), np.float16)
+    landmarks[..., 0], landmarks[..., 1] = np.arange(num_frames)[:, None] / 10, np.arange(478) / 1000
+    np.savez_compressed(folder / f"{name}.npz", landmarks=landmarks, found=np.arange(num_frames) != 2)
+    return landmarks
+
+
+def test_guided_landmarks_come_in_their_order(tmp_path: Path) -> None:
+    clips = face_clips(2)
+    landmarks = [write_track(tmp_path, clip.clip.name) for clip in clips][1]
+    found = LandmarkTracks(clips, [tmp_path]).at(1, 3, flipped=False)
+    assert found.found
+    assert np.array_equal(found.position.numpy(), landmarks[3][list(GUIDED_LANDMARKS)].astype(np.float32))
+
+
+def test_a_mirrored_frame_has_mirrored_landmarks_with_left_and_right_exchanged(tmp_path: Path) -> None:
+    clips = face_clips(1)
+    landmarks = write_track(tmp_path, clips[0].clip.name)
+    flipped = LandmarkTracks(clips, [tmp_path]).at(0, 3, flipped=True).position.numpy()
+    assert np.array_equal(flipped, landmarks[3][list(MIRRORED_LANDMARKS)].astype(np.float32) * [-1, 1])
+
+
+def test_the_mirrored_order_exchanges_pairs_and_keeps_the_midline() -> None:
+    exchanged = dict(zip(GUIDED_LANDMARKS, MIRRORED_LANDMARKS, strict=True))
+    assert len(set(GUIDED_LANDMARKS)) == len(GUIDED_LANDMARKS)
+    assert set(GUIDED_LANDMARKS) == set(MIRRORED_LANDMARKS)
+    assert all(exchanged[exchanged[landmark]] == landmark for landmark in GUIDED_LANDMARKS)
+    assert [landmark for landmark in GUIDED_LANDMARKS if exchanged[landmark] == landmark] == [1, 152, 10, 13, 14]
+
+
+@pytest.mark.parametrize("frame", [2, 6, 100], ids=["no face", "just past the track", "past the track"])
+def test_frames_without_landmarks_count_as_not_found(tmp_path: Path, frame: int) -> None:
+    clips = face_clips(1)
+    write_track(tmp_path, clips[0].clip.name)
+    missing = LandmarkTracks(clips, [tmp_path]).at(0, frame, flipped=False)
+    assert not missing.found
+    assert torch.equal(missing.position, torch.zeros(len(GUIDED_LANDMARKS), 2))
+
+
+def test_every_folder_is_searched(tmp_path: Path) -> None:
+    clips = face_clips(2)
+    write_track(tmp_path / "one", clips[0].clip.name)
+    write_track(tmp_path / "other", clips[1].clip.name)
+    tracks = LandmarkTracks(clips, [tmp_path / "one", tmp_path / "other"])
+    assert tracks.at(0, 0, flipped=False).found
+    assert tracks.at(1, 0, flipped=False).found
+
+
+def test_a_clip_without_landmarks_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"p0__0.*scripts/landmarks\.py"):
+        LandmarkTracks(face_clips(1), [tmp_path])
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"text"])
+def test_a_damaged_track_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "p0__0.npz").write_bytes(content)
+    with pytest.raises(UserError, match=r"p0__0\.npz") as refused:
+        LandmarkTracks(face_clips(1), [tmp_path])
+    assert "\n" not in str(refused.value)
+
+
+def test_a_track_of_something_else_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "p0__0.npz", poses=np.zeros(3))
+    with pytest.raises(UserError, match=r"p0__0\.npz"):
+        LandmarkTracks(face_clips(1), [tmp_path])

@@ -1,0 +1,88 @@
+"""From two keypoint sets to the dense motion, its mask and the occlusion."""
+
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from dagan.geometry.keypoints import gaussians
+from dagan.models.motion import VARIANCE, MotionConfig, sparse_motions
+from dagan.nn.blocks import FixedSize
+from parts import identity_flow, random_keypoints
+
+TINY = MotionConfig(width=4, cap=8, num_blocks=2, kernel=3)
+
+
+@pytest.mark.parametrize("local_motion", ["offset", "affine"])
+@pytest.mark.parametrize("size", [(32, 32), (96, 96), (64, 32)])
+def test_the_mask_sums_to_1_and_the_occlusion_is_between_0_and_1(
+    local_motion: Literal["offset", "affine"], size: tuple[int, int]
+) -> None:
+    network = replace(TINY, local_motion=local_motion).build(5).eval()
+    keypoints = random_keypoints(3, with_jacobian=True), random_keypoints(3, with_jacobian=True)
+    flow, mask, occlusion = network(torch.rand(3, 3, *size), *keypoints)
+    height, width = size[0] // 4, size[1] // 4
+    assert flow.shape == (3, height, width, 2)
+    assert mask.shape == (3, 6, height, width)
+    assert occlusion.shape == (3, 1, height, width)
+    assert torch.allclose(mask.sum(1), torch.ones(3, height, width), atol=1e-6)
+    assert mask.min() >= 0
+    assert 0 < occlusion.min() < occlusion.max() < 1
+
+
+@pytest.mark.parametrize("local_motion", ["offset", "affine"])
+def test_equal_keypoints_give_identity_flow_whatever_the_mask(local_motion: Literal["offset", "affine"]) -> None:
+    network = replace(TINY, local_motion=local_motion).build(5).eval()
+    keypoints = random_keypoints(with_jacobian=True)
+    flow = network(torch.rand(2, 3, 64, 64), keypoints, keypoints).flow
+    assert torch.allclose(flow, identity_flow(2, 16, 16), atol=1e-6)
+
+
+def test_a_common_shift_moves_what_is_not_background_by_it() -> None:
+    network, source, v = TINY.build(5).eval(), random_keypoints(), torch.tensor([0.2, -0.1])
+    driving = source._replace(position=source.position - v)
+    flow, mask, _ = network(torch.rand(2, 3, 64, 64), source, driving)
+    moved = (1 - mask[:, 0, :, :, None]) * v
+    assert torch.allclose(flow, identity_flow(2, 16, 16) + moved, atol=1e-5)
+
+
+def test_the_first_motion_is_the_backgrounds_and_does_not_move() -> None:
+    flows = sparse_motions(
+        lambda s, d, grid: (grid + 0.5).expand(2, 3, -1, -1, -1), *[random_keypoints()] * 2, torch.rand(2, 3, 4, 4)
+    )
+    assert flows.shape == (2, 4, 4, 4, 2)
+    assert torch.equal(flows[:, 0], identity_flow(2, 4, 4))
+    assert torch.equal(flows[:, 1], identity_flow(2, 4, 4) + 0.5)
+
+
+def test_the_estimator_sees_for_each_motion_a_heatmap_difference_and_the_image_moved_by_it() -> None:
+    network, image, seen = replace(TINY, resize=FixedSize(side=16)).build(5).eval(), torch.rand(2, 3, 16, 16), []
+    network.hourglass.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    source, driving = random_keypoints(), random_keypoints()
+    network(image, source, driving)
+    slots: Tensor = seen[0].view(2, 6, 4, 16, 16)
+    assert slots[:, 0, 0].abs().max() == 0
+    assert torch.equal(slots[:, 0, 1:], image)
+    expected = gaussians(driving.position, (16, 16), VARIANCE) - gaussians(source.position, (16, 16), VARIANCE)
+    assert torch.allclose(slots[:, 1:, 0], expected)
+    assert not torch.allclose(slots[:, 1, 1:], image, atol=1e-2)
+
+
+def test_flow_is_float32_under_autocast_and_exact_at_rest() -> None:
+    network, keypoints = TINY.build(5).eval(), random_keypoints()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        motion = network(torch.rand(2, 3, 64, 64), keypoints, keypoints)
+    assert {value.dtype for value in motion} == {torch.float32}
+    assert torch.allclose(motion.flow, identity_flow(2, 16, 16), atol=1e-6)
+
+
+def test_gradients_reach_every_parameter_and_both_keypoint_sets() -> None:
+    network = replace(TINY, local_motion="affine").build(5)
+    source, driving = random_keypoints(with_jacobian=True), random_keypoints(with_jacobian=True)
+    leaves = [value.requires_grad_() for value in (*source, *driving) if value is not None]
+    motion = network(torch.rand(2, 3, 64, 64), source, driving)
+    torch.stack([(value * torch.randn_like(value)).sum() for value in motion]).sum().backward()
+    assert all(leaf.grad is not None and leaf.grad.abs().sum() > 0 for leaf in leaves)
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())

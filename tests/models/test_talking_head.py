@@ -1,0 +1,102 @@
+"""The joining of all parts (Fig. 2)."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dagan.models.generator import GeneratorConfig
+from dagan.models.keypoints import KeypointConfig, Modality
+from dagan.models.motion import MotionConfig
+from dagan.models.refine import AttentionConfig
+from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+from dagan.types import View
+from parts import identity_flow
+
+
+@pytest.mark.parametrize("side", [32, 96])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_any_square_of_a_multiple_of_32_works(tiny_model: TalkingHead, side: int, batch: int) -> None:
+    rendering = tiny_model(torch.rand(batch, 3, side, side), torch.rand(batch, 3, side, side))
+    assert rendering.generated.shape == (batch, 3, side, side)
+    assert rendering.generated.isfinite().all()
+
+
+def test_a_view_holds_the_image_its_depth_and_its_keypoints(tiny_model: TalkingHead) -> None:
+    image = torch.rand(2, 3, 64, 64)
+    view = tiny_model.view(image)
+    assert tiny_model.depth is not None
+    assert view.image is image
+    assert view.depth is not None
+    assert torch.equal(view.depth, tiny_model.depth(image))
+    assert torch.equal(view.keypoints.position, tiny_model.keypoints(image, view.depth).position)
+    assert view.appearance is None
+
+
+def test_forward_renders_the_source_at_the_driving_frames_keypoints(tiny_model: TalkingHead) -> None:
+    source, driving = torch.rand(2, 2, 3, 64, 64)
+    rendered = tiny_model.render(tiny_model.view(source), tiny_model.view(driving).keypoints)
+    assert torch.equal(tiny_model(source, driving).generated, rendered.generated)
+
+
+def test_an_encoded_source_is_not_encoded_again(tiny_model: TalkingHead) -> None:
+    calls = []
+    tiny_model.generator.encoder.register_forward_hook(lambda *_: calls.append("encoder"))
+    tiny_model.generator.depth_encoder.register_forward_hook(lambda *_: calls.append("depth_encoder"))
+    source: View = tiny_model.encode(tiny_model.view(torch.rand(1, 3, 64, 64)))
+    driving = tiny_model.view(torch.rand(1, 3, 64, 64)).keypoints
+    first = tiny_model.render(source, driving)
+    again = tiny_model.render(source, driving)
+    assert sorted(calls) == ["depth_encoder", "encoder"]
+    assert torch.equal(first.generated, again.generated)
+    tiny_model.render(source._replace(appearance=None), driving)
+    assert len(calls) == 4
+
+
+def test_an_image_driven_by_itself_does_not_move(tiny_model: TalkingHead) -> None:
+    image = torch.rand(2, 3, 64, 64)
+    rendering = tiny_model(image, image)
+    assert torch.allclose(rendering.flow, identity_flow(2, *rendering.flow.shape[1:3]), atol=1e-5)
+    assert torch.allclose(rendering.warped, image, atol=1e-4)
+
+
+def test_evaluation_is_deterministic_and_an_image_is_the_same_alone_and_in_a_batch(tiny_model: TalkingHead) -> None:
+    source, driving = torch.rand(2, 3, 3, 64, 64)
+    together = tiny_model(source, driving).generated
+    assert torch.equal(together, tiny_model(source, driving).generated)
+    assert torch.allclose(together[1:2], tiny_model(source[1:2], driving[1:2]).generated, atol=1e-4)
+
+
+def test_attention_comes_out_when_asked_for(tiny_model: TalkingHead) -> None:
+    source, driving = (tiny_model.view(torch.rand(1, 3, 64, 64)) for _ in range(2))
+    rows = tiny_model.render(source, driving.keypoints, with_attention=True).attention
+    assert rows is not None
+    assert torch.allclose(rows.sum(-1), torch.ones(rows.shape[:2]), atol=1e-5)
+    assert tiny_model.render(source, driving.keypoints).attention is None
+
+
+def test_gradients_of_the_image_reach_every_parameter(tiny_config: TalkingHeadConfig) -> None:
+    model = tiny_config.build()
+    gate = model.generator.refine.merge.gamma
+    torch.nn.init.constant_(gate, 0.5)  # a closed gate lets nothing through
+    assert model.depth is not None
+    image = model(torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)).generated
+    (image * torch.randn_like(image)).sum().backward()
+    untouched = {n for n, p in model.named_parameters() if p.grad is None or p.grad.abs().sum() == 0}
+    # softmax over pixels does not see a map's bias, and F_d's coarse heads serve stage 1 alone
+    heads = {f"depth.decoder.heads.{scale}.conv.{part}" for scale in (1, 2, 3) for part in ("weight", "bias")}
+    assert untouched - {"keypoints.heatmap.bias"} == heads
+
+
+@pytest.mark.parametrize(
+    ("parts", "complaint"),
+    [
+        ({"keypoints": KeypointConfig(modality=Modality.RGBD)}, "RGB-D keypoints need a depth network"),
+        ({"generator": GeneratorConfig(refine=AttentionConfig())}, "cross-modal attention needs a depth network"),
+        ({"motion": MotionConfig(local_motion="affine")}, "affine local motion needs jacobians"),
+        ({"motion": MotionConfig(pixels="mixed")}, "must have the same pixels"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(parts: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        replace(TalkingHeadConfig(), **parts)

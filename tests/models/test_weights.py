@@ -1,0 +1,137 @@
+"""Model files: what is written comes back; what is not ours is refused in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from dagan.config import to_plain
+from dagan.errors import UserError
+from dagan.models.depth import FaceDepthConfig
+from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+from dagan.models.weights import FORMATS, load, load_config, load_depth, read_metadata, save_model
+
+TINY_DEPTH = FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8))
+
+
+@pytest.fixture
+def file(tmp_path: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig) -> Path:
+    save_model(tmp_path / "model.safetensors", tiny_model, tiny_config, trained_on="drawings")
+    return tmp_path / "model.safetensors"
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UserError) as refused:
+        load(path)
+    assert "\n" not in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert len(str(refused.value)) < 600
+    return str(refused.value)
+
+
+def test_a_model_comes_back_with_its_configuration_weights_and_outputs(
+    file: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig
+) -> None:
+    model, images = load(file), torch.rand(2, 1, 3, 64, 64)
+    assert load_config(file) == tiny_config
+    assert not model.training
+    assert torch.equal(model(*images).generated, tiny_model(*images).generated)
+    assert read_metadata(file)["trained_on"] == "drawings"
+
+
+def test_half_precision_halves_the_file_and_comes_back_as_float32(
+    tmp_path: Path, file: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig
+) -> None:
+    save_model(tmp_path / "half.safetensors", tiny_model, tiny_config, half=True)
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.65 * file.stat().st_size
+    with safe_open(tmp_path / "half.safetensors", "pt") as stored:
+        assert stored.get_tensor("motion.mask.weight").dtype == torch.float16
+    model, images = load(tmp_path / "half.safetensors"), torch.rand(2, 1, 3, 64, 64)
+    assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
+    assert torch.allclose(model(*images).generated, tiny_model(*images).generated, atol=0.02)
+
+
+def test_saving_replaces_the_file_whole_and_leaves_the_model_alone(
+    file: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig
+) -> None:
+    before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
+    save_model(file, tiny_model, tiny_config, half=True)
+    assert all(torch.equal(before[name], value) for name, value in tiny_model.state_dict().items())
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(
+    file: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half of")
+        raise OSError(28, "No space left on device")
+
+    before = file.read_bytes()
+    monkeypatch.setattr("dagan.models.weights.save_file", fail)
+    with pytest.raises(OSError, match="No space"):
+        save_model(file, tiny_model, tiny_config)
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_the_depth_network_has_a_file_of_its_own(tmp_path: Path, file: Path) -> None:
+    depth, image = TINY_DEPTH.build().eval(), torch.rand(1, 3, 64, 64)
+    save_model(tmp_path / "depth.safetensors", depth, TINY_DEPTH)
+    loaded = load_depth(tmp_path / "depth.safetensors")
+    assert loaded.config == TINY_DEPTH
+    assert torch.equal(loaded(image), depth(image))
+    assert "dagan-depth-1" in refusal(tmp_path / "depth.safetensors")
+    with pytest.raises(UserError, match="dagan-model-1"):
+        load_depth(file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "not found" in refusal(tmp_path / "absent.safetensors")
+    assert "not found" in refusal(tmp_path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photo.safetensors").write_bytes(b"\x89PNG and so on, and on, and on")
+    assert "not a model file" in refusal(tmp_path / "photo.safetensors")
+    (tmp_path / "empty.safetensors").touch()
+    refusal(tmp_path / "empty.safetensors")
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.99])
+def test_a_truncated_file_is_refused(file: Path, share: float) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * share)])
+    refusal(file)
+
+
+def test_foreign_safetensors_are_refused(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(2)}, tmp_path / "foreign.safetensors", metadata={"format": "pt"})
+    assert "its format: pt" in refusal(tmp_path / "foreign.safetensors")
+
+
+@pytest.mark.parametrize("config", [None, "{", "[]", '"lite"', '{"elephants": 3}', '{"keypoints": {"width": "wide"}}'])
+def test_a_configuration_that_is_none_is_refused(tmp_path: Path, config: str | None) -> None:
+    metadata = {"format": FORMATS[TalkingHeadConfig]} | ({} if config is None else {"config": config})
+    save_file({"weight": torch.zeros(2)}, tmp_path / "odd.safetensors", metadata=metadata)
+    with pytest.raises(UserError, match=r"config|odd\.safetensors") as refused:
+        load(tmp_path / "odd.safetensors")
+    assert "\n" not in str(refused.value)
+
+
+def with_tensors(file: Path, tensors: dict[str, torch.Tensor], tiny_config: TalkingHeadConfig) -> None:
+    metadata = {"format": FORMATS[TalkingHeadConfig], "config": json.dumps(to_plain(tiny_config))}
+    save_file(tensors, file, metadata=metadata)
+
+
+def test_weights_that_do_not_fit_the_configuration_are_refused(file: Path, tiny_config: TalkingHeadConfig) -> None:
+    tensors = load_file(file)
+    with_tensors(file, tensors | {"motion.mask.bias": torch.zeros(99)}, tiny_config)
+    assert "motion.mask.bias" in refusal(file)
+    with_tensors(file, {n: v for n, v in tensors.items() if n != "motion.mask.bias"}, tiny_config)
+    assert "motion.mask.bias" in refusal(file)
+    with_tensors(file, {"nothing.of.ours": torch.zeros(1)}, tiny_config)
+    assert "do not fit" in refusal(file)

@@ -1,0 +1,64 @@
+"""Small parts that several tests need: keypoints, narrow networks, clips of drawn faces, narrow presets."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dagan.data.clips import Clip, ClipFrames
+from dagan.data.synthetic import synthetic_clip
+from dagan.geometry.grid import coordinate_grid
+from dagan.losses.perceptual import PerceptualLoss
+from dagan.models.depth import FaceDepthConfig
+from dagan.models.discriminator import DiscriminatorConfig
+from dagan.models.spade import SpadeDecoderConfig
+from dagan.models.talking_head import TalkingHeadConfig
+from dagan.nn.vgg import POOL, VGG
+from dagan.training.generation_stage import GenerationNetworks
+from dagan.types import Keypoints
+
+
+def random_keypoints(batch: int = 2, count: int = 5, *, with_jacobian: bool = False) -> Keypoints:
+    """Points anywhere in the image; frames that are turned and stretched, but never near to singular."""
+    position = torch.rand(batch, count, 2) * 1.6 - 0.8
+    frames = torch.eye(2) + 0.15 * torch.randn(batch, count, 2, 2).clamp(-2, 2)
+    return Keypoints(position, frames if with_jacobian else None)
+
+
+def identity_flow(batch: int, height: int, width: int) -> Tensor:
+    return coordinate_grid(height, width, torch.zeros(())).repeat(batch, 1, 1, 1)
+
+
+def tiny_vgg() -> VGG:
+    """A VGG of five levels with a few channels and random weights."""
+    return VGG((4, 4, POOL, 6, POOL, 8, POOL, 8, POOL, 8)).eval()
+
+
+def tiny_perceptual(scales: tuple[float, ...] = (1.0, 0.5)) -> PerceptualLoss:
+    return PerceptualLoss(tiny_vgg(), scales)
+
+
+def tiny_networks(config: TalkingHeadConfig) -> GenerationNetworks:
+    """Everything that stage 2 needs, in training mode."""
+    return GenerationNetworks(config.build(), DiscriminatorConfig(width=4, cap=8).build(), tiny_perceptual())
+
+
+def face_clips(count: int = 1, num_frames: int = 6, size: int = 64) -> list[ClipFrames]:
+    """Clips of different drawn people."""
+    clips = [Clip(Path(f"p{seed}__0.mp4"), f"p{seed}", f"p{seed}__0") for seed in range(count)]
+    return [ClipFrames(synthetic_clip(num_frames, size, seed), clip) for seed, clip in enumerate(clips)]
+
+
+def narrowed(config: TalkingHeadConfig) -> TalkingHeadConfig:
+    """The same parts with a few channels each: what a preset does, at a thousandth of its cost."""
+    decoder = config.generator.decoder
+    if isinstance(decoder, SpadeDecoderConfig):
+        decoder = replace(decoder, width=16, up_widths=(8, 4), hidden=4)
+    return replace(
+        config,
+        depth=config.depth and FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8)),
+        keypoints=replace(config.keypoints, width=8, cap=16),
+        motion=replace(config.motion, width=8, cap=16),
+        generator=replace(config.generator, width=8, cap=16, decoder=decoder),
+    )

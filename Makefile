@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # PyTorch's CPU builds; where this index does not answer, pip takes torch from its usual places.
-# With an NVIDIA GPU: make install TORCH_INDEX=https://pypi.org/simple
+# With an NVIDIA GPU: make install TORCH_INDEX= (an empty index: the CUDA builds)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 ASSETS := src/dagan/assets
 

@@ -18,7 +18,7 @@ FILES = ["evaluation.html", "evaluation.json", "evaluation.md"]
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch, tmp_path):
-    monkeypatch.setenv("DAGAN_OFFLINE", "1")
+    monkeypatch.setenv("DAGAN_DOWNLOAD", "0")
     monkeypatch.setenv("DAGAN_CACHE", str(tmp_path / "cache"))
 
 

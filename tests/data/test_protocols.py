@@ -5,7 +5,14 @@ import pytest
 from PIL import Image
 
 from dagan.data.clips import Clip, find_clips
-from dagan.data.protocols import clip_pairs, count_frames, read_chosen_frames, self_reenactment_pairs
+from dagan.data.protocols import (
+    clip_pairs,
+    count_frames,
+    cross_identity_pair,
+    cross_identity_partners,
+    read_chosen_frames,
+    self_reenactment_pairs,
+)
 from dagan.errors import UserError
 
 CLIP = Clip(Path("somebody__c00.mp4"), "somebody", "somebody__c00")
@@ -77,3 +84,32 @@ def test_a_frame_that_is_not_there_is_named(tmp_path):
     (clip,) = find_clips(tmp_path)
     with pytest.raises(UserError, match="no frame 4"):
         read_chosen_frames(clip, [1, 4], size=8)
+
+
+def people(*names: str) -> list[Clip]:
+    return [Clip(Path(f"{name}.mp4"), name.split("__")[0], name) for name in names]
+
+
+def test_cross_identity_partners_are_other_people_none_twice():
+    clips = people("ann__0", "ann__1", "bob__0", "bob__1", "cay__0")
+    partners = cross_identity_partners(clips[0], clips, 3, seed=1)
+    assert {partner.identity for partner in partners} == {"bob", "cay"}
+    assert len(set(partners)) == 3
+    assert len(cross_identity_partners(clips[0], clips, 10)) == 3
+
+
+def test_a_person_with_many_clips_is_drawn_no_more_than_another():
+    clips = people("ann__0", *(f"bob__{n}" for n in range(20)), "cay__0")
+    drawn = [cross_identity_partners(clips[0], clips, 1, seed=seed)[0].identity for seed in range(200)]
+    assert 70 < drawn.count("cay") < 130
+
+
+def test_cross_identity_frames_lie_in_their_clips_and_follow_the_seed(tmp_path):
+    for name, count in (("ann__c0", 3), ("bob__c0", 9)):
+        frame_folder(tmp_path / name, count)
+    ann, bob = find_clips(tmp_path)
+    drawn = [cross_identity_pair(ann, bob, seed) for seed in range(40)]
+    assert {first for first, _ in drawn} == {0, 1, 2}
+    assert max(second for _, second in drawn) > 3
+    assert all(second < 9 for _, second in drawn)
+    assert drawn == [cross_identity_pair(ann, bob, seed) for seed in range(40)]

@@ -1,16 +1,25 @@
-"""A real face (the bundled portrait, cut around it) and the observer that measures it; made once."""
+"""A real face (the bundled portrait, cut around it) and the observers that measure it; made once."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from moving_portrait import write_clip
 
-from dagan.data.decoding import read_image
-from dagan.evaluation.observers import FACE_LANDMARKER, MediaPipeFace
+from dagan.data.weight_files import ALEXNET, LPIPS_LINEAR, SFACE
+from dagan.evaluation.doctor import photo
+from dagan.evaluation.observers import MediaPipeFace
+from dagan.evaluation.ruler import Ruler, RulerConfig
 
-FACE_BOX = (118, 16, 330, 228)  # left, top, right, bottom in the portrait: the face in the middle, room to move
-SIDE = 256
+SHARED_WEIGHTS = Path(__file__).parents[3] / "shared" / "models"
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads a user's cache, or the network."""
+    monkeypatch.setenv("DAGAN_DOWNLOAD", "0")
+    monkeypatch.setenv("DAGAN_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +29,36 @@ def observer() -> Iterator[MediaPipeFace]:
 
 
 @pytest.fixture(scope="session")
+def ruler() -> Iterator[Ruler]:
+    """What needs no weights beyond the package."""
+    with RulerConfig(identity="none", lpips="none").build() as built:
+        yield built
+
+
+@pytest.fixture(scope="session")
+def weights_folder() -> Path:
+    """The folder with the weights of identity and LPIPS, where there is one."""
+    if not all((SHARED_WEIGHTS / file.name).is_file() for file in (SFACE, ALEXNET, LPIPS_LINEAR)):
+        pytest.skip("no weights in ../shared/models")
+    return SHARED_WEIGHTS
+
+
+@pytest.fixture(scope="session")
+def full_ruler(weights_folder: Path) -> Iterator[Ruler]:
+    """With identity and LPIPS."""
+    with RulerConfig(identity_weights=str(weights_folder), lpips_weights=str(weights_folder)).build() as built:
+        yield built
+
+
+@pytest.fixture(scope="session")
 def portrait() -> np.ndarray:
-    image = Image.fromarray(read_image(FACE_LANDMARKER.with_name("astronaut.png")))
-    return np.asarray(image.crop(FACE_BOX).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    return photo()
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Path:
+    """Two clips of 18 frames, of two people by name."""
+    root = tmp_path_factory.mktemp("clips")
+    write_clip(root / "ann__c0", portrait)
+    write_clip(root / "bob__c0", portrait[:, ::-1])
+    return root

@@ -1,47 +1,42 @@
 import json
 
 import pytest
+from samples import sample, scores
 
-from dagan.evaluation.metrics.expression import Change
+from dagan.evaluation.jobs import PairProtocol, self_protocol
 from dagan.evaluation.observers import ObserverVersion
-from dagan.evaluation.report import Expression, Faces, PairProtocol, Report, Sample, Scores, SkippedClip
+from dagan.evaluation.published import CROSS_TABLES, SELF_TABLES
+from dagan.evaluation.records import SkippedClip, plain, sample_from_plain
+from dagan.evaluation.report import Report
 
-
-def scores(l1=0.1, distance=4.0, pose=2.0):
-    return Scores(l1=l1, ssim=0.5, psnr=20.0, landmark_distance=distance, head_pose_error=pose)
-
-
-def sample(generated, unmoved, jaw=0.0, found=True):
-    expression = Expression(Change(jaw, jaw / 2), Change(jaw, 0.0)) if found else None
-    return Sample("ann__c0", "ann", 3, 20, generated, unmoved, Faces(found, True, True), expression)
+RULER = {"landmarks": ObserverVersion("ruler", "ruler 1.0", "ab" * 32)}
 
 
 @pytest.fixture
 def report():
-    lost = scores(l1=0.4, distance=None, pose=None)
     return Report(
         model="ours",
-        protocol=PairProtocol("self-reenactment", pairs_per_clip=3, min_gap=15, seed=0, size=256),
-        observer=ObserverVersion("ruler", "ruler 1.0", "ab" * 32),
+        protocol=self_protocol(pairs_per_clip=3),
+        observers=RULER,
         samples=(
-            sample(scores(), scores(l1=0.2, distance=16.0), jaw=0.1),
-            sample(scores(l1=0.1, distance=2.0), scores(l1=0.2, distance=8.0), jaw=0.3),
-            sample(lost, scores(l1=0.2, distance=90.0), found=False),
+            sample(scores(), scores(l1=0.2, distance=16.0), jaw=0.1, number=0),
+            sample(scores(l1=0.1, distance=2.0), scores(l1=0.2, distance=8.0), jaw=0.3, number=1),
+            sample(scores(l1=0.4, distance=None, pose=None), scores(l1=0.2, distance=90.0), found=False, number=2),
         ),
         skipped=(SkippedClip("torn", "not a video"),),
     )
 
 
 def test_a_ratio_is_of_means_over_the_same_pairs(report):
-    assert report.comparison("L1").ratio == pytest.approx(0.6 / 0.6)  # all three pairs
-    distance = report.comparison("landmark")
+    assert report.tally("L1").ratio == pytest.approx(0.6 / 0.6)  # all three pairs
+    distance = report.tally("landmark")
     assert distance.ratio == pytest.approx((4 + 2) / (16 + 8))  # the lost face counts on neither side
-    assert (distance.generated.count, distance.generated.num_missing, distance.unmoved.num_missing) == (2, 1, 1)
+    assert (distance.mean.count, distance.mean.num_missing, distance.unmoved.count) == (2, 1, 2)
 
 
 def test_metrics_where_more_is_better_have_no_ratio(report):
-    assert report.comparison("PSNR").ratio is None
-    assert report.comparison("SSIM").ratio is None
+    assert report.tally("PSNR").ratio is None
+    assert report.tally("SSIM").ratio is None
 
 
 def test_expressions_are_correlated_one_by_one(report):
@@ -51,18 +46,55 @@ def test_expressions_are_correlated_one_by_one(report):
     assert found["jaw opening"].num_missing == 1
 
 
-def test_the_table_shows_ratios_counts_missing_faces_and_the_ruler(report):
+def test_the_table_shows_penalty_coverage_ratios_counts_missing_faces_and_the_ruler(report):
     lines = report.to_markdown().splitlines()
-    assert "| landmark distance (px) | 3.00 | 12.00 | 0.250 | 2 | 1 |" in lines
+    (line,) = [line for line in lines if line.startswith("| landmark distance (px)")]
+    penalised = (4 + 2 + 90) / 3  # the worst value seen is that of an unmoved source
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1] == "3.00"
+    assert cells[3:] == [f"{penalised:.2f}", "66.7%", "12.00", "0.250", "2", "1"]
     text = "\n".join(lines)
     for part in ("3 pairs of 1 clips", "1 generated, 0 driving, 0 source", "ruler 1.0", "1 clips skipped: torn"):
         assert part in text
 
 
-def test_the_json_holds_every_record_by_name(report):
+def test_the_papers_tables_stand_beside_ours_marked_as_measured_elsewhere(report):
+    text = report.to_markdown()
+    assert "| DaGAN * | 0.899 | 0.804 | 31.220 | 1.22 | 0.939 |" in text
+    assert "| DaGAN * | 0.036 | 1.279 | 0.117 |" in text
+    assert "| **ours** | - | 0.5000 (100%) | 20.00 (100%) | 2.00 (67%) |" in text
+    assert "measured elsewhere" in text
+    assert "Table 3" not in text
+
+
+def test_cross_identity_gives_tables_3_and_4_and_only_what_needs_no_truth():
+    protocol = PairProtocol("cross-identity", 4, 15, 0, 256)
+    report = Report(model="ours", protocol=protocol, observers=RULER, samples=(sample(scores(), scores()),))
+    assert [metric.field for metric in report.metrics()] == ["head_pose_error", "aucon"]  # no identity observer
+    text = report.to_markdown()
+    assert "| Ours (SA) * | 0.681 | 5.18 | 0.832 |" in text
+    assert "| OSFV * | 0.791 | 3.15 | 0.805 |" in text
+    assert "Table 1" not in text
+
+
+def test_published_rows_have_a_number_in_every_column():
+    for table in (*SELF_TABLES, *CROSS_TABLES):
+        assert all(len(values) == len(table.columns) for _, values in table.rows)
+    assert [len(table.rows) for table in (*SELF_TABLES, *CROSS_TABLES)] == [7, 5, 7, 9]
+
+
+def test_the_json_holds_every_record_by_name_and_gives_them_back(report):
     found = json.loads(report.to_json())
     assert found["summary"]["landmark distance (px)"]["ratio"] == pytest.approx(0.25)
     assert found["samples"][2]["generated"]["landmark_distance"] is None
     assert found["samples"][0]["expression"]["jaw_opening"] == {"driving": 0.1, "generated": 0.05}
     assert found["protocol"]["seed"] == 0
     assert found["skipped"] == [{"clip": "torn", "reason": "not a video"}]
+    assert tuple(sample_from_plain(one) for one in json.loads(json.dumps(plain(report.samples)))) == report.samples
+
+
+def test_failures_are_the_systems_own():
+    blind = sample(scores(distance=None), scores(), found=False, driving_face=False)
+    lost, absent = sample(scores(), scores(), found=False), sample(scores(), scores(), found=False, has_image=False)
+    report = Report(model="m", protocol=self_protocol(), observers=RULER, samples=(blind, lost, absent))
+    assert report.failures() == [lost, absent]

@@ -51,7 +51,7 @@ class ToyStage:
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
-        self.averaged = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 1))
+        self.averaged: nn.Module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 1))
         self.modules: Mapping[str, nn.Module] = {"net": self.averaged}
         self.optimizer = torch.optim.Adam(self.averaged.parameters(), lr=0.01)
         self.optimizers: Mapping[str, Optimizer] = {"net": self.optimizer}

@@ -1,40 +1,89 @@
-"""`dagan evaluate CLIPS_DIR`: how well a model reenacts the people of a folder of clips, beside the unmoved source."""
+"""`dagan evaluate CLIPS_DIR`: how well a model reenacts the people of a folder of clips, beside the unmoved source.
+
+Also scores what other systems generated (`--generated`), by the same ruler on the same pairs.
+"""
 
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dagan.errors import UserError
 
+if TYPE_CHECKING:
+    from dagan.evaluation.contenders import ContenderConfig
+    from dagan.evaluation.plans import PairChoice
+    from dagan.evaluation.report import Report
+    from dagan.evaluation.ruler import RulerConfig
+    from dagan.evaluation.work import Plan
+
 DEFAULT_PAIRS = 4  # per clip
-BUNDLED = "bundled weights"
+DEFAULT_SIZE = 256
+LEDGER = "unfinished.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("clips", metavar="CLIPS_DIR", help="folder of face videos, or of folders of frames")
-    parser.add_argument("--model", metavar="PATH", help="weights to measure (default: those of the package)")
     parser.add_argument(
+        "clips", metavar="CLIPS_DIR", help="folder of face videos or of folders of frames; or with source/ and driving/"
+    )
+    who = parser.add_argument_group("who is measured").add_mutually_exclusive_group()
+    who.add_argument("--model", metavar="PATH", help="weights to measure (default: those of the package)")
+    who.add_argument("--generated", metavar="DIR", help="images or videos that any system generated for the pairs")
+    parser.add_argument("--name", help="what the system is called in the report")
+    _add_pairs(parser)
+    add_ruler_arguments(parser)
+    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
+    parser.add_argument("--device", help="for the model: cpu, cuda (default: cuda if there is one)")
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="OUT_DIR",
+        help="write evaluation.json, .md and .html there; an interrupted run continues",
+    )
+    parser.add_argument(
+        "--compare", metavar="RESULT", help="an earlier result on the same pairs, for paired differences"
+    )
+
+
+def _add_pairs(parser: argparse.ArgumentParser) -> None:
+    pairs = parser.add_argument_group("pairs")
+    pairs.add_argument("--protocol", choices=("self", "cross", "reconstruction"), help="default: self, or as the list")
+    pairs.add_argument("--pairs", metavar="CSV", help="a list source,driving[,frame] instead of drawn pairs")
+    pairs.add_argument(
         "--pairs-per-clip",
         metavar="N",
-        type=_positive,
+        type=positive,
         default=DEFAULT_PAIRS,
         help=f"pairs of frames drawn from each clip (default: {DEFAULT_PAIRS})",
     )
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="which pairs are drawn (default: 0)")
-    parser.add_argument("--limit", metavar="N", type=_positive, help="use only the first N clips")
-    parser.add_argument("-o", "--out", metavar="OUT_DIR", help="write evaluation.json and evaluation.md there")
+    pairs.add_argument("--every", metavar="N", type=positive, default=1, help="of whole videos only each Nth frame")
+    pairs.add_argument("--seed", metavar="N", type=int, default=0, help="which pairs are drawn (default: 0)")
+    pairs.add_argument("--limit", metavar="N", type=positive, help="use only the first N clips, or rows of the list")
+    pairs.add_argument("--size", metavar="N", type=positive, default=DEFAULT_SIZE, help="pixels (default: 256)")
+
+
+def add_ruler_arguments(parser: argparse.ArgumentParser) -> None:
+    """Observers by name, and where their weights are."""
+    ruler = parser.add_argument_group("ruler")
+    ruler.add_argument("--landmarks", default="mediapipe478", help="mediapipe478 (default) or mediapipe68")
+    ruler.add_argument("--head-pose", default="mediapipe", help="mediapipe (default) or axes")
+    ruler.add_argument("--action-units", default="blendshapes", help="blendshapes (default) or even (threshold 0.5)")
+    ruler.add_argument("--identity", default="sface", help="sface (default) or none")
+    ruler.add_argument("--identity-weights", metavar="PATH", help="SFace's ONNX file, or its folder")
+    ruler.add_argument("--lpips", default="alex", help="alex (default) or none")
+    ruler.add_argument("--lpips-weights", metavar="DIR", help="folder with the two safetensors files of LPIPS")
 
 
 def run(args: argparse.Namespace) -> int:
     folder = _out_folder(args.out) if args.out else None
-    import torch
     from tqdm import tqdm
 
-    import dagan
-    from dagan.evaluation.run import evaluate_self_reenactment
+    from dagan.evaluation.compare import compare, read_report
+    from dagan.evaluation.plans import make_plan
+    from dagan.evaluation.run import evaluate
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = dagan.load(args.model, device)
+    earlier = read_report(args.compare) if args.compare else None
+    plan = make_plan(_choice(args), _contender(args), ruler_config(args))
     with tqdm(desc="evaluating", unit="clip", disable=None, leave=False) as bar:
 
         def progress(done: int, total: int, pairs: int) -> None:
@@ -42,25 +91,69 @@ def run(args: argparse.Namespace) -> int:
             bar.set_postfix(pairs=pairs, refresh=False)
             bar.update(done - bar.n)
 
-        report = evaluate_self_reenactment(
-            model,
-            args.clips,
-            model_name=args.model or BUNDLED,
-            pairs_per_clip=args.pairs_per_clip,
-            seed=args.seed,
-            limit=args.limit,
-            device=device,
-            progress=progress,
-        )
+        ledger = folder / LEDGER if folder is not None else None
+        report = evaluate(plan, num_workers=args.workers, ledger_file=ledger, progress=progress)
     print(report.to_markdown(), end="")
     if folder is not None:
-        _write(folder / "evaluation.json", report.to_json())
-        _write(folder / "evaluation.md", report.to_markdown())
-        print(f"\nwritten: {folder / 'evaluation.json'}, {folder / 'evaluation.md'}")
+        _write_results(folder, report, plan)
+    if earlier is not None:
+        print("\n" + compare(earlier, report).to_markdown(), end="")
     return 0
 
 
-def _positive(text: str) -> int:
+def ruler_config(args: argparse.Namespace) -> "RulerConfig":
+    from dagan.evaluation.ruler import RulerConfig
+
+    return RulerConfig(
+        landmarks=args.landmarks,
+        head_pose=args.head_pose,
+        action_units=args.action_units,
+        identity=args.identity,
+        identity_weights=args.identity_weights,
+        lpips=args.lpips,
+        lpips_weights=args.lpips_weights,
+    )
+
+
+def _choice(args: argparse.Namespace) -> "PairChoice":
+    from dagan.evaluation.plans import PairChoice
+
+    return PairChoice(
+        root=args.clips,
+        protocol=args.protocol,
+        pair_list=args.pairs,
+        pairs_per_clip=args.pairs_per_clip,
+        seed=args.seed,
+        size=args.size,
+        every=args.every,
+        limit=args.limit,
+    )
+
+
+def _contender(args: argparse.Namespace) -> "ContenderConfig":
+    import torch
+
+    from dagan.data.triples import is_triple_folder
+    from dagan.evaluation.contenders import GeneratedFolder, ModelFile
+    from dagan.models.weights import load_config
+
+    if args.generated is None:
+        if args.model is not None:
+            load_config(args.model)  # a mistake in the path should not wait for the clips
+        device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return ModelFile(path=args.model, device=device, label=args.name)
+    if args.pairs is None and args.protocol != "reconstruction" and not is_triple_folder(args.clips):
+        raise UserError(
+            "--generated needs to know which image is for which pair: give --pairs LIST, --protocol reconstruction, or "
+            "a CLIPS_DIR with source/ and driving/ (`dagan data pairs --export` makes one)"
+        )
+    if not Path(args.generated).is_dir():
+        raise UserError(f"no such folder of generated images: {args.generated}")
+    return GeneratedFolder(path=args.generated, size=args.size, label=args.name)
+
+
+def positive(text: str) -> int:
+    """An argument that counts something."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is too small; expected 1 or more")
@@ -78,7 +171,23 @@ def _out_folder(out: str) -> Path:
     return folder
 
 
-def _write(path: Path, text: str) -> None:
+def _write_results(folder: Path, report: "Report", plan: "Plan") -> None:
+    from dagan.evaluation.page import to_html
+    from dagan.evaluation.pictures import draw_examples
+
+    texts = {
+        "evaluation.json": report.to_json(),
+        "evaluation.md": report.to_markdown(),
+        "evaluation.html": to_html(report, draw_examples(report, plan)),
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    (folder / LEDGER).unlink(missing_ok=True)
+    print(f"\nwritten: {', '.join(str(folder / name) for name in texts)}")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file in one step: a reader sees the old one or the new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text, encoding="utf-8")

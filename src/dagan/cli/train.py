@@ -85,7 +85,14 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     print(f"{len(clips)} clips to train on, {len(validation)} held out; {sum(phase.steps for phase in phases)} steps")
-    plain = run_config(args, model=config, phases=phases, discriminator=judge, perceptual=perceptual_facts(args))
+    plain = run_config(
+        args,
+        model=config,
+        phases=phases,
+        discriminator=judge,
+        perceptual=perceptual_facts(args),
+        held_out=args.validation,
+    )
     print(f"wrote {train(stage, loop, plain, args.run)}")
     return 0
 
@@ -226,5 +233,10 @@ def run_config(args: argparse.Namespace, **parts: object) -> dict[str, object]:
     from dagan import __version__
     from dagan.config import to_plain
 
-    facts = {"version": __version__, "seed": args.seed, "size": args.size, "clips": [str(path) for path in args.clips]}
+    facts: dict[str, object] = {
+        "version": __version__,
+        "seed": args.seed,
+        "size": args.size,
+        "clips": [str(path) for path in args.clips],
+    }
     return {**facts, **{name: to_plain(part) for name, part in parts.items()}}

@@ -3,14 +3,14 @@
 import hashlib
 import math
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
-from dagan.data.clips import Clip, fit_square, frame_files, read_folder
-from dagan.data.decoding import DecodeReport, decode, open_video, read_frames
+from dagan.data.clips import Clip, fit_square, frame_files
+from dagan.data.decoding import IMAGE_SUFFIXES, DecodeReport, decode, open_video, read_frames, read_image
 from dagan.errors import UserError
 
 MIN_GAP = 15  # frames; half a second at 30 frames/s, so that there is motion to follow
@@ -23,6 +23,22 @@ class FramePair(NamedTuple):
     clip: Clip
     source: int
     driving: int
+
+
+class Frame(NamedTuple):
+    """One frame of any clip, by its number from 0 in decoding order; `sha256` (`frame_sha256`) if a list states it."""
+
+    clip: Clip
+    number: int
+    sha256: str | None = None
+
+
+class ReenactmentPair(NamedTuple):
+    """A source and a driving frame of any two clips. `key` names the pair, and the image generated for it."""
+
+    key: str
+    source: Frame
+    driving: Frame
 
 
 def self_reenactment_pairs(
@@ -47,8 +63,7 @@ def clip_pairs(
         raise ValueError(f"min_gap is {min_gap}; two frames of a pair must be at least 1 apart")
     earlier = max(num_frames - min_gap, 0)  # frames that have a partner after them
     possible = earlier * (earlier + 1)  # both directions
-    digest = hashlib.sha256(f"{seed}:{clip.name}".encode()).digest()
-    generator = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    generator = _generator(f"{seed}:{clip.name}")
     ranks = generator.choice(possible, size=min(pairs_per_clip, possible), replace=False)
     return [FramePair(clip, *_pair_of_rank(int(rank), min_gap)) for rank in ranks]
 
@@ -80,17 +95,62 @@ def read_chosen_frames(clip: Clip, indices: Collection[int], size: int) -> dict[
     Raises:
         UserError: the clip cannot be read, or has no such frame.
     """
-    wanted = frozenset(indices)
-    chosen: dict[int, UInt8[np.ndarray, "size size 3"]] = {}
-    for index, frame in enumerate(_frames(clip)):
+    return {index: fit_square(frame, size) for index, frame in chosen_frames(clip, indices)}
+
+
+def chosen_frames(clip: Clip, indices: Collection[int]) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+    """Index and frame as it is on disk, in the order of the clip; errors as `read_chosen_frames`."""
+    wanted, found = frozenset(indices), 0
+    for index, frame in _numbered(clip, wanted):
         if index in wanted:
-            chosen[index] = fit_square(frame, size)
-        if len(chosen) == len(wanted):
-            break
-    if len(chosen) < len(wanted):
-        raise UserError(f"{clip.path} has no frame {min(wanted - chosen.keys())}; did it change while it was read?")
-    return chosen
+            found += 1
+            yield index, frame
+        if found == len(wanted):
+            return
+    raise UserError(f"{clip.path} has no frame {max(wanted)}; did it change while it was read?")
 
 
-def _frames(clip: Clip) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    return read_folder(clip.path) if clip.path.is_dir() else read_frames(clip.path, DecodeReport())
+def _numbered(clip: Clip, wanted: frozenset[int]) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+    """At least the wanted frames, without reading more files than those; a picture is a clip of one frame."""
+    if clip.path.is_dir():
+        return ((i, read_image(file)) for i, file in enumerate(frame_files(clip.path)) if i in wanted)
+    if clip.path.suffix.lower() in IMAGE_SUFFIXES:
+        return iter([(0, read_image(clip.path))])
+    return enumerate(read_frames(clip.path, DecodeReport()))
+
+
+def frame_sha256(frame: UInt8[np.ndarray, "h w 3"]) -> str:
+    """What identifies a decoded frame in pair lists: its size and its RGB bytes, before any resizing."""
+    height, width, _ = frame.shape
+    return hashlib.sha256(f"{height}x{width}:".encode() + np.ascontiguousarray(frame).tobytes()).hexdigest()
+
+
+def cross_identity_partners(clip: Clip, clips: Sequence[Clip], count: int, seed: int = SEED) -> list[Clip]:
+    """`count` driving clips of other people, none twice; a person with many clips is drawn no more than another."""
+    generator = _generator(f"{seed}:cross:{clip.name}")
+    by_person: dict[str, list[Clip]] = {}
+    for other in clips:
+        if other.identity != clip.identity:
+            by_person.setdefault(other.identity, []).append(other)
+    partners: list[Clip] = []
+    while by_person and len(partners) < count:
+        for person in generator.permutation(sorted(by_person)).tolist():
+            left = by_person[person]
+            partners.append(left.pop(int(generator.integers(len(left)))))
+            if not left:
+                del by_person[person]
+    return partners[:count]
+
+
+def cross_identity_pair(source: Clip, driving: Clip, seed: int = SEED) -> tuple[int, int]:
+    """One frame of each clip, drawn from all of them. Reads both clips to count their frames; errors as those."""
+    generator = _generator(f"{seed}:cross:{source.name}:{driving.name}")
+    counts = count_frames(source), count_frames(driving)
+    if not all(counts):
+        raise UserError(f"no frames in {source.path if not counts[0] else driving.path}")
+    first, second = (int(generator.integers(count)) for count in counts)
+    return first, second
+
+
+def _generator(text: str) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))

@@ -1,116 +1,26 @@
-"""Per-sample records and the table made of them: every mean stands beside the number of pairs it leaves out."""
+"""The report: every mean stands beside its coverage, its interval and the mean with lost faces penalised."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from dagan.evaluation.metrics.expression import Change, Correlation
-from dagan.evaluation.metrics.mean import Mean
-from dagan.evaluation.observers import ObserverVersion
+from dagan.evaluation.jobs import PairProtocol
+from dagan.evaluation.metrics.expression import Correlation
+from dagan.evaluation.observers.faces import ObserverVersion
+from dagan.evaluation.published import ABSENT, CAVEAT, CROSS_TABLES, SELF_TABLES, layout, row
+from dagan.evaluation.records import EXPRESSIONS, METRICS, Faces, Metric, Sample, SkippedClip, plain
+from dagan.evaluation.tally import Interval, Tally, tally
 
-ABSENT = "-"
-
-
-class Scores(NamedTuple):
-    """One image against the driving frame. None: a face of the pair was not found."""
-
-    l1: float
-    ssim: float
-    psnr: float
-    landmark_distance: float | None
-    head_pose_error: float | None
+FORMAT = "dagan-evaluation-2"
 
 
-class Faces(NamedTuple):
-    """Where a face was found."""
+class Frechet(NamedTuple):
+    """FID-style distance (AlexNet features) of generated images, and of unmoved sources, to the driving frames."""
 
-    generated: bool
-    driving: bool
-    source: bool
-
-
-class Expression(NamedTuple):
-    """Changes of expression from the source to the driving and to the generated image."""
-
-    jaw_opening: Change
-    eye_closing: Change
-
-
-class Sample(NamedTuple):
-    """The record of one pair: the generated image and the unmoved source, each scored against the driving frame."""
-
-    clip: str
-    identity: str
-    source: int
-    driving: int
-    generated: Scores
-    unmoved: Scores
-    faces: Faces
-    expression: Expression | None
-
-
-class SkippedClip(NamedTuple):
-    """A clip that gave no pairs, and why."""
-
-    clip: str
-    reason: str
-
-
-class PairProtocol(NamedTuple):
-    """How the pairs were drawn: enough to draw them again."""
-
-    name: str
-    pairs_per_clip: int
-    min_gap: int
-    seed: int
-    size: int
-
-
-class Metric(NamedTuple):
-    """A column of the table: how it is called, in which unit, and where it is in `Scores`."""
-
-    title: str
-    decimals: int
-    lower_is_better: bool
-    value: Callable[[Scores], float | None]
-
-
-METRICS = (
-    Metric("L1 ([0, 1])", 4, True, lambda scores: scores.l1),
-    Metric("landmark distance (px)", 2, True, lambda scores: scores.landmark_distance),
-    Metric("head-pose error (degrees)", 2, True, lambda scores: scores.head_pose_error),
-    Metric("SSIM", 4, False, lambda scores: scores.ssim),
-    Metric("PSNR (dB)", 2, False, lambda scores: scores.psnr),
-)
-EXPRESSIONS: tuple[tuple[str, Callable[[Expression], Change]], ...] = (
-    ("jaw opening", lambda expression: expression.jaw_opening),
-    ("eye closing", lambda expression: expression.eye_closing),
-)
-
-
-class Comparison(NamedTuple):
-    """One metric of the generated images beside that of the unmoved sources, over the pairs where both are measured."""
-
-    metric: Metric
-    generated: Mean
-    unmoved: Mean
-
-    @property
-    def ratio(self) -> float | None:
-        """Mean of the generated images over mean of the unmoved sources, below 1 when moving helped; None for metrics
-        where higher is better, and when nothing was measured."""
-        generated, unmoved = self.generated.compute(), self.unmoved.compute()
-        if not self.metric.lower_is_better or generated is None or not unmoved:
-            return None
-        return generated / unmoved
-
-    def row(self) -> str:
-        """This metric's line of the Markdown table."""
-        digits = self.metric.decimals
-        means = [_number(mean.compute(), digits) for mean in (self.generated, self.unmoved)]
-        counts = [str(self.generated.count), str(self.generated.num_missing)]
-        return _row([self.metric.title, *means, _number(self.ratio, 3), *counts])
+    generated: float
+    unmoved: float
+    num_images: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,17 +29,30 @@ class Report:
 
     model: str
     protocol: PairProtocol
-    observer: ObserverVersion
+    observers: dict[str, ObserverVersion]
     samples: tuple[Sample, ...]
-    skipped: tuple[SkippedClip, ...]
+    skipped: tuple[SkippedClip, ...] = ()
+    frechet: Frechet | None = None
+    fingerprint: str = ""
+    notes: tuple[str, ...] = ()
 
-    def comparisons(self) -> list[Comparison]:
-        """One per metric; a pair counts when it is measured both for the generated image and for the unmoved source."""
-        return [_compare(metric, self.samples) for metric in METRICS]
+    def metrics(self) -> list[Metric]:
+        """Those that this protocol and ruler can measure."""
+        return [
+            metric
+            for metric in METRICS
+            if (self.protocol.has_truth or not metric.needs_truth)
+            and (not metric.observer or metric.observer in self.observers)
+        ]
 
-    def comparison(self, name: str) -> Comparison:
-        """The comparison whose title starts with `name`, such as "L1"."""
-        return next(comparison for comparison in self.comparisons() if comparison.metric.title.startswith(name))
+    def tallies(self) -> list[Tally]:
+        """One for each metric."""
+        return [tally(metric, self.samples) for metric in self.metrics()]
+
+    def tally(self, name: str) -> Tally:
+        """That of the metric whose title starts with `name`, such as "L1"."""
+        metric = next(metric for metric in self.metrics() if metric.title.startswith(name))
+        return tally(metric, self.samples)
 
     def correlations(self) -> dict[str, Correlation]:
         """How well expressions follow the driver's, by name."""
@@ -144,79 +67,123 @@ class Report:
         """How many generated, driving and source images show no face that the observer finds."""
         return {name: sum(not getattr(s.faces, name) for s in self.samples) for name in Faces._fields}
 
+    def failures(self) -> list[Sample]:
+        """Pairs for which there is no image, or no face in it although the driving frame shows one."""
+        return [s for s in self.samples if not s.has_image or (s.faces.driving and not s.faces.generated)]
+
     def to_markdown(self) -> str:
-        """The table with counts, readable as plain text."""
-        header = ["metric", "generated", "unmoved source", "ratio", "pairs", "not measured"]
-        lines = [_row(header), "| --- |" + " ---: |" * 5, *(comparison.row() for comparison in self.comparisons())]
-        clips = len({sample.clip for sample in self.samples})
-        missing = ", ".join(f"{count} {name}" for name, count in self.num_missing_faces().items())
-        follows = (f"{name} {_number(c.compute(), 2)} ({c.count} pairs)" for name, c in self.correlations().items())
-        lines += [
-            "",
-            f"- model: {self.model}",
-            f"- {self.protocol.name}: {len(self.samples)} pairs of {clips} clips, at most "
-            f"{self.protocol.pairs_per_clip} a clip, at least {self.protocol.min_gap} frames apart, seed "
-            f"{self.protocol.seed}, {self.protocol.size}x{self.protocol.size} pixels",
-            f"- images without a face: {missing} (of {len(self.samples)} each)",
-            f"- expression follows the driver, correlation of changes: {', '.join(follows)}",
-            f"- observer: {self.observer.name}, {self.observer.software}, weights {self.observer.weights_sha256[:12]}",
-        ]
-        if self.skipped:
-            reasons = "; ".join(f"{skipped.clip} ({skipped.reason})" for skipped in self.skipped)
-            lines.append(f"- {len(self.skipped)} clips skipped: {reasons}")
+        """The table with counts, the paper's tables with this run as a row, and how it was measured; reads as text."""
+        tallies = self.tallies()
+        header = ["metric", "generated", "95 % interval", "penalised", "coverage", "unmoved source", "ratio", "pairs"]
+        lines = [row([*header, "not measured"]), "| --- |" + " ---: |" * len(header)]
+        lines += [_line(found) for found in tallies]
+        lines += ["", *self.facts(), "", *paper_tables([self])]
         return "\n".join(lines) + "\n"
+
+    def facts(self) -> list[str]:
+        """What was measured, with what: lines of a Markdown list."""
+        clips = len({sample.source.clip for sample in self.samples})
+        missing = ", ".join(f"{count} {name}" for name, count in self.num_missing_faces().items())
+        follows = (f"{name} {number(c.compute(), 2)} ({c.count} pairs)" for name, c in self.correlations().items())
+        size, no_image = self.protocol.size, sum(not sample.has_image for sample in self.samples)
+        lines = [
+            f"- model: {self.model}" + (f", sha256 {self.fingerprint[:12]}" if self.fingerprint else ""),
+            f"- {self.protocol.name}: {len(self.samples)} pairs of {clips} clips, {self.protocol.describe()}, "
+            f"{size}x{size} pixels",
+            f"- images without a face: {missing} (of {len(self.samples)} each); pairs without an image: {no_image}",
+            f"- expression follows the driver, correlation of changes: {', '.join(follows)}",
+        ]
+        if self.frechet is not None:
+            lines.append(
+                f"- Frechet distance (AlexNet features, {self.frechet.num_images} images): "
+                f"{self.frechet.generated:.2f}, unmoved source {self.frechet.unmoved:.2f}"
+            )
+        lines += [
+            f"- {use}: {seen.name}, {seen.software}, weights {seen.weights_sha256[:12]}"
+            for use, seen in self.observers.items()
+        ]
+        lines += [f"- {note}" for note in self.notes]
+        if self.skipped:
+            reasons = "; ".join(f"{skipped.clip} ({skipped.reason})" for skipped in self.skipped[:20])
+            more = f"; and {len(self.skipped) - 20} more" if len(self.skipped) > 20 else ""
+            lines.append(f"- {len(self.skipped)} clips skipped: {reasons}{more}")
+        return lines
 
     def to_json(self) -> str:
         """Everything, the records included; numbers in full, None as null."""
-        summary = {
-            comparison.metric.title: {
-                "generated": comparison.generated.compute(),
-                "unmoved": comparison.unmoved.compute(),
-                "ratio": comparison.ratio,
-                "num_pairs": comparison.generated.count,
-                "num_missing": comparison.generated.num_missing,
-            }
-            for comparison in self.comparisons()
-        }
-        correlations = {
-            name: {"correlation": c.compute(), "num_pairs": c.count, "num_missing": c.num_missing}
-            for name, c in self.correlations().items()
-        }
         whole = {
+            "format": FORMAT,
             "model": self.model,
+            "fingerprint": self.fingerprint,
             "protocol": self.protocol,
-            "observer": self.observer,
-            "summary": summary,
+            "observers": self.observers,
+            "summary": {found.metric.title: _summary(found) for found in self.tallies()},
+            "frechet": self.frechet,
             "missing_faces": self.num_missing_faces(),
-            "expression": correlations,
+            "expression": {
+                name: {"correlation": c.compute(), "num_pairs": c.count, "num_missing": c.num_missing}
+                for name, c in self.correlations().items()
+            },
+            "notes": self.notes,
             "skipped": self.skipped,
             "samples": self.samples,
         }
-        return json.dumps(_plain(whole), indent=1, allow_nan=False) + "\n"
+        return json.dumps(plain(whole), indent=1, allow_nan=False) + "\n"
 
 
-def _compare(metric: Metric, samples: Iterable[Sample]) -> Comparison:
-    comparison = Comparison(metric, Mean(), Mean())
-    for sample in samples:
-        generated, unmoved = metric.value(sample.generated), metric.value(sample.unmoved)
-        both = generated is not None and unmoved is not None
-        comparison.generated.add(generated if both else None)
-        comparison.unmoved.add(unmoved if both else None)
-    return comparison
+def paper_tables(reports: Sequence[Report]) -> list[str]:
+    """Tables 1 and 2, or 3 and 4, with a row for each report and the caveat; reports of one protocol."""
+    tables = SELF_TABLES if reports[0].protocol.has_truth else CROSS_TABLES
+    ours: dict[str, dict[str, str]] = {}
+    for report in reports:
+        texts = ours.setdefault(report.model, {})
+        penalised = ours.setdefault(f"{report.model}, lost faces penalised", {})
+        for found in report.tallies():
+            share = f" ({found.coverage:.0%})" if found.coverage is not None else ""
+            texts[found.metric.field] = number(found.mean.compute(), found.metric.decimals) + share
+            penalised[found.metric.field] = number(found.penalised, found.metric.decimals)
+    lines: list[str] = []
+    for table in tables:
+        lines += [*layout(table, ours), ""]
+    return [*lines, f"In brackets: share of the pairs that could be measured. {CAVEAT}"]
 
 
-def _number(value: float | None, decimals: int) -> str:
+def number(value: float | None, decimals: int) -> str:
     return ABSENT if value is None else f"{value:.{decimals}f}"
 
 
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def interval_text(interval: Interval | None, decimals: int) -> str:
+    return ABSENT if interval is None else f"{interval.low:.{decimals}f} to {interval.high:.{decimals}f}"
 
 
-def _plain(value: Any) -> Any:
-    """NamedTuples as dictionaries, all the way down: the json module would write them as lists."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
+def _line(found: Tally) -> str:
+    """A metric's line of the Markdown table."""
+    digits = found.metric.decimals
+    return row(
+        [
+            found.metric.title + (" ↓" if found.metric.lower_is_better else " ↑"),
+            number(found.mean.compute(), digits),
+            interval_text(found.interval, digits),
+            number(found.penalised, digits),
+            ABSENT if found.coverage is None else f"{found.coverage:.1%}",
+            number(found.unmoved.compute(), digits),
+            number(found.ratio, 3),
+            str(found.mean.count),
+            str(found.mean.num_missing + found.num_unusable),
+        ]
+    )
+
+
+def _summary(found: Tally) -> dict[str, object]:
+    return {
+        "generated": found.mean.compute(),
+        "interval": found.interval,
+        "penalised": found.penalised,
+        "penalty": found.penalty,
+        "coverage": found.coverage,
+        "unmoved": found.unmoved.compute(),
+        "ratio": found.ratio,
+        "num_pairs": found.mean.count,
+        "num_missing": found.mean.num_missing,
+        "num_unusable": found.num_unusable,
+    }

@@ -125,6 +125,7 @@ def _landmark_guidance(state: StepState) -> Tensor:
 TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
     "perceptual": _perceptual,
     "warped_perceptual": _warped_perceptual,
+    "reconstruction": lambda state: (state.rendering.generated - state.batch.driving).abs().mean(),
     "adversarial": lambda state: generator_adversarial(state.judged_fake),
     "feature_matching": lambda state: feature_matching(state.judged_real, state.judged_fake),
     "equivariance": lambda state: equivariance(state.driving.keypoints, state.transformed, state.plane_warp),

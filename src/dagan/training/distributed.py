@@ -24,7 +24,7 @@ class World:
         """Whether the claim holds in any process: how all stop at the same step."""
         if self.size == 1:
             return claim
-        flag = torch.tensor(float(claim))
+        flag = torch.tensor(float(claim), device="cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(flag, op=dist.ReduceOp.MAX)
         return bool(flag > 0)
 

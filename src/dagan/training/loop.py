@@ -1,6 +1,7 @@
 """The loop both stages share: phases, precision, log, panels, checkpoints, resume, graceful stop."""
 
 import json
+import os
 import signal
 import threading
 import time
@@ -106,7 +107,7 @@ def prepare_folder(folder: Path) -> None:
     """Make the run folder. Raises UserError when it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
+        probe = folder / f".writable.{os.getpid()}"  # several processes may look at once
         probe.touch()
         probe.unlink()
     except OSError as error:

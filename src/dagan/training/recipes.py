@@ -36,6 +36,7 @@ LITE_RECIPE = (
         learning_rate=4e-4,
         objective=(
             ("perceptual", 10.0),
+            ("reconstruction", 200.0),
             ("equivariance", 10.0),
             ("jacobian_equivariance", 10.0),
             ("landmark_guidance", 50.0),
@@ -47,6 +48,7 @@ LITE_RECIPE = (
         batch_size=8,
         objective=(
             ("perceptual", 10.0),
+            ("reconstruction", 200.0),
             ("equivariance", 10.0),
             ("jacobian_equivariance", 10.0),
             ("landmark_guidance", 20.0),

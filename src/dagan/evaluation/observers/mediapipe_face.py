@@ -1,9 +1,4 @@
-"""Face observers: what the metrics see of a face. An observer is any object that answers `observe`.
-
-Head pose follows the picture: yaw > 0 when the nose points to the right edge of the image, pitch > 0 when it points
-up, roll > 0 when the head leans clockwise as the viewer sees it (its top towards the right edge). A frontal face is
-(0, 0, 0).
-"""
+"""MediaPipe's Face Landmarker: the default face observer."""
 
 import hashlib
 import math
@@ -13,70 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from dagan.errors import UserError
+from dagan.evaluation.observers.faces import BLENDSHAPE_NAMES, FaceObservation, HeadPose, ObserverVersion
 
-FACE_LANDMARKER = Path(__file__).parents[1] / "assets" / "face_landmarker.task"
-NUM_LANDMARKS = 478  # 468 of the face mesh and 5 for each iris
-
-# ARKit's expression coefficients and a neutral one, in the order of the Face Landmarker's output.
-BLENDSHAPE_NAMES: tuple[str, ...] = (
-    *("_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff"),
-    *("cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight"),
-    *("eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight"),
-    *("eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight"),
-    *("mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel"),
-    *("mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker"),
-    *("mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft"),
-    *("mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
-    *("noseSneerLeft", "noseSneerRight"),
-)
-
-
-class HeadPose(NamedTuple):
-    """Head rotation in degrees; signs as in the module's first lines."""
-
-    yaw: float
-    pitch: float
-    roll: float
-
-
-class FaceObservation(NamedTuple):
-    """The face of one image: landmarks, head pose, and expression coefficients in [0, 1] by `BLENDSHAPE_NAMES`.
-
-    Landmarks are in pixels: x right and y down, the outer edges of the image at 0 and w or h; z grows away from the
-    camera and is 0 at the head's centre.
-    """
-
-    landmarks: Float[np.ndarray, "n 3"]
-    pose: HeadPose
-    blendshapes: Float[np.ndarray, "52"]
-
-    def blendshape(self, name: str) -> float:
-        """One expression coefficient by its ARKit name, such as "jawOpen"."""
-        return float(self.blendshapes[BLENDSHAPE_NAMES.index(name)])
-
-
-class ObserverVersion(NamedTuple):
-    """What a result file must say about the ruler: its name, the software that ran it and the weights it read."""
-
-    name: str
-    software: str
-    weights_sha256: str
-
-
-@runtime_checkable
-class FaceObserver(Protocol):
-    """Sees at most one face in an image, and says which ruler it is."""
-
-    @property
-    def version(self) -> ObserverVersion: ...
-
-    def observe(self, image: UInt8[np.ndarray, "h w 3"]) -> FaceObservation | None: ...
+FACE_LANDMARKER = Path(__file__).parents[2] / "assets" / "face_landmarker.task"
 
 
 class MediaPipeFace:

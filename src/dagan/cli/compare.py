@@ -1,0 +1,28 @@
+"""`dagan compare FIRST SECOND`: two results of `dagan evaluate` on the same pairs, pair by pair."""
+
+import argparse
+from pathlib import Path
+
+from dagan.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "first", metavar="FIRST", help="a folder that `dagan evaluate -o` wrote, or its evaluation.json"
+    )
+    parser.add_argument("second", metavar="SECOND", help="another one; differences are second minus first")
+    parser.add_argument("-o", "--out", metavar="FILE", help="write the numbers as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from dagan.cli.evaluate import write_text
+    from dagan.evaluation.compare import compare, read_report
+
+    if args.out and not Path(args.out).parent.is_dir():
+        raise UserError(f"no such folder: {Path(args.out).parent}; make it first, or choose another -o")
+    found = compare(read_report(args.first), read_report(args.second))
+    print(found.to_markdown(), end="")
+    if args.out:
+        write_text(Path(args.out), found.to_json())
+        print(f"\nwritten: {args.out}")
+    return 0

@@ -1,0 +1,117 @@
+"""Where the files of helper networks come from: a given path, the package, the cache, then, if asked, the network.
+
+Every file that was not given by path is checked against its sha256 before it is used. Nothing is unpickled or run, and
+nothing is fetched unless the environment says DAGAN_DOWNLOAD=1.
+"""
+
+import hashlib
+import os
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+from dagan.errors import UserError
+
+CACHE_VARIABLE = "DAGAN_CACHE"
+DOWNLOAD_VARIABLE = "DAGAN_DOWNLOAD"
+TIMEOUT = 30  # seconds without an answer
+ASSETS = Path(__file__).parents[1] / "assets"
+
+
+class WeightFile(NamedTuple):
+    """A network's file: its name, the sha256 of its bytes, its licence, and addresses it can be downloaded from."""
+
+    name: str
+    sha256: str
+    licence: str
+    downloads: tuple[str, ...] = ()
+
+
+SFACE = WeightFile(
+    "face_recognition_sface_2021dec.onnx",
+    "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+    "Apache-2.0",
+    (
+        "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/face_recognition_sface/"
+        "face_recognition_sface_2021dec.onnx",
+    ),
+)
+ALEXNET = WeightFile(
+    "alexnet_imagenet_fp16.safetensors",
+    "ce871a253adc28218c2bea40498afa886a2c828ced198aa71b09cc92dde20c1a",
+    "BSD-3-Clause",
+)
+LPIPS_LINEAR = WeightFile(
+    "lpips_alex_linear.safetensors", "615d567dbeec580818d6c8eb7df8ace16fe72085ac3d71e234877c56efedaade", "BSD-2-Clause"
+)
+
+
+def cache_folder() -> Path:
+    """$DAGAN_CACHE, or `dagan` in the user's cache folder. It need not exist."""
+    if folder := os.environ.get(CACHE_VARIABLE):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dagan"
+
+
+def find_weights(wanted: WeightFile, given: str | Path | None = None, *, assets: Path = ASSETS) -> Path:
+    """The file's path. A folder given stands for the file of that name in it; a file given is taken as it is.
+
+    Raises:
+        UserError: the given path does not exist, or the file is neither in the package nor in the cache, and was not to
+            be downloaded or could not be.
+    """
+    if given is not None:
+        path = Path(given) / wanted.name if Path(given).is_dir() else Path(given)
+        if not path.is_file():
+            raise UserError(f"no such weights: {path}; give the path of {wanted.name}")
+        return path
+    for folder in (assets, cache_folder()):
+        if (folder / wanted.name).is_file() and sha256_of(folder / wanted.name) == wanted.sha256:
+            return folder / wanted.name
+    return _download(wanted, cache_folder() / wanted.name)
+
+
+def sha256_of(path: Path) -> str:
+    """Of the file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(wanted: WeightFile, target: Path) -> Path:
+    problems = []
+    asked = os.environ.get(DOWNLOAD_VARIABLE) == "1"
+    for url in wanted.downloads if asked else ():
+        try:
+            content = _fetch(url)
+        except (OSError, ValueError) as error:
+            problems.append(f"{url.split('/')[2]}: {' '.join(str(error).split())}")
+            continue
+        if hashlib.sha256(content).hexdigest() == wanted.sha256:
+            return _store(content, target)
+        problems.append(f"{url.split('/')[2]}: other bytes than expected")
+    held = " (the file there has other bytes)" if target.is_file() else ""
+    failed = f" and could not be downloaded ({'; '.join(problems)})" if problems else ""
+    fetch = f", set {DOWNLOAD_VARIABLE}=1 to download it" if wanted.downloads and not asked else ""
+    raise UserError(
+        f"{wanted.name} ({wanted.licence}) is not in {target.parent}{held}{failed}; "
+        f"put it there{fetch}, name another folder in {CACHE_VARIABLE}, or give its path"
+    )
+
+
+def _fetch(url: str) -> bytes:
+    if not url.startswith("https://"):
+        raise ValueError("only https is fetched")
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310 (https, checked above)
+        content: bytes = answer.read()
+    return content
+
+
+def _store(content: bytes, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target

@@ -1,0 +1,131 @@
+"""What is written down of every pair, and the way to JSON and back."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from dagan.evaluation.metrics.expression import Change
+
+
+class Scores(NamedTuple):
+    """One image by every metric. None: not measured, for want of a face, an image, an observer, or a truth."""
+
+    l1: float | None = None
+    ssim: float | None = None
+    psnr: float | None = None
+    lpips: float | None = None
+    landmark_distance: float | None = None
+    akd: float | None = None
+    aed: float | None = None
+    csim: float | None = None
+    head_pose_error: float | None = None
+    aucon: float | None = None
+
+
+class Faces(NamedTuple):
+    """Where a face was found."""
+
+    generated: bool
+    driving: bool
+    source: bool
+
+
+class Expression(NamedTuple):
+    """Changes of expression from the source to the driving and to the generated image."""
+
+    jaw_opening: Change
+    eye_closing: Change
+
+
+class FrameName(NamedTuple):
+    """One frame of a clip."""
+
+    clip: str
+    identity: str
+    frame: int
+
+    def __str__(self) -> str:
+        return f"{self.clip} #{self.frame}"
+
+
+class Sample(NamedTuple):
+    """The record of one pair: the generated image and the unmoved source, each scored against the driving frame (CSIM:
+    against the source)."""
+
+    key: str
+    source: FrameName
+    driving: FrameName
+    generated: Scores
+    unmoved: Scores
+    faces: Faces
+    expression: Expression | None
+    has_image: bool = True  # False: the system gave no image for this pair
+
+
+class SkippedClip(NamedTuple):
+    """A clip that gave no pairs, or a row of a list that could not be found, and why."""
+
+    clip: str
+    reason: str
+
+
+class Metric(NamedTuple):
+    """A column of the table: how it is called, in which unit, and what it needs.
+
+    `face` names the image whose face it needs beside the generated one's ("" for none); `needs_truth`: the driving
+    frame must show what the generated image should; `observer`: the use in `Ruler.versions` without which it is absent.
+    """
+
+    title: str
+    field: str
+    decimals: int
+    lower_is_better: bool
+    needs_truth: bool
+    face: str = ""
+    observer: str = ""
+
+    def value(self, scores: Scores) -> float | None:
+        found: float | None = getattr(scores, self.field)
+        return found
+
+
+METRICS = (
+    Metric("L1 ([0, 1])", "l1", 4, True, True),
+    Metric("landmark distance (px)", "landmark_distance", 2, True, True, "driving"),
+    Metric("head-pose error (degrees)", "head_pose_error", 2, True, False, "driving"),
+    Metric("SSIM", "ssim", 4, False, True),
+    Metric("PSNR (dB)", "psnr", 2, False, True),
+    Metric("LPIPS", "lpips", 4, True, True, observer="LPIPS"),
+    Metric("AKD (px)", "akd", 3, True, True, "driving"),
+    Metric("AED", "aed", 4, True, True, "driving", "identity"),
+    Metric("CSIM", "csim", 4, False, False, "source", "identity"),
+    Metric("AUCON", "aucon", 4, False, False, "driving"),
+)
+BY_FIELD = {metric.field: metric for metric in METRICS}
+EXPRESSIONS: tuple[tuple[str, Callable[[Expression], Change]], ...] = (
+    ("jaw opening", lambda expression: expression.jaw_opening),
+    ("eye closing", lambda expression: expression.eye_closing),
+)
+
+
+def plain(value: Any) -> Any:
+    """NamedTuples as dictionaries, all the way down: the json module would write them as lists."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, tuple | list) else value
+
+
+def sample_from_plain(found: dict[str, Any]) -> Sample:
+    """The inverse of `plain`. Raises KeyError or TypeError when it is no sample."""
+    expression = found["expression"]
+    return Sample(
+        key=found["key"],
+        source=FrameName(**found["source"]),
+        driving=FrameName(**found["driving"]),
+        generated=Scores(**found["generated"]),
+        unmoved=Scores(**found["unmoved"]),
+        faces=Faces(**found["faces"]),
+        expression=Expression(*(Change(**expression[name]) for name in Expression._fields)) if expression else None,
+        has_image=found["has_image"],
+    )

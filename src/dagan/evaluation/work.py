@@ -1,0 +1,165 @@
+"""Doing the jobs: in this process or in several, each with its own contender and ruler."""
+
+import multiprocessing
+import queue
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from dagan.data.clips import Clip, fit_square
+from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames, frame_sha256
+from dagan.errors import UserError
+from dagan.evaluation.contenders import Contender, ContenderConfig
+from dagan.evaluation.jobs import Job, PairProtocol
+from dagan.evaluation.observers.faces import ObserverVersion
+from dagan.evaluation.records import Sample, SkippedClip
+from dagan.evaluation.ruler import Ruler, RulerConfig
+from dagan.evaluation.scoring import score_pair
+
+PATIENCE = 2.0  # seconds between looks whether the workers still live
+
+
+class JobResult(NamedTuple):
+    """What came of one job: samples, or the reason why there are none.
+
+    `job` is its place in the plan; `features` as in `ScoredPair`, for each sample.
+    """
+
+    job: int
+    samples: tuple[Sample, ...]
+    skipped: SkippedClip | None = None
+    features: Float[np.ndarray, "n 3 d"] | None = None
+    num_changed: int = 0  # frames whose pixels are not those that the pair list states
+
+
+class Plan(NamedTuple):
+    """Everything a worker needs, all of it values; `notes` are for the report."""
+
+    jobs: tuple[Job, ...]
+    protocol: PairProtocol
+    contender: ContenderConfig
+    ruler: RulerConfig
+    notes: tuple[str, ...] = ()
+
+
+class RulerFacts(NamedTuple):
+    """What a report says of the ruler."""
+
+    observers: dict[str, ObserverVersion]
+    unavailable: tuple[str, ...]
+
+
+def do_job(index: int, job: Job, protocol: PairProtocol, contender: Contender, ruler: Ruler) -> JobResult:
+    """All pairs of one job. One clip is in memory at a time; what cannot be read is skipped, with the reason."""
+    try:
+        pairs = job.pairs()
+        frames, changed = _load([f for pair in pairs for f in (pair.source, pair.driving)], protocol.size)
+    except UserError as error:
+        return JobResult(index, (), SkippedClip(job.name, str(error)))
+    scored = [
+        _do_pair(pair, frames[_place(pair.source)], frames[_place(pair.driving)], protocol, contender, ruler)
+        for pair in pairs
+    ]
+    features = [found.features for found in scored if found.features is not None]
+    stacked = np.stack(features) if features else None
+    return JobResult(index, tuple(found.sample for found in scored), None, stacked, changed)
+
+
+def _do_pair(
+    pair: ReenactmentPair,
+    source: UInt8[np.ndarray, "h w 3"],
+    driving: UInt8[np.ndarray, "h w 3"],
+    protocol: PairProtocol,
+    contender: Contender,
+    ruler: Ruler,
+) -> Any:
+    generated = contender.generate(pair, source, driving)
+    return score_pair(pair, source, driving, generated, ruler, protocol.has_truth)
+
+
+def load_pair(
+    pair: ReenactmentPair, size: int
+) -> tuple[UInt8[np.ndarray, "size size 3"], UInt8[np.ndarray, "size size 3"]]:
+    """Source and driving frame of one pair. Raises UserError when they cannot be read."""
+    frames, _ = _load([pair.source, pair.driving], size)
+    return frames[_place(pair.source)], frames[_place(pair.driving)]
+
+
+def _place(frame: Frame) -> tuple[str, int]:
+    return str(frame.clip.path), frame.number
+
+
+def _load(frames: Iterable[Frame], size: int) -> tuple[dict[tuple[str, int], UInt8[np.ndarray, "size size 3"]], int]:
+    """Every frame once, at `size` pixels, and how many are not the ones that their list describes."""
+    wanted: dict[Clip, dict[int, str | None]] = {}
+    for frame in frames:
+        wanted.setdefault(frame.clip, {})[frame.number] = frame.sha256
+    loaded, changed = {}, 0
+    for clip, hashes in wanted.items():
+        for index, pixels in chosen_frames(clip, hashes):
+            stated = hashes[index]
+            changed += stated is not None and frame_sha256(pixels) != stated
+            loaded[str(clip.path), index] = fit_square(pixels, size)
+    return loaded, changed
+
+
+def do_here(plan: Plan, todo: Sequence[int], contender: Contender, ruler: Ruler) -> Iterator[JobResult]:
+    """The jobs of these indices, one after the other."""
+    return (do_job(index, plan.jobs[index], plan.protocol, contender, ruler) for index in todo)
+
+
+def do_in_processes(plan: Plan, todo: Sequence[int], num_workers: int) -> Iterator[JobResult]:
+    """The same jobs in several processes, in the order in which they finish.
+
+    Raises:
+        UserError: what a worker's model or ruler complained about.
+        RuntimeError: a worker failed otherwise; its traceback is on stderr.
+    """
+    context = multiprocessing.get_context("spawn")  # forking a process that has run torch or MediaPipe may hang it
+    indices: Any = context.Queue()
+    results: Any = context.Queue()
+    for index in [*todo, *[None] * num_workers]:
+        indices.put(index)
+    threads = max(1, torch.get_num_threads() // num_workers)
+    workers = [
+        context.Process(target=_work, args=(plan, indices, results, threads), daemon=True) for _ in range(num_workers)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        for _ in todo:
+            yield _next_result(results, workers)
+    finally:
+        for worker in workers:
+            if worker.is_alive():
+                worker.join(PATIENCE)
+                worker.terminate()
+
+
+def _next_result(results: Any, workers: Sequence[BaseProcess]) -> JobResult:
+    while True:
+        try:
+            found: JobResult | UserError = results.get(timeout=PATIENCE)
+        except queue.Empty:
+            if any(worker.exitcode not in (None, 0) for worker in workers):
+                raise RuntimeError("an evaluation worker ended unexpectedly; see its message above") from None
+            continue
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+
+def _work(plan: Plan, indices: Any, results: Any, num_threads: int) -> None:
+    """A worker: takes indices until it meets None."""
+    torch.set_num_threads(num_threads)
+    try:
+        contender = plan.contender.build()
+        with plan.ruler.build() as ruler:
+            while (index := indices.get()) is not None:
+                results.put(do_job(index, plan.jobs[index], plan.protocol, contender, ruler))
+    except UserError as error:
+        results.put(error)

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dagan.data.clips import Clip
+from dagan.data.protocols import Frame, ReenactmentPair
+from dagan.errors import UserError
+from dagan.evaluation.contenders import GeneratedFolder, ModelContender, OtherPerson, blurred, to_pixels, to_tensor
+from media import write_video
+
+CLIP = Clip(Path("ann.mp4"), "ann", "ann")
+PICTURE = np.zeros((64, 64, 3), np.uint8)
+
+
+def pair(key="000001", driving=0):
+    return ReenactmentPair(key, Frame(CLIP, 0), Frame(CLIP, driving))
+
+
+def flat(value, side=64):
+    return np.full((side, side, 3), value, np.uint8)
+
+
+def test_an_image_of_the_key_is_found_whatever_its_suffix_and_size(tmp_path):
+    Image.fromarray(flat(90, side=128)).save(tmp_path / "000001.png")
+    files = GeneratedFolder(path=str(tmp_path), size=64).build()
+    assert np.array_equal(files.generate(pair(), PICTURE, PICTURE), flat(90))
+    assert files.generate(pair("000002"), PICTURE, PICTURE) is None
+
+
+def test_a_video_gives_the_frame_of_the_driving_frame_and_nothing_past_its_end(tmp_path):
+    write_video(tmp_path / "000001.mp4", [flat(40 * n) for n in range(4)])
+    files = GeneratedFolder(path=str(tmp_path), size=64).build()
+    means = [files.generate(pair(driving=n), PICTURE, PICTURE).mean() for n in (0, 3, 1)]
+    assert means == pytest.approx([0, 120, 40], abs=3)
+    assert files.generate(pair(driving=4), PICTURE, PICTURE) is None
+
+
+def test_a_folder_of_frames_does_as_a_video(tmp_path):
+    (tmp_path / "000001").mkdir()
+    for n in range(3):
+        Image.fromarray(flat(n)).save(tmp_path / "000001" / f"{n}.png")
+    files = GeneratedFolder(path=str(tmp_path), size=64).build()
+    assert files.generate(pair(driving=2), PICTURE, PICTURE).max() == 2
+
+
+def test_the_fingerprint_follows_the_files(tmp_path):
+    folder = GeneratedFolder(path=str(tmp_path), size=64)
+    before = folder.fingerprint()
+    Image.fromarray(flat(1)).save(tmp_path / "a.png")
+    assert folder.fingerprint() != before
+
+
+def test_a_missing_folder_is_named():
+    with pytest.raises(UserError, match="no such folder of generated images: absent"):
+        GeneratedFolder(path="absent", size=64).build()
+
+
+def test_a_talking_head_encodes_a_source_once_and_gives_what_the_model_gives(tiny_model, monkeypatch):
+    calls = []
+    encode = tiny_model.encode
+    monkeypatch.setattr(tiny_model, "encode", lambda view: calls.append(1) or encode(view))
+    source, first, second = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    contender = ModelContender(tiny_model)
+    for driving in (first, second):
+        generated = contender.generate(pair(), source, driving)
+        with torch.inference_mode():
+            expected = to_pixels(tiny_model(to_tensor(source), to_tensor(driving)).generated)
+        assert np.array_equal(generated, expected)
+    assert len(calls) == 1 + 2  # one of the contender, two of the calls above
+
+
+def test_another_person_is_neither_of_the_two(tmp_path):
+    clips = []
+    for number, name in enumerate(("ann__0", "bob__0", "cay__0")):
+        (tmp_path / name).mkdir()
+        Image.fromarray(flat(number)).save(tmp_path / name / "0.png")
+        clips.append(Clip(tmp_path / name, name[:3], name))
+    other = OtherPerson(clips, 64)
+    frames = [Frame(clip, 0) for clip in clips]
+    assert other.generate(ReenactmentPair("x", frames[0], frames[1]), PICTURE, PICTURE).max() == 2
+    assert other.generate(ReenactmentPair("y", frames[2], frames[2]), PICTURE, PICTURE).max() == 0
+    with pytest.raises(UserError, match="one person only"):
+        OtherPerson(clips[:1], 64).generate(ReenactmentPair("z", frames[0], frames[0]), PICTURE, PICTURE)
+
+
+def test_a_blur_keeps_the_brightness_and_loses_the_edges(portrait):
+    soft = blurred(portrait)
+    assert soft.mean() == pytest.approx(portrait.mean(), abs=1)
+    edges = [np.abs(np.diff(image.astype(int), axis=1)).mean() for image in (soft, portrait)]
+    assert edges[0] < 0.5 * edges[1]

@@ -1,0 +1,140 @@
+"""Whole evaluations by plan: protocols, resuming, several processes, lists, foreign images."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dagan.data.pair_lists import write_pair_list
+from dagan.data.protocols import ReenactmentPair
+from dagan.data.triples import export_pairs
+from dagan.errors import UserError
+from dagan.evaluation import run as run_module
+from dagan.evaluation.contenders import GeneratedFolder, TestPiece
+from dagan.evaluation.plans import PairChoice, choose_jobs, make_plan
+from dagan.evaluation.ruler import RulerConfig
+from dagan.evaluation.run import evaluate
+
+LIGHT = RulerConfig(identity="none", lpips="none")
+DRIVING, UNMOVED = TestPiece(name="driving frame"), TestPiece(name="unmoved source")
+
+
+def plan(clips, contender=UNMOVED, **choice):
+    return make_plan(PairChoice(root=str(clips), pairs_per_clip=2, **choice), contender, LIGHT)
+
+
+@pytest.fixture
+def pairs(clips):
+    jobs, _, _ = choose_jobs(PairChoice(root=str(clips), pairs_per_clip=2))
+    return [pair for job in jobs for pair in job.pairs()]
+
+
+def test_cross_identity_measures_only_what_needs_no_truth(clips):
+    report = evaluate(plan(clips, protocol="cross"))
+    assert {sample.source.identity for sample in report.samples} == {"ann", "bob"}
+    assert all(sample.source.identity != sample.driving.identity for sample in report.samples)
+    assert report.samples[0].generated.l1 is None
+    assert {metric.field for metric in report.metrics()} == {"head_pose_error", "aucon"}
+    assert report.frechet is None
+
+
+def test_reconstruction_drives_each_clip_with_its_first_frame(clips):
+    report = evaluate(plan(clips, protocol="reconstruction", every=6))
+    assert [(s.source.frame, s.driving.frame) for s in report.samples] == [(0, 0), (0, 6), (0, 12)] * 2
+    assert report.samples[0].generated.l1 == 0
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(clips, tmp_path, monkeypatch):
+    ledger, done = tmp_path / "unfinished.jsonl", []
+    whole = evaluate(plan(clips))
+
+    def interrupt(*counts):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(plan(clips), ledger_file=ledger, progress=interrupt)
+    assert len(ledger.read_text().splitlines()) == 2  # the key and one job
+    with ledger.open("a") as file:
+        file.write('{"job": 1, "sampl')  # killed while it wrote
+    do_here = run_module.do_here
+    monkeypatch.setattr(run_module, "do_here", lambda p, todo, *rest: done.extend(todo) or do_here(p, todo, *rest))
+    resumed = evaluate(plan(clips), ledger_file=ledger)
+    assert done == [1]
+    assert resumed == whole
+
+
+def test_an_unfinished_run_of_something_else_is_not_continued(clips, tmp_path):
+    ledger = tmp_path / "unfinished.jsonl"
+    evaluate(plan(clips), ledger_file=ledger)
+    with pytest.warns(UserWarning, match="of another evaluation"):
+        report = evaluate(plan(clips, DRIVING), ledger_file=ledger)
+    assert report.tally("L1").mean.compute() == 0
+
+
+@pytest.mark.data
+def test_features_survive_the_ledger(clips, tmp_path, weights_folder):
+    folder = str(weights_folder)
+    full = plan(clips)._replace(ruler=RulerConfig(identity_weights=folder, lpips_weights=folder))
+    ledger = tmp_path / "unfinished.jsonl"
+    first = evaluate(full, ledger_file=ledger)
+    assert first.frechet is not None
+    assert first.frechet.generated == first.frechet.unmoved > 0
+    assert evaluate(full, ledger_file=ledger).frechet == pytest.approx(first.frechet)
+    assert {"identity", "LPIPS"} <= first.observers.keys()
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(clips):
+    assert evaluate(plan(clips), num_workers=2) == evaluate(plan(clips))
+
+
+@pytest.mark.slow
+def test_what_a_worker_complains_about_reaches_the_user(clips):
+    with pytest.raises(UserError, match="no such folder of generated images"):
+        evaluate(plan(clips, GeneratedFolder(path="absent", size=256)), num_workers=2)
+
+
+def test_a_list_is_followed_and_changed_frames_are_counted(clips, pairs, tmp_path):
+    copy = tmp_path / "clips"
+    shutil.copytree(clips, copy)
+    file = tmp_path / "list.csv"
+    write_pair_list(file, clips, pairs)
+    drawn, listed = evaluate(plan(clips)), evaluate(plan(copy, pair_list=str(file)))
+    assert [s.generated for s in listed.samples] == [s.generated for s in drawn.samples]
+    assert listed.protocol.name == "self-reenactment"
+    assert listed.notes == ()
+    changed = copy / "ann__c0" / f"{pairs[0].source.number:02}.png"
+    Image.fromarray(np.asarray(Image.open(changed)) // 2).save(changed)
+    assert "1 frames decode to other pixels" in evaluate(plan(copy, pair_list=str(file))).notes[0]
+
+
+def test_a_list_of_different_clips_is_cross_identity_and_nothing_else(clips, pairs, tmp_path):
+    file = tmp_path / "list.csv"
+    crossed = ReenactmentPair("x", pairs[0].source, pairs[-1].driving)
+    write_pair_list(file, clips, [crossed])
+    assert plan(clips, pair_list=str(file)).protocol.name == "cross-identity"
+    with pytest.raises(UserError, match="cannot be evaluated as self"):
+        plan(clips, pair_list=str(file), protocol="self")
+
+
+def test_foreign_images_beside_source_and_driving_score_as_the_same_images_of_ours(clips, pairs, tmp_path):
+    export_pairs(pairs, tmp_path, 256)
+    (tmp_path / "source").joinpath("000003.png").rename(tmp_path / "kept.png")
+    shutil.copytree(tmp_path / "source", tmp_path / "theirs")
+    (tmp_path / "kept.png").rename(tmp_path / "source" / "000003.png")
+    report = evaluate(plan(tmp_path, GeneratedFolder(path=str(tmp_path / "theirs"), size=256, label="theirs")))
+    ours = evaluate(plan(clips))
+    assert [s.generated for s in report.samples[:3]] == [s.generated for s in ours.samples[:3]]
+    assert [s.has_image for s in report.samples] == [True, True, True, False]
+    assert report.tally("L1").coverage == 0.75
+    assert report.tally("L1").penalised > report.tally("L1").mean.compute()
+    assert report.failures() == [report.samples[3]]
+
+
+def test_a_folder_without_one_image_for_the_pairs_is_the_users_to_know(clips, pairs, tmp_path):
+    (tmp_path / "empty").mkdir()
+    write_pair_list(tmp_path / "list.csv", clips, pairs)
+    contender = GeneratedFolder(path=str(tmp_path / "empty"), size=256)
+    with pytest.raises(UserError, match="has no image for any of 4 pairs"):
+        evaluate(plan(clips, contender, pair_list=str(tmp_path / "list.csv")))

@@ -24,5 +24,5 @@ stage_2=("${common[@]}" --perceptual "$perceptual" --perceptual-side 64 --landma
   --depth "$run/depth/model.safetensors" --phases motion,half_size
 # full size on the sharp clips alone: the low-resolution ones would teach blur
 "$bin/dagan" train "$clips/train" -o "$run/full" "${stage_2[@]}" \
-  --from "$run/small/model.safetensors" --phases full_size
+  --from "$run/small/model.safetensors" --phases full_size,anneal
 "$bin/python" scripts/pack_weights.py "$run/full/model.safetensors" src/dagan/assets/dagan-lite.safetensors

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 import dagan.nn.vgg
 from dagan.cli.main import main
 from dagan.cli.train import hold_out
+from dagan.errors import UserError
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
@@ -196,10 +197,15 @@ def test_missing_landmarks_are_named_with_what_to_do(
     assert "scripts/landmarks.py" in refused("--landmarks", tmp_path)
 
 
-def test_held_out_people_are_spread_over_the_alphabet_and_not_trained_on() -> None:
-    clips = face_clips(7, num_frames=2, size=16)
-    kept, held = hold_out([*clips, clips[0]], 3)
-    assert sorted(clip.clip.identity for clip in held) == ["p0", "p0", "p2", "p4"]
-    assert sorted(clip.clip.identity for clip in kept) == ["p1", "p3", "p5", "p6"]
-    assert hold_out(clips, 0) == (clips, [])
-    assert hold_out(clips, 4) == (clips, [])  # too few people to spare so many
+def test_the_same_people_are_held_out_whatever_other_clips_there_are() -> None:
+    clips = face_clips(40, num_frames=2, size=16)
+    kept, held = hold_out([*clips, clips[0]], 0.3)
+    held_people = {clip.clip.identity for clip in held}
+    assert 4 <= len(held_people) <= 20
+    assert held_people.isdisjoint(clip.clip.identity for clip in kept)
+    assert len(kept) + len(held) == 41
+    _, held_of_half = hold_out(clips[:20], 0.3)
+    assert {clip.clip.identity for clip in held_of_half} == held_people & {clip.clip.identity for clip in clips[:20]}
+    assert hold_out(clips, 0.0) == (clips, [])
+    with pytest.raises(UserError, match="holds out everybody"):
+        hold_out(clips, 1.0)

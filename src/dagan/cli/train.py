@@ -1,6 +1,7 @@
 """`dagan train`: stage 2, the talking head, on clips."""
 
 import argparse
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--perceptual", type=Path, required=True, help="VGG-16 or VGG-19 safetensors for L_P")
     parser.add_argument("--perceptual-side", type=int, default=128, help="largest side that VGG sees; 0: whole images")
     parser.add_argument("--landmarks", type=Path, nargs="+", help="folders written by scripts/landmarks.py")
-    parser.add_argument("--validation", type=int, default=6, help="people held out to follow the run")
+    parser.add_argument("--validation", type=float, default=0.03, help="share of people held out to follow the run")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -206,13 +207,22 @@ def open_all(args: argparse.Namespace) -> "list[ClipFrames]":
     return [clip for folder in args.clips for clip in open_frames(folder, cache / folder.name, args.size)]
 
 
-def hold_out(clips: "list[ClipFrames]", people: int) -> "tuple[list[ClipFrames], list[ClipFrames]]":
-    """Clips to train on, and those of `people` identities spread over the alphabet."""
-    identities = sorted({clip.clip.identity for clip in clips})
-    if people <= 0 or len(identities) < 2 * people:
-        return clips, []
-    held = set(identities[:: len(identities) // people][:people])
-    return [c for c in clips if c.clip.identity not in held], [c for c in clips if c.clip.identity in held]
+def hold_out(clips: "list[ClipFrames]", share: float) -> "tuple[list[ClipFrames], list[ClipFrames]]":
+    """Clips to train on, and those of about `share` of all people.
+
+    Each person's name alone decides, so that a run on other folders that goes on from this one holds out the same.
+    Raises UserError when nobody would be left to train on.
+    """
+    held = {name for name in {clip.clip.identity for clip in clips} if lot(name) < share}
+    kept = [clip for clip in clips if clip.clip.identity not in held]
+    if not kept:
+        raise UserError(f"--validation {share} holds out everybody in these clips; use a smaller share, or 0")
+    return kept, [clip for clip in clips if clip.clip.identity in held]
+
+
+def lot(name: str) -> float:
+    """A number in [0, 1) that belongs to a name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
 
 
 def start_torch(args: argparse.Namespace) -> "torch.device":

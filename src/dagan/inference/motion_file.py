@@ -105,6 +105,7 @@ def save_motion(motion: Motion, path: str | Path) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         save_file(tensors, partial, metadata)
+        partial.chmod(0o644)  # safetensors writes for the owner alone
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -71,6 +71,9 @@ def train(stage: Stage, config: LoopConfig, plain_config: dict[str, Any], folder
         KeyboardInterrupt: stopped; the checkpoint is written.
     """
     world = join_world()
+    for phase in stage.phases:
+        if phase.batch_size % world.size:
+            raise UserError(f"phase {phase.name}: a batch of {phase.batch_size} does not split over {world.size}")
     average = MovingAverage(stage.averaged, config.ema_decay)
     start = _resume(stage, average, plain_config, folder, world)
     total = sum(phase.steps for phase in stage.phases)

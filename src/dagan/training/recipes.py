@@ -13,8 +13,8 @@ LITE_DEPTH_STAGE = DepthStageConfig(prior_steps=200)
 DEPTH_RECIPE = DepthPhase(steps=730, batch_size=12, image_size=128, learning_rate=8e-4, gaps=tuple(range(3, 13)))
 
 # Keypoints and motion first, judged on the warped frame at 64 px, without a generator: an eighth of the cost. The
-# keypoints start at face landmarks and are let go at the end. Then everything at half size, then everything at full
-# size, at last with the discriminator.
+# keypoints are drawn to face landmarks, less and less. Then everything at half size, then at full size, at last with a
+# fifth of the learning rate.
 LITE_RECIPE = (
     Phase(
         name="motion",
@@ -46,6 +46,19 @@ LITE_RECIPE = (
         name="full_size",
         steps=1000,
         batch_size=8,
+        objective=(
+            ("perceptual", 10.0),
+            ("reconstruction", 200.0),
+            ("equivariance", 10.0),
+            ("jacobian_equivariance", 10.0),
+            ("landmark_guidance", 20.0),
+        ),
+    ),
+    Phase(
+        name="anneal",
+        steps=200,
+        batch_size=8,
+        learning_rate=4e-5,
         objective=(
             ("perceptual", 10.0),
             ("reconstruction", 200.0),

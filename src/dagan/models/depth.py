@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dagan.nn.blocks import ResizeTo
 from dagan.nn.resnet import ResNetEncoder
 
 INPUT_MEAN, INPUT_STD = 0.45, 0.225  # one grey mean and deviation for all channels, as released
@@ -39,7 +40,7 @@ class FaceDepthNet(nn.Module):
     def __init__(self, config: FaceDepthConfig) -> None:
         super().__init__()
         self.config = config
-        self.resize = nn.Identity() if config.working_size is None else Resize(config.working_size)
+        self.resize = nn.Identity() if config.working_size is None else ResizeTo(config.working_size)
         self.encoder = ResNetEncoder(config.num_layers, config.base_width)
         self.decoder = DepthDecoder(self.encoder.channels, config.decoder_widths)
 
@@ -114,18 +115,6 @@ class ReflectConv(nn.Module):
         border = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
         convolved: Tensor = self.conv(functional.pad(x, (1, 1, 1, 1), mode=border))
         return convolved
-
-
-class Resize(nn.Module):
-    """Bilinear, anti-aliased resize to a square."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c s s"]:
-        size = (self.size, self.size)
-        return functional.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def depth_from_disparity(

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.geometry.camera import rotation_from_axis_angle
-from dagan.models.depth import INPUT_MEAN, INPUT_STD, Resize
+from dagan.models.depth import INPUT_MEAN, INPUT_STD
+from dagan.nn.blocks import ResizeTo
 from dagan.nn.resnet import ResNetEncoder
 from dagan.types import CameraPose
 
@@ -46,7 +47,7 @@ class PoseNet(nn.Module):
     def __init__(self, config: PoseConfig) -> None:
         super().__init__()
         self.config = config
-        self.resize = nn.Identity() if config.working_size is None else Resize(config.working_size)
+        self.resize = nn.Identity() if config.working_size is None else ResizeTo(config.working_size)
         self.encoder = ResNetEncoder(config.num_layers, config.base_width, in_channels=6)
         self.squeeze = nn.Conv2d(self.encoder.channels[-1], config.head_width, 1)
         self.conv1 = nn.Conv2d(config.head_width, config.head_width, 3, padding=1)

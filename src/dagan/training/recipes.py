@@ -15,6 +15,12 @@ DEPTH_RECIPE = DepthPhase(steps=730, batch_size=12, image_size=128, learning_rat
 # Keypoints and motion first, judged on the warped frame at 64 px, without a generator: an eighth of the cost. The
 # keypoints are drawn to face landmarks, less and less. Then everything at half size, then at full size, at last with a
 # fifth of the learning rate.
+LITE_TERMS = (
+    ("perceptual", 10.0),
+    ("reconstruction", 200.0),
+    ("equivariance", 10.0),
+    ("jacobian_equivariance", 10.0),
+)
 LITE_RECIPE = (
     Phase(
         name="motion",
@@ -34,38 +40,20 @@ LITE_RECIPE = (
         batch_size=8,
         image_size=128,
         learning_rate=4e-4,
-        objective=(
-            ("perceptual", 10.0),
-            ("reconstruction", 200.0),
-            ("equivariance", 10.0),
-            ("jacobian_equivariance", 10.0),
-            ("landmark_guidance", 50.0),
-        ),
+        objective=(*LITE_TERMS, ("landmark_guidance", 50.0)),
     ),
     Phase(
         name="full_size",
         steps=1000,
         batch_size=8,
-        objective=(
-            ("perceptual", 10.0),
-            ("reconstruction", 200.0),
-            ("equivariance", 10.0),
-            ("jacobian_equivariance", 10.0),
-            ("landmark_guidance", 20.0),
-        ),
+        objective=(*LITE_TERMS, ("landmark_guidance", 20.0)),
     ),
     Phase(
         name="anneal",
         steps=200,
         batch_size=8,
         learning_rate=4e-5,
-        objective=(
-            ("perceptual", 10.0),
-            ("reconstruction", 200.0),
-            ("equivariance", 10.0),
-            ("jacobian_equivariance", 10.0),
-            ("landmark_guidance", 20.0),
-        ),
+        objective=(*LITE_TERMS, ("landmark_guidance", 20.0)),
     ),
 )
 

@@ -8,11 +8,20 @@ from PIL import Image
 from dagan.data.clips import Clip
 from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.errors import UserError
-from dagan.evaluation.contenders import GeneratedFolder, ModelContender, OtherPerson, blurred, to_pixels, to_tensor
+from dagan.evaluation.contenders import (
+    GeneratedFolder,
+    ModelContender,
+    OtherPerson,
+    PairImages,
+    blurred,
+    to_pixels,
+    to_tensor,
+)
 from media import write_video
 
 CLIP = Clip(Path("ann.mp4"), "ann", "ann")
 PICTURE = np.zeros((64, 64, 3), np.uint8)
+PAIR = PairImages(PICTURE, PICTURE)
 
 
 def pair(key="000001", driving=0):
@@ -26,16 +35,16 @@ def flat(value, side=64):
 def test_an_image_of_the_key_is_found_whatever_its_suffix_and_size(tmp_path):
     Image.fromarray(flat(90, side=128)).save(tmp_path / "000001.png")
     files = GeneratedFolder(path=str(tmp_path), size=64).build()
-    assert np.array_equal(files.generate(pair(), PICTURE, PICTURE), flat(90))
-    assert files.generate(pair("000002"), PICTURE, PICTURE) is None
+    assert np.array_equal(files.generate(pair(), PAIR), flat(90))
+    assert files.generate(pair("000002"), PAIR) is None
 
 
 def test_a_video_gives_the_frame_of_the_driving_frame_and_nothing_past_its_end(tmp_path):
     write_video(tmp_path / "000001.mp4", [flat(40 * n) for n in range(4)])
     files = GeneratedFolder(path=str(tmp_path), size=64).build()
-    means = [files.generate(pair(driving=n), PICTURE, PICTURE).mean() for n in (0, 3, 1)]
+    means = [files.generate(pair(driving=n), PAIR).mean() for n in (0, 3, 1)]
     assert means == pytest.approx([0, 120, 40], abs=3)
-    assert files.generate(pair(driving=4), PICTURE, PICTURE) is None
+    assert files.generate(pair(driving=4), PAIR) is None
 
 
 def test_a_folder_of_frames_does_as_a_video(tmp_path):
@@ -43,7 +52,7 @@ def test_a_folder_of_frames_does_as_a_video(tmp_path):
     for n in range(3):
         Image.fromarray(flat(n)).save(tmp_path / "000001" / f"{n}.png")
     files = GeneratedFolder(path=str(tmp_path), size=64).build()
-    assert files.generate(pair(driving=2), PICTURE, PICTURE).max() == 2
+    assert files.generate(pair(driving=2), PAIR).max() == 2
 
 
 def test_the_fingerprint_follows_the_files(tmp_path):
@@ -65,11 +74,25 @@ def test_a_talking_head_encodes_a_source_once_and_gives_what_the_model_gives(tin
     source, first, second = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     contender = ModelContender(tiny_model)
     for driving in (first, second):
-        generated = contender.generate(pair(), source, driving)
+        generated = contender.generate(pair(), PairImages(source, driving))
         with torch.inference_mode():
             expected = to_pixels(tiny_model(to_tensor(source), to_tensor(driving)).generated)
         assert np.array_equal(generated, expected)
     assert len(calls) == 1 + 2  # one of the contender, two of the calls above
+
+
+def test_relative_motion_from_rest_to_rest_leaves_the_source_where_it_is(tiny_model):
+    source, driving = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    contender = ModelContender(tiny_model)
+    still = contender.generate(pair(), PairImages(source, source))
+    assert np.array_equal(contender.generate(pair(), PairImages(source, driving, rest=driving)), still)
+    assert not np.array_equal(contender.generate(pair(), PairImages(source, driving)), still)
+
+
+def test_relative_motion_is_refused_for_a_model_of_images(tiny_model):
+    contender = ModelContender(lambda source, driving: tiny_model(source, driving))
+    with pytest.raises(UserError, match="relative motion needs a model with keypoints"):
+        contender.generate(pair(), PairImages(PICTURE, PICTURE, rest=PICTURE))
 
 
 def test_another_person_is_neither_of_the_two(tmp_path):
@@ -80,10 +103,10 @@ def test_another_person_is_neither_of_the_two(tmp_path):
         clips.append(Clip(tmp_path / name, name[:3], name))
     other = OtherPerson(clips, 64)
     frames = [Frame(clip, 0) for clip in clips]
-    assert other.generate(ReenactmentPair("x", frames[0], frames[1]), PICTURE, PICTURE).max() == 2
-    assert other.generate(ReenactmentPair("y", frames[2], frames[2]), PICTURE, PICTURE).max() == 0
+    assert other.generate(ReenactmentPair("x", frames[0], frames[1]), PAIR).max() == 2
+    assert other.generate(ReenactmentPair("y", frames[2], frames[2]), PAIR).max() == 0
     with pytest.raises(UserError, match="one person only"):
-        OtherPerson(clips[:1], 64).generate(ReenactmentPair("z", frames[0], frames[0]), PICTURE, PICTURE)
+        OtherPerson(clips[:1], 64).generate(ReenactmentPair("z", frames[0], frames[0]), PAIR)
 
 
 def test_a_blur_keeps_the_brightness_and_loses_the_edges(portrait):

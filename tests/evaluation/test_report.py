@@ -87,7 +87,7 @@ def test_the_json_holds_every_record_by_name_and_gives_them_back(report):
     found = json.loads(report.to_json())
     assert found["summary"]["landmark distance (px)"]["ratio"] == pytest.approx(0.25)
     assert found["samples"][2]["generated"]["landmark_distance"] is None
-    assert found["samples"][0]["expression"]["jaw_opening"] == {"driving": 0.1, "generated": 0.05}
+    assert found["samples"][0]["following"]["jaw_opening"] == {"driving": 0.1, "generated": 0.05}
     assert found["protocol"]["seed"] == 0
     assert found["skipped"] == [{"clip": "torn", "reason": "not a video"}]
     assert tuple(sample_from_plain(one) for one in json.loads(json.dumps(plain(report.samples)))) == report.samples

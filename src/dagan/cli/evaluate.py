@@ -48,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_pairs(parser: argparse.ArgumentParser) -> None:
     pairs = parser.add_argument_group("pairs")
     pairs.add_argument("--protocol", choices=("self", "cross", "reconstruction"), help="default: self, or as the list")
+    pairs.add_argument(
+        "--motion",
+        choices=("absolute", "relative"),
+        default="absolute",
+        help="with --protocol cross: the driver's keypoints as they are (as the published tables), or their change "
+        "since the driver's first frame, as `dagan animate` does",
+    )
     pairs.add_argument("--pairs", metavar="CSV", help="a list source,driving[,frame] instead of drawn pairs")
     pairs.add_argument(
         "--pairs-per-clip",
@@ -121,6 +128,7 @@ def _choice(args: argparse.Namespace) -> "PairChoice":
     return PairChoice(
         root=args.clips,
         protocol=args.protocol,
+        is_relative=args.motion == "relative",
         pair_list=args.pairs,
         pairs_per_clip=args.pairs_per_clip,
         seed=args.seed,

@@ -204,7 +204,7 @@ def write_pair_list(file: Path, root: Path, pairs: Iterable[ReenactmentPair]) ->
         with partial.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(COLUMNS)
-            for _, source, driving in listed:
+            for _, source, driving, _ in listed:
                 sums = [hashes[str(frame.clip.path), frame.number] for frame in (source, driving)]
                 writer.writerow([_frame_path(source, root), _frame_path(driving, root), "", *sums])
         os.replace(partial, file)

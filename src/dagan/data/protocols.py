@@ -34,11 +34,15 @@ class Frame(NamedTuple):
 
 
 class ReenactmentPair(NamedTuple):
-    """A source and a driving frame of any two clips. `key` names the pair, and the image generated for it."""
+    """A source and a driving frame of any two clips. `key` names the pair, and the image generated for it.
+
+    `rest` is the driver's frame from which motion counts when it is transferred relatively; None: absolutely.
+    """
 
     key: str
     source: Frame
     driving: Frame
+    rest: Frame | None = None
 
 
 def self_reenactment_pairs(

@@ -46,7 +46,7 @@ def export_pairs(pairs: Iterable[ReenactmentPair], folder: Path, size: int) -> i
     """
     listed = list(pairs)
     wanted: dict[Clip, dict[int, list[Path]]] = {}
-    for number, (_, source, driving) in enumerate(listed):
+    for number, (_, source, driving, _) in enumerate(listed):
         for side, frame in ((SOURCE, source), (DRIVING, driving)):
             (folder / side).mkdir(parents=True, exist_ok=True)
             wanted.setdefault(frame.clip, {}).setdefault(frame.number, []).append(folder / side / f"{number:06}.png")

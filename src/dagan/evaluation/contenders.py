@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, DecodeReport, re
 from dagan.data.protocols import Frame, ReenactmentPair, read_chosen_frames
 from dagan.data.weight_files import sha256_of
 from dagan.errors import UserError
+from dagan.geometry.keypoints import transfer
 from dagan.models.talking_head import TalkingHead
 from dagan.models.weights import DEFAULT_WEIGHTS
 from dagan.types import View
@@ -38,16 +39,19 @@ class Generated(Protocol):
 Model = Callable[[Tensor, Tensor], Generated]  # source, driving `1 3 h w` in [0, 1]: any talking head fits
 
 
+class PairImages(NamedTuple):
+    """The frames of a pair, at one size. `rest` as in `ReenactmentPair`."""
+
+    source: UInt8[np.ndarray, "h w 3"]
+    driving: UInt8[np.ndarray, "h w 3"]
+    rest: UInt8[np.ndarray, "h w 3"] | None = None
+
+
 @runtime_checkable
 class Contender(Protocol):
     """Makes, or finds, the image for a pair."""
 
-    def generate(
-        self,
-        pair: ReenactmentPair,
-        source: UInt8[np.ndarray, "h w 3"],
-        driving: UInt8[np.ndarray, "h w 3"],
-    ) -> UInt8[np.ndarray, "h w 3"] | None:
+    def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
         """The image of the source as it should look in the driving frame; None if there is none."""
         ...
 
@@ -73,12 +77,10 @@ class ModelContender:
         self._model, self._device = model, device
         self._encoded: tuple[Frame, View] | None = None
 
-    def generate(
-        self, pair: ReenactmentPair, source: UInt8[np.ndarray, "h w 3"], driving: UInt8[np.ndarray, "h w 3"]
-    ) -> UInt8[np.ndarray, "h w 3"] | None:
+    def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
         with torch.inference_mode():
-            wanted = to_tensor(driving)
-            image = self._answer(pair.source, source, wanted.to(self._device)).generated.float().cpu()
+            wanted = to_tensor(images.driving)
+            image = self._answer(pair.source, images, wanted.to(self._device)).generated.float().cpu()
         if image.shape != wanted.shape:
             raise ValueError(f"the model made an image of shape {tuple(image.shape)} of {tuple(wanted.shape)}")
         if not image.isfinite().all():
@@ -86,13 +88,19 @@ class ModelContender:
             raise UserError(f"the model's image for {name} has values that are not finite; the weights are broken")
         return to_pixels(image)
 
-    def _answer(self, frame: Frame, source: UInt8[np.ndarray, "h w 3"], driving: Tensor) -> Generated:
-        if not isinstance(self._model, TalkingHead):
-            return self._model(to_tensor(source).to(self._device), driving)
+    def _answer(self, frame: Frame, images: PairImages, driving: Tensor) -> Generated:
+        model, source = self._model, to_tensor(images.source).to(self._device)
+        if not isinstance(model, TalkingHead):
+            if images.rest is not None:
+                raise UserError("relative motion needs a model with keypoints; this one takes images only")
+            return model(source, driving)
         if self._encoded is None or self._encoded[0] != frame:
-            view = self._model.encode(self._model.view(to_tensor(source).to(self._device)))
-            self._encoded = frame, view
-        return self._model.render(self._encoded[1], self._model.view(driving).keypoints)
+            self._encoded = frame, model.encode(model.view(source))
+        view, keypoints = self._encoded[1], model.view(driving).keypoints
+        if images.rest is not None:
+            rest = model.view(to_tensor(images.rest).to(self._device)).keypoints
+            keypoints = transfer(view.keypoints, keypoints, rest)
+        return model.render(view, keypoints)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +155,7 @@ class GeneratedFiles:
         self._folder, self._size = folder, size
         self._video: tuple[Path, list[UInt8[np.ndarray, "size size 3"]]] | None = None
 
-    def generate(
-        self, pair: ReenactmentPair, source: UInt8[np.ndarray, "h w 3"], driving: UInt8[np.ndarray, "h w 3"]
-    ) -> UInt8[np.ndarray, "h w 3"] | None:
+    def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
         path = find_by_stem(self._folder, pair.key)
         if path is None:
             return None
@@ -208,10 +214,8 @@ class PieceContender:
 
     piece: Piece
 
-    def generate(
-        self, pair: ReenactmentPair, source: UInt8[np.ndarray, "h w 3"], driving: UInt8[np.ndarray, "h w 3"]
-    ) -> UInt8[np.ndarray, "h w 3"] | None:
-        return self.piece(source, driving)
+    def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
+        return self.piece(images.source, images.driving)
 
 
 @dataclass
@@ -222,9 +226,7 @@ class OtherPerson:
     size: int
     _frames: dict[str, UInt8[np.ndarray, "size size 3"]] = field(default_factory=dict)
 
-    def generate(
-        self, pair: ReenactmentPair, source: UInt8[np.ndarray, "h w 3"], driving: UInt8[np.ndarray, "h w 3"]
-    ) -> UInt8[np.ndarray, "h w 3"] | None:
+    def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
         people = {pair.source.clip.identity, pair.driving.clip.identity}
         others = [clip for clip in self.clips if clip.identity not in people]
         if not others:

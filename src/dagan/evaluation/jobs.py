@@ -34,6 +34,7 @@ class PairProtocol(NamedTuple):
     size: int
     every: int = 1
     source: str = ""
+    is_relative: bool = False
 
     @property
     def has_truth(self) -> bool:
@@ -47,7 +48,8 @@ class PairProtocol(NamedTuple):
         if self.name == SELF:
             return f"at most {self.pairs_per_clip} a clip, at least {self.min_gap} frames apart, seed {self.seed}"
         if self.name == CROSS:
-            return f"at most {self.pairs_per_clip} for each source clip, seed {self.seed}"
+            motion = ", motion relative to the driver's first frame" if self.is_relative else ""
+            return f"at most {self.pairs_per_clip} for each source clip, seed {self.seed}{motion}"
         return "the first frame of each clip drives " + ("all of it" if self.every == 1 else f"every {self.every}th")
 
 
@@ -89,6 +91,7 @@ class CrossClip:
     clip: Clip
     partners: tuple[Clip, ...]
     seed: int
+    is_relative: bool = False
 
     @property
     def name(self) -> str:
@@ -98,7 +101,8 @@ class CrossClip:
         if not self.partners:
             raise UserError("no clip of another person")
         drawn = [(partner, cross_identity_pair(self.clip, partner, self.seed)) for partner in self.partners]
-        return tuple(pair_of(Frame(self.clip, a), Frame(partner, b)) for partner, (a, b) in drawn)
+        pairs = (pair_of(Frame(self.clip, a), Frame(partner, b)) for partner, (a, b) in drawn)
+        return tuple(pair._replace(rest=Frame(pair.driving.clip, 0)) if self.is_relative else pair for pair in pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +151,10 @@ def cross_identity(clips: Sequence[Clip], protocol: PairProtocol) -> list[Job]:
     partners = {
         clip: tuple(cross_identity_partners(clip, clips, protocol.pairs_per_clip, protocol.seed)) for clip in clips
     }
-    return [CrossClip(clip=clip, partners=partners[clip], seed=protocol.seed) for clip in clips]
+    return [
+        CrossClip(clip=clip, partners=partners[clip], seed=protocol.seed, is_relative=protocol.is_relative)
+        for clip in clips
+    ]
 
 
 def reconstruction(clips: Sequence[Clip], protocol: PairProtocol) -> list[Job]:

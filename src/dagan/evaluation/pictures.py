@@ -59,11 +59,15 @@ def draw_examples(report: Report, plan: Plan) -> list[Picture]:
     contender, drawn = plan.contender.build(), {}
     for sample, pair in pairs.items():
         try:
-            source, driving = load_pair(pair, plan.protocol.size)
-            generated = contender.generate(pair, source, driving)
+            images = load_pair(pair, plan.protocol.size)
+            generated = contender.generate(pair, images)
         except UserError:
             continue
-        drawn[sample] = (data_uri(source), data_uri(driving), data_uri(generated) if generated is not None else None)
+        drawn[sample] = (
+            data_uri(images.source),
+            data_uri(images.driving),
+            data_uri(generated) if generated is not None else None,
+        )
     return [Picture(example, drawn[example.sample]) for example in wanted if example.sample in drawn]
 
 

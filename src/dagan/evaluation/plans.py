@@ -22,6 +22,7 @@ class PairChoice(NamedTuple):
 
     root: str
     protocol: str | None = None
+    is_relative: bool = False
     pair_list: str | None = None
     pairs_per_clip: int = PAIRS_PER_CLIP
     min_gap: int = MIN_GAP
@@ -35,8 +36,12 @@ def make_plan(choice: PairChoice, contender: ContenderConfig, ruler: RulerConfig
     """The jobs of a choice.
 
     Raises:
-        UserError: nothing there, or a list that does not fit.
+        UserError: nothing there, a list that does not fit, or relative motion of other than drawn cross-identity pairs.
     """
+    if choice.is_relative and (choice.protocol != "cross" or choice.pair_list is not None):
+        raise UserError(
+            "relative motion is measured on drawn pairs of two people; add --protocol cross, without --pairs"
+        )
     jobs, protocol, notes = choose_jobs(choice)
     return Plan(tuple(jobs), protocol, contender, ruler, notes)
 
@@ -78,4 +83,5 @@ def _protocol(choice: PairChoice, short: str, source: str) -> PairProtocol:
         choice.size,
         choice.every if short == "reconstruction" or source else 1,
         source,
+        choice.is_relative,
     )

@@ -29,11 +29,13 @@ class Faces(NamedTuple):
     source: bool
 
 
-class Expression(NamedTuple):
-    """Changes of expression from the source to the driving and to the generated image."""
+class Following(NamedTuple):
+    """Changes from the source to the driving and to the generated image; where motion is relative, the driver's is from
+    its rest frame. Blendshapes lie in [0, 1], the yaw is in degrees."""
 
     jaw_opening: Change
     eye_closing: Change
+    head_yaw: Change
 
 
 class FrameName(NamedTuple):
@@ -57,7 +59,7 @@ class Sample(NamedTuple):
     generated: Scores
     unmoved: Scores
     faces: Faces
-    expression: Expression | None
+    following: Following | None
     has_image: bool = True  # False: the system gave no image for this pair
 
 
@@ -101,9 +103,10 @@ METRICS = (
     Metric("AUCON", "aucon", 4, False, False, "driving"),
 )
 BY_FIELD = {metric.field: metric for metric in METRICS}
-EXPRESSIONS: tuple[tuple[str, Callable[[Expression], Change]], ...] = (
-    ("jaw opening", lambda expression: expression.jaw_opening),
-    ("eye closing", lambda expression: expression.eye_closing),
+FOLLOWED: tuple[tuple[str, Callable[[Following], Change]], ...] = (
+    ("jaw opening", lambda following: following.jaw_opening),
+    ("eye closing", lambda following: following.eye_closing),
+    ("head yaw", lambda following: following.head_yaw),
 )
 
 
@@ -118,7 +121,7 @@ def plain(value: Any) -> Any:
 
 def sample_from_plain(found: dict[str, Any]) -> Sample:
     """The inverse of `plain`. Raises KeyError or TypeError when it is no sample."""
-    expression = found["expression"]
+    following = found["following"]
     return Sample(
         key=found["key"],
         source=FrameName(**found["source"]),
@@ -126,6 +129,6 @@ def sample_from_plain(found: dict[str, Any]) -> Sample:
         generated=Scores(**found["generated"]),
         unmoved=Scores(**found["unmoved"]),
         faces=Faces(**found["faces"]),
-        expression=Expression(*(Change(**expression[name]) for name in Expression._fields)) if expression else None,
+        following=Following(*(Change(**following[name]) for name in Following._fields)) if following else None,
         has_image=found["has_image"],
     )

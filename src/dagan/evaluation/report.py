@@ -9,10 +9,10 @@ from dagan.evaluation.jobs import PairProtocol
 from dagan.evaluation.metrics.expression import Correlation
 from dagan.evaluation.observers.faces import ObserverVersion
 from dagan.evaluation.published import ABSENT, CAVEAT, CROSS_TABLES, SELF_TABLES, layout, row
-from dagan.evaluation.records import EXPRESSIONS, METRICS, Faces, Metric, Sample, SkippedClip, plain
+from dagan.evaluation.records import FOLLOWED, METRICS, Faces, Metric, Sample, SkippedClip, plain
 from dagan.evaluation.tally import Interval, Tally, tally
 
-FORMAT = "dagan-evaluation-2"
+FORMAT = "dagan-evaluation-3"
 
 
 class Frechet(NamedTuple):
@@ -55,12 +55,12 @@ class Report:
         return tally(metric, self.samples)
 
     def correlations(self) -> dict[str, Correlation]:
-        """How well expressions follow the driver's, by name."""
+        """How well expression and head turn follow the driver's, by name."""
         found: dict[str, Correlation] = {}
-        for name, change in EXPRESSIONS:
+        for name, change in FOLLOWED:
             found[name] = Correlation()
             for sample in self.samples:
-                found[name].add(change(sample.expression) if sample.expression else None)
+                found[name].add(change(sample.following) if sample.following else None)
         return found
 
     def num_missing_faces(self) -> dict[str, int]:
@@ -91,7 +91,7 @@ class Report:
             f"- {self.protocol.name}: {len(self.samples)} pairs of {clips} clips, {self.protocol.describe()}, "
             f"{size}x{size} pixels",
             f"- images without a face: {missing} (of {len(self.samples)} each); pairs without an image: {no_image}",
-            f"- expression follows the driver, correlation of changes: {', '.join(follows)}",
+            f"- follows the driver, correlation of changes: {', '.join(follows)}",
         ]
         if self.frechet is not None:
             lines.append(
@@ -120,7 +120,7 @@ class Report:
             "summary": {found.metric.title: _summary(found) for found in self.tallies()},
             "frechet": self.frechet,
             "missing_faces": self.num_missing_faces(),
-            "expression": {
+            "following": {
                 name: {"correlation": c.compute(), "num_pairs": c.count, "num_missing": c.num_missing}
                 for name, c in self.correlations().items()
             },

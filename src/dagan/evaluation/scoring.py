@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dagan.data.protocols import Frame, ReenactmentPair
+from dagan.evaluation.contenders import PairImages
 from dagan.evaluation.metrics.aed import aed
 from dagan.evaluation.metrics.akd import akd
 from dagan.evaluation.metrics.aucon import aucon
@@ -18,7 +19,7 @@ from dagan.evaluation.metrics.landmark_distance import landmark_distance
 from dagan.evaluation.metrics.psnr import psnr
 from dagan.evaluation.metrics.ssim import ssim
 from dagan.evaluation.observers.blendshape_units import BLINK, JAW_DROP
-from dagan.evaluation.records import Expression, Faces, FrameName, Sample, Scores
+from dagan.evaluation.records import Faces, Following, FrameName, Sample, Scores
 from dagan.evaluation.ruler import Look, Ruler
 
 
@@ -31,14 +32,14 @@ class ScoredPair(NamedTuple):
 
 def score_pair(
     pair: ReenactmentPair,
-    source: UInt8[np.ndarray, "h w 3"],
-    driving: UInt8[np.ndarray, "h w 3"],
+    images: PairImages,
     generated: UInt8[np.ndarray, "h w 3"] | None,
     ruler: Ruler,
     has_truth: bool,
 ) -> ScoredPair:
     """Scores a generated image, or its absence (None). Without truth only what needs none is measured."""
-    first, wanted = ruler.look(source), ruler.look(driving)
+    first, wanted = ruler.look(images.source), ruler.look(images.driving)
+    rest = ruler.look(images.rest) if images.rest is not None else first
     result = ruler.look(generated) if generated is not None else None
     thresholds = ruler.action_units.thresholds
     sample = Sample(
@@ -48,7 +49,7 @@ def score_pair(
         generated=_scores(result, wanted, first, ruler, has_truth, thresholds) if result is not None else Scores(),
         unmoved=_scores(first, wanted, first, ruler, has_truth, thresholds),
         faces=Faces(result is not None and result.has_face, wanted.has_face, first.has_face),
-        expression=_expression(first, wanted, result, ruler.action_units.names),
+        following=_following(wanted, result, rest, first, ruler),
         has_image=result is not None,
     )
     return ScoredPair(sample, _features(result, wanted, first))
@@ -90,17 +91,30 @@ def _towards_truth(image: Look, driving: Look, ruler: Ruler) -> Scores:
     return scores
 
 
-def _expression(source: Look, driving: Look, generated: Look | None, names: Sequence[str]) -> Expression | None:
-    if generated is None:
+def _following(wanted: Look, result: Look | None, rest: Look, source: Look, ruler: Ruler) -> Following | None:
+    """The driver's change from rest, and the result's from the source; None when one of the four shows no face."""
+    looks = (wanted, rest, result, source)
+    faces = [_Face.of(look, ruler.action_units.names) for look in looks if look is not None and look.has_face]
+    seen = [face for face in faces if face is not None]
+    if len(seen) < len(looks):
         return None
-    units = (source.action_units, driving.action_units, generated.action_units)
-    changes = []
-    for name in (JAW_DROP, BLINK):
-        rest, wanted, got = (float(u[names.index(name)]) if u is not None else None for u in units)
-        if rest is None or wanted is None or got is None:
+    driving, before, generated, still = seen
+    return Following(*(Change(a - b, c - d) for a, b, c, d in zip(driving, before, generated, still, strict=True)))
+
+
+class _Face(NamedTuple):
+    """What a result should follow, in the order of `Following`."""
+
+    jaw_opening: float
+    eye_closing: float
+    head_yaw: float
+
+    @classmethod
+    def of(cls, look: Look, names: Sequence[str]) -> "_Face | None":
+        if look.action_units is None or look.head_pose is None:
             return None
-        changes.append(Change(wanted - rest, got - rest))
-    return Expression(*changes)
+        jaw, blink = (float(look.action_units[names.index(name)]) for name in (JAW_DROP, BLINK))
+        return cls(jaw, blink, look.head_pose[0])
 
 
 def _features(generated: Look | None, driving: Look, source: Look) -> Float[np.ndarray, "3 d"] | None:

@@ -13,13 +13,14 @@ from jaxtyping import Float, UInt8
 from dagan.data.clips import Clip, fit_square
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames, frame_sha256
 from dagan.errors import UserError
-from dagan.evaluation.contenders import Contender, ContenderConfig
+from dagan.evaluation.contenders import Contender, ContenderConfig, PairImages
 from dagan.evaluation.jobs import Job, PairProtocol
 from dagan.evaluation.observers.faces import ObserverVersion
 from dagan.evaluation.records import Sample, SkippedClip
 from dagan.evaluation.ruler import Ruler, RulerConfig
-from dagan.evaluation.scoring import score_pair
+from dagan.evaluation.scoring import ScoredPair, score_pair
 
+Frames = dict[tuple[str, int], UInt8[np.ndarray, "size size 3"]]  # by path of the clip and number of the frame
 PATIENCE = 2.0  # seconds between looks whether the workers still live
 
 
@@ -57,43 +58,42 @@ def do_job(index: int, job: Job, protocol: PairProtocol, contender: Contender, r
     """All pairs of one job. One clip is in memory at a time; what cannot be read is skipped, with the reason."""
     try:
         pairs = job.pairs()
-        frames, changed = _load([f for pair in pairs for f in (pair.source, pair.driving)], protocol.size)
+        frames, changed = _load([frame for pair in pairs for frame in frames_of(pair)], protocol.size)
     except UserError as error:
         return JobResult(index, (), SkippedClip(job.name, str(error)))
-    scored = [
-        _do_pair(pair, frames[_place(pair.source)], frames[_place(pair.driving)], protocol, contender, ruler)
-        for pair in pairs
-    ]
+    scored = [_do_pair(pair, _images(pair, frames), protocol, contender, ruler) for pair in pairs]
     features = [found.features for found in scored if found.features is not None]
     stacked = np.stack(features) if features else None
     return JobResult(index, tuple(found.sample for found in scored), None, stacked, changed)
 
 
 def _do_pair(
-    pair: ReenactmentPair,
-    source: UInt8[np.ndarray, "h w 3"],
-    driving: UInt8[np.ndarray, "h w 3"],
-    protocol: PairProtocol,
-    contender: Contender,
-    ruler: Ruler,
-) -> Any:
-    generated = contender.generate(pair, source, driving)
-    return score_pair(pair, source, driving, generated, ruler, protocol.has_truth)
+    pair: ReenactmentPair, images: PairImages, protocol: PairProtocol, contender: Contender, ruler: Ruler
+) -> ScoredPair:
+    generated = contender.generate(pair, images)
+    return score_pair(pair, images, generated, ruler, protocol.has_truth)
 
 
-def load_pair(
-    pair: ReenactmentPair, size: int
-) -> tuple[UInt8[np.ndarray, "size size 3"], UInt8[np.ndarray, "size size 3"]]:
-    """Source and driving frame of one pair. Raises UserError when they cannot be read."""
-    frames, _ = _load([pair.source, pair.driving], size)
-    return frames[_place(pair.source)], frames[_place(pair.driving)]
+def load_pair(pair: ReenactmentPair, size: int) -> PairImages:
+    """The frames of one pair. Raises UserError when they cannot be read."""
+    frames, _ = _load(frames_of(pair), size)
+    return _images(pair, frames)
+
+
+def frames_of(pair: ReenactmentPair) -> list[Frame]:
+    """Source, driving and, where there is one, rest frame."""
+    return [frame for frame in (pair.source, pair.driving, pair.rest) if frame is not None]
+
+
+def _images(pair: ReenactmentPair, frames: Frames) -> PairImages:
+    return PairImages(*(frames[_place(frame)] for frame in frames_of(pair)))
 
 
 def _place(frame: Frame) -> tuple[str, int]:
     return str(frame.clip.path), frame.number
 
 
-def _load(frames: Iterable[Frame], size: int) -> tuple[dict[tuple[str, int], UInt8[np.ndarray, "size size 3"]], int]:
+def _load(frames: Iterable[Frame], size: int) -> tuple[Frames, int]:
     """Every frame once, at `size` pixels, and how many are not the ones that their list describes."""
     wanted: dict[Clip, dict[int, str | None]] = {}
     for frame in frames:

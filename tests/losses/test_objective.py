@@ -1,13 +1,15 @@
 """The weighted sum of terms (Eq. 10), and that each term moves what it should."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
-from dagan.data.landmarks import FaceLandmarks
+from dagan.data.landmarks import GUIDED_LANDMARKS, FaceLandmarks
 from dagan.losses.equivariance import equivariance
 from dagan.losses.keypoint_distance import keypoint_distance
-from dagan.losses.objective import PAPER_OBJECTIVE, TERMS, Objective, PairBatch, StepState
+from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE, TERMS, Objective, PairBatch, StepState
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.generation_stage import GenerationNetworks
 from parts import tiny_networks
@@ -24,14 +26,15 @@ PARTS = {
 
 @pytest.fixture
 def networks(tiny_config: TalkingHeadConfig) -> GenerationNetworks:
-    networks = tiny_networks(tiny_config)
+    keypoints = replace(tiny_config.keypoints, num_keypoints=len(GUIDED_LANDMARKS))
+    networks = tiny_networks(replace(tiny_config, keypoints=keypoints))
     torch.nn.init.constant_(networks.model.generator.refine.merge.gamma, 0.5)  # a closed gate lets nothing through
     networks.discriminator.requires_grad_(False)  # as generation_step does
     return networks
 
 
 def random_batch(side: int = 64) -> PairBatch:
-    landmarks = FaceLandmarks(torch.rand(2, 3, 2) - 0.5, torch.tensor([True, True]))
+    landmarks = FaceLandmarks(torch.rand(2, len(GUIDED_LANDMARKS), 2) - 0.5, torch.tensor([True, True]))
     return PairBatch(torch.rand(2, 3, side, side), torch.rand(2, 3, side, side), landmarks, landmarks)
 
 
@@ -49,6 +52,8 @@ def moved_by(loss: Tensor, networks: GenerationNetworks) -> set[str]:
     ("term", "moves"),
     [
         ("perceptual", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
+        ("reconstruction", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
+        ("expressive_reconstruction", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
         ("adversarial", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
         ("feature_matching", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
         ("warped_perceptual", {"keypoints", "motion"}),
@@ -121,10 +126,11 @@ def test_a_discriminator_is_trained_when_a_term_looks_through_it(names: tuple[st
     assert Objective(tuple((name, 1.0) for name in names)).is_adversarial is adversarial
 
 
-def test_guidance_without_landmarks_says_so(networks: GenerationNetworks) -> None:
+@pytest.mark.parametrize("term", sorted(NEED_LANDMARKS))
+def test_a_term_that_needs_landmarks_says_so_without_them(networks: GenerationNetworks, term: str) -> None:
     batch = random_batch()._replace(source_landmarks=None, driving_landmarks=None)
     with pytest.raises(ValueError, match="no landmarks"):
-        TERMS["landmark_guidance"](state_of(networks, batch))
+        TERMS[term](state_of(networks, batch))
 
 
 def test_keypoint_distance_counts_both_frames_and_equivariance_the_driving_one(networks: GenerationNetworks) -> None:

@@ -56,7 +56,7 @@ def test_levels_larger_than_the_square_are_compared_on_one_random_square_of_both
 
 
 def test_random_squares_lie_inside_and_reach_every_border() -> None:
-    corners = {(rows.start, columns.start) for rows, columns in (random_square(6, 7, 4) for _ in range(200))}
+    corners = {(rows.start, columns.start) for rows, columns in (random_square(6, 7, 4) for _ in range(2000))}
     assert corners == {(top, left) for top in range(3) for left in range(4)}
     assert random_square(6, 7, None) == random_square(6, 7, 6) == (slice(None), slice(None))
 

@@ -14,6 +14,7 @@ from dagan.geometry.tps import PlaneWarp
 from dagan.geometry.warp import warp
 from dagan.losses.adversarial import feature_matching, generator_adversarial
 from dagan.losses.equivariance import equivariance, jacobian_equivariance
+from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.landmark_guidance import landmark_guidance
 from dagan.losses.perceptual import PerceptualLoss
@@ -31,6 +32,14 @@ class PairBatch(NamedTuple):
     driving_landmarks: FaceLandmarks | None = None
 
 
+class Share(NamedTuple):
+    """Which of a step's samples a batch has, when processes or micro-batches divide them: random numbers are drawn for
+    all `total` samples and those of `rows` kept, so that the parts together make the step of the whole."""
+
+    total: int
+    rows: slice
+
+
 class StepState:
     """One training step's tensors, each made when a term first asks: an absent term costs nothing."""
 
@@ -40,8 +49,10 @@ class StepState:
         discriminator: Discriminator,
         perceptual: PerceptualLoss,
         batch: PairBatch,
+        share: Share | None = None,
     ):
         self.model, self.discriminator, self.perceptual, self.batch = model, discriminator, perceptual, batch
+        self.share = share or Share(len(batch.driving), slice(None))
 
     @cached_property
     def source(self) -> View:
@@ -65,7 +76,8 @@ class StepState:
     @cached_property
     def plane_warp(self) -> PlaneWarp:
         """A random T, drawn from PyTorch's global generator."""
-        return PlaneWarp.random(len(self.batch.driving), torch.default_generator, self.batch.driving)
+        warps = PlaneWarp.random(self.share.total, torch.default_generator, self.batch.driving)
+        return warps.of(self.share.rows)
 
     @cached_property
     def transformed(self) -> Keypoints:
@@ -122,10 +134,19 @@ def _landmark_guidance(state: StepState) -> Tensor:
     return torch.stack(losses).sum()
 
 
+def _expressive_reconstruction(state: StepState) -> Tensor:
+    landmarks = state.batch.driving_landmarks
+    if landmarks is None:
+        raise ValueError("the objective has expressive_reconstruction but the batch has no landmarks")
+    generated, driving = state.rendering.generated, state.batch.driving
+    return expressive_reconstruction(generated, driving, landmarks.position, landmarks.found)
+
+
 TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
     "perceptual": _perceptual,
     "warped_perceptual": _warped_perceptual,
     "reconstruction": lambda state: (state.rendering.generated - state.batch.driving).abs().mean(),
+    "expressive_reconstruction": _expressive_reconstruction,
     "adversarial": lambda state: generator_adversarial(state.judged_fake),
     "feature_matching": lambda state: feature_matching(state.judged_real, state.judged_fake),
     "equivariance": lambda state: equivariance(state.driving.keypoints, state.transformed, state.plane_warp),
@@ -135,6 +156,8 @@ TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
     "keypoint_distance": _keypoint_distance,
     "landmark_guidance": _landmark_guidance,
 }
+
+NEED_LANDMARKS = frozenset({"landmark_guidance", "expressive_reconstruction"})  # of the batch
 
 PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2; feature matching as FOMM weighs it
     ("perceptual", 10.0),

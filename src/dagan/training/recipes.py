@@ -20,6 +20,7 @@ LITE_TERMS = (
     ("reconstruction", 200.0),
     ("equivariance", 10.0),
     ("jacobian_equivariance", 10.0),
+    ("expressive_reconstruction", 100.0),
 )
 LITE_RECIPE = (
     Phase(

@@ -1,0 +1,94 @@
+"""The pictures of docs/gallery.md: people driven by other people, as a strip and a short GIF each.
+
+python scripts/gallery.py docs/gallery NAME=PHOTO:CLIP.mp4[:FIRST] [...]        (FIRST: the driver's first frame)
+
+A strip shows the photo, and below each of some driver's frames what comes out; a GIF shows photo | driver | result.
+Motion is relative, as in `dagan animate`; photos and clips are face crops already.
+"""
+
+import argparse
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+import dagan
+from dagan.data.clips import fit_square
+from dagan.data.decoding import read_frames, read_image
+
+SIDE = 256
+STRIP_SIDE, GIF_SIDE = 128, 144  # pixels of a tile
+SHOWN, GIF_FRAMES, GIF_STEP, GIF_MS = 6, 48, 2, 80  # frames of a strip; of a GIF, every second one of the driver
+
+
+class Entry(NamedTuple):
+    """What a row of the gallery is made of."""
+
+    name: str
+    photo: Path
+    clip: Path
+    first: int
+
+
+def entry(text: str) -> Entry:
+    name, _, rest = text.partition("=")
+    photo, clip, *first = rest.split(":")
+    return Entry(name, Path(photo), Path(clip), int(first[0]) if first else 0)
+
+
+def to_tensor(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
+
+
+def to_image(tensor: torch.Tensor) -> np.ndarray:
+    return (tensor[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def results(animator: dagan.Animator, chosen: Entry) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Driver's frame and result, one after the other."""
+    animator.set_source(to_tensor(fit_square(read_image(chosen.photo), SIDE)))
+    last = chosen.first + GIF_FRAMES * GIF_STEP
+    for frame in islice(read_frames(chosen.clip), chosen.first, last, GIF_STEP):
+        driver = fit_square(frame, SIDE)
+        yield driver, to_image(animator.animate(to_tensor(driver)).generated)
+
+
+def row(images: list[np.ndarray], side: int) -> np.ndarray:
+    return np.hstack(
+        [np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS)) for image in images]
+    )
+
+
+def draw(folder: Path, chosen: Entry, animator: dagan.Animator) -> None:
+    made = list(results(animator, chosen))
+    photo = fit_square(read_image(chosen.photo), SIDE)
+    some = [made[int(place)] for place in np.linspace(len(made) / SHOWN, len(made) - 1, SHOWN)]
+    top = row([np.full_like(photo, 255), *(driver for driver, _ in some)], STRIP_SIDE)
+    bottom = row([photo, *(result for _, result in some)], STRIP_SIDE)
+    Image.fromarray(np.vstack([top, bottom])).save(folder / f"{chosen.name}.jpg", quality=88)
+    frames = [Image.fromarray(row([photo, driver, result], GIF_SIDE)).quantize(128) for driver, result in made]
+    frames[0].save(
+        folder / f"{chosen.name}.gif", save_all=True, append_images=frames[1:], duration=GIF_MS, loop=0, optimize=True
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("entries", type=entry, nargs="+", metavar="NAME=PHOTO:CLIP[:FIRST]")
+    parser.add_argument("--model", help="weights (default: those of the package)")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    animator = dagan.Animator(dagan.load(args.model))
+    for chosen in args.entries:
+        draw(args.folder, chosen, animator)
+        sizes = [args.folder / f"{chosen.name}{suffix}" for suffix in (".jpg", ".gif")]
+        print(", ".join(f"{path}: {path.stat().st_size // 1000} kB" for path in sizes))
+
+
+if __name__ == "__main__":
+    main()

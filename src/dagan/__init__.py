@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dagan import presets as presets
     from dagan.geometry.keypoints import transfer as transfer
     from dagan.inference.animator import Animator as Animator
+    from dagan.inference.depth_estimate import estimate_depth as estimate_depth
     from dagan.models.talking_head import TalkingHead as TalkingHead
     from dagan.models.weights import load as load
     from dagan.types import Keypoints as Keypoints
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
     from dagan.types import View as View
 
 __version__ = "0.1.0"
-__all__ = ["Animator", "Keypoints", "Rendering", "TalkingHead", "View", "__version__", "load", "presets", "transfer"]
+__all__ = [
+    "Animator",
+    "Keypoints",
+    "Rendering",
+    "TalkingHead",
+    "View",
+    "__version__",
+    "estimate_depth",
+    "load",
+    "presets",
+    "transfer",
+]
 
 _MODULES = {
     "Animator": "dagan.inference.animator",
@@ -25,6 +37,7 @@ _MODULES = {
     "Rendering": "dagan.types",
     "TalkingHead": "dagan.models.talking_head",
     "View": "dagan.types",
+    "estimate_depth": "dagan.inference.depth_estimate",
     "load": "dagan.models.weights",
     "transfer": "dagan.geometry.keypoints",
 }

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.inference.animator import Animator
-from dagan.inference.crop import CropChoice, apply_crop, crop_for_video
+from dagan.inference.crop import Crop, CropChoice, apply_crop, crop_for_video
 from dagan.inference.motion_file import SUFFIX, load_motion
 from dagan.inference.video import DecodeReport, probe, read_frames
 from dagan.types import Rendering
@@ -59,7 +59,12 @@ def cropped_frames(path: Path, rate: Fraction, choice: CropChoice, size: int) ->
     Raises:
         UserError: no such file, not a video, no frames, or no face.
     """
+    crop = crop_of_file(path, rate, choice)
+    return (apply_crop(frame, crop, size)[None] for frame in read_frames(path))
+
+
+def crop_of_file(path: Path, rate: Fraction, choice: CropChoice) -> Crop:
+    """One crop for all of a video file, from looks at its first ten seconds. Raises UserError as `crop_for_video`."""
     step = max(1, round(rate / LOOKS_PER_SECOND))
     sample = islice(read_frames(path, DecodeReport()), 0, round(SECONDS_LOOKED_AT * rate), step)
-    crop = crop_for_video(sample, choice, name=str(path))
-    return (apply_crop(frame, crop, size)[None] for frame in read_frames(path))
+    return crop_for_video(sample, choice, name=str(path))

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dagan.losses.distance import mean_distance
 from dagan.models.discriminator import Judgement
 
 
@@ -24,7 +25,4 @@ def feature_matching(real: Judgement, fake: Judgement) -> Float[Tensor, ""]:
 
 def feature_distances(real: Judgement, fake: Judgement) -> list[Float[Tensor, ""]]:
     """The mean L1 between real and generated features of each layer, first layer first."""
-    return [
-        (theirs.detach().float() - ours.float()).abs().mean()
-        for theirs, ours in zip(real.features, fake.features, strict=True)
-    ]
+    return [mean_distance(ours, theirs.detach()) for theirs, ours in zip(real.features, fake.features, strict=True)]

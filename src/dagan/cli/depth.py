@@ -1,0 +1,162 @@
+"""`dagan depth IMAGE_OR_VIDEO -o OUT`: what F_d sees, as maps, numbers, point cloud, mesh and moving camera."""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagan.cli.device import add_device_argument, pick_device
+from dagan.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import UInt8
+
+    from dagan.inference.crop import CropChoice
+
+PICTURE_SIZE, VIDEO_SIZE = 512, 256  # defaults of --size
+SIZES = (32, 2048)
+VIEWS = (5, 150)  # degrees
+SWINGS = (0.5, 30)  # degrees
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("input", metavar="IMAGE_OR_VIDEO", type=Path, help="portrait, as a picture or a video")
+    add(
+        "-o",
+        "--output",
+        metavar="OUT",
+        type=Path,
+        required=True,
+        help="file to write, its form chosen by its ending: .png (map in colours), .npy (float depth), .ply (point "
+        "cloud), .glb (textured mesh), .json (camera), .mp4 (the camera moves round the portrait; of a video: its map, "
+        "with its sound). A name without an ending is a folder for all of them",
+    )
+    add(
+        "--format",
+        metavar="FORM,...",
+        help="map, raw (16-bit png), npy, camera, ply, glb, parallax: which to write into a folder (default: all), or "
+        "which a .png is (default: map). A video has map, raw and npy",
+    )
+    add("-m", "--model", metavar="PATH", help="model, or depth network of stage 1 (default: weights of the package)")
+    add("--at", metavar="SECONDS", type=float, help="of a video, the one picture at this time")
+    add(
+        "--crop",
+        metavar="none|auto|x,y,w,h",
+        default="auto",
+        help="square to use: around the face unless it is a face crop already (auto, default), the middle (none), or "
+        "around a rectangle in pixels",
+    )
+    add("--whole", action="store_true", help="keep all of the picture around the square, too")
+    add("--size", metavar="PIXELS", type=int, help="longer side of the result (default 512, of a video 256)")
+    add(
+        "--field-of-view",
+        metavar="DEGREES",
+        type=float,
+        help="angle across the result's width (default: a portrait camera, 28 degrees across the face's square)",
+    )
+    add("--swing", metavar="DEGREES", type=float, default=6.0, help="how far the camera goes aside (default 6)")
+    add_device_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    _check(args)
+    from dagan.inference.crop import parse_crop
+    from dagan.inference.depth_outputs import plan_outputs
+
+    choice = parse_crop(args.crop)
+    is_video = _is_video(args.input)
+    if args.at is not None and not is_video:
+        raise UserError(f"--at chooses a moment of a video; {args.input} is a picture")
+    wanted = [] if args.format is None else [name.strip() for name in args.format.split(",")]
+    whole_video = is_video and args.at is None
+    outputs = plan_outputs(args.output, wanted, whole_video)
+    _keep_input(args.input, outputs)
+    lines = _of_video(args, choice, outputs) if whole_video else _of_picture(args, choice, outputs)
+    for line in lines:
+        print(line, flush=True)
+    print(f"{len(outputs)} {'form' if len(outputs) == 1 else 'forms'} in {time.perf_counter() - started:.1f} s")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """What can be known without opening a file or importing anything."""
+    if not args.input.is_file():
+        raise UserError(f"no such picture or video: {args.input}")
+    if args.size is not None and not SIZES[0] <= args.size <= SIZES[1]:
+        raise UserError(f"--size must be from {SIZES[0]} to {SIZES[1]} pixels; got {args.size}")
+    if args.at is not None and not args.at >= 0:
+        raise UserError(f"--at must be a time in seconds from the start of the video; got {args.at:g}")
+    for name, value, (low, high) in (("field-of-view", args.field_of_view, VIEWS), ("swing", args.swing, SWINGS)):
+        if value is not None and not low <= value <= high:
+            raise UserError(f"--{name} must be from {low:g} to {high:g} degrees; got {value:g}")
+
+
+def _is_video(path: Path) -> bool:
+    """By the ending if it says so; else by whether it can be read as a picture."""
+    from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, open_video, read_image
+
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES or suffix in IMAGE_SUFFIXES:
+        return suffix in VIDEO_SUFFIXES
+    try:
+        read_image(path)
+        return False
+    except UserError:
+        try:
+            open_video(path)[0].close()
+            return True
+        except UserError:
+            raise UserError(f"neither a picture nor a video that can be read: {path}") from None
+
+
+def _keep_input(given: Path, outputs: "dict[str, Path]") -> None:
+    for path in outputs.values():
+        if path.exists() and given.samefile(path):
+            raise UserError(f"the output would replace the input: {given}; choose another name")
+
+
+def _of_picture(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[str, Path]") -> Iterator[str]:
+    """Writes all forms of a picture, or of one frame of a video."""
+    from dagan.data.decoding import read_image
+    from dagan.inference.crop import crop_for_image
+    from dagan.inference.depth_estimate import Framing, depth_pictures, load_face_depth
+    from dagan.inference.depth_export import export_picture
+
+    picture = read_image(args.input) if args.at is None else _frame_at(args.input, args.at)
+    crop = crop_for_image(picture, choice, name=str(args.input))
+    framing = Framing(crop, args.whole, args.size or PICTURE_SIZE, args.field_of_view)
+    network = load_face_depth(args.model, pick_device(args.device))
+    return export_picture(next(depth_pictures([picture], network, framing)), outputs, args.swing)
+
+
+def _frame_at(path: Path, seconds: float) -> "UInt8[np.ndarray, 'h w 3']":
+    from itertools import islice
+
+    from dagan.inference.video import DecodeReport, probe, read_frames
+
+    rate = probe(path).rate
+    number = round(seconds * rate)
+    frame = next(islice(read_frames(path, DecodeReport()), number, None), None)
+    if frame is None:
+        raise UserError(f"{path} ends before {seconds:g} seconds; choose an earlier --at")
+    return frame
+
+
+def _of_video(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[str, Path]") -> Iterator[str]:
+    """Writes all forms of a video, frame by frame."""
+    from dagan.inference.depth_estimate import Framing, depth_pictures, load_face_depth
+    from dagan.inference.depth_export import export_video
+    from dagan.inference.drivers import crop_of_file
+    from dagan.inference.video import probe, read_frames
+
+    info = probe(args.input)
+    crop = crop_of_file(args.input, info.rate, choice)
+    framing = Framing(crop, args.whole, args.size or VIDEO_SIZE, args.field_of_view)
+    network = load_face_depth(args.model, pick_device(args.device))
+    audio = args.input if info.has_audio else None
+    pictures = depth_pictures(read_frames(args.input), network, framing)
+    return export_video(pictures, outputs, info.rate, audio, info.num_frames_estimate)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image
 
 
 def write_video(
@@ -18,6 +19,7 @@ def write_video(
     faststart: bool = False,
     audio_offset: float = 0.0,
     sound_last: bool = False,
+    encoder: dict[str, str] | None = None,
 ) -> Path:
     """Frames at a rate, with a 440 Hz sine of the same length in the `audio` codec if one is named."""
     frames = list(frames)
@@ -25,7 +27,7 @@ def write_video(
     if sound_last:  # in the file; by default packets are interleaved
         options["max_interleave_delta"] = "1"
     with av.open(str(path), "w", options=options) as container:
-        video = container.add_stream(codec, rate=rate)
+        video = container.add_stream(codec, rate=rate, options=encoder)
         video.height, video.width = frames[0].shape[:2]
         video.pix_fmt = "yuv420p"
         if rotation:
@@ -59,4 +61,12 @@ def blocks(num_frames: int, height: int = 64, width: int = 64) -> list[np.ndarra
 def truncate(path: Path, share: float = 0.6) -> Path:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
+    return path
+
+
+def frame_folder(path: Path, frames: Iterable[np.ndarray]) -> Path:
+    """Frames as 0.png, 1.png, ... in a new folder."""
+    path.mkdir(parents=True)
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(path / f"{number}.png")
     return path

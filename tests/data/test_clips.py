@@ -1,14 +1,10 @@
-import os
-import pickle
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from dagan.data import clips as clips_module
-from dagan.data.clips import find_clips, fit_square, identity_of, open_frames
+from dagan.data.clips import find_clips, fit_square, identity_of, read_folder, shortened
 from dagan.errors import UserError
-from media import blocks, write_video
+from media import blocks
 
 
 def _frame_folder(path, frames):
@@ -41,81 +37,15 @@ def test_an_empty_or_missing_folder_is_refused(tmp_path):
         find_clips(tmp_path / "missing")
 
 
-def test_frames_are_memory_mapped_at_the_size_asked_for(tmp_path):
-    (tmp_path / "in").mkdir()
-    write_video(tmp_path / "in" / "a__1.mp4", blocks(6, 64, 96))
-    _frame_folder(tmp_path / "in" / "b", blocks(12, 48, 48))
-    opened = open_frames(tmp_path / "in", tmp_path / "cache", 32)
-    assert [frames.frames.shape for frames in opened] == [(6, 32, 32, 3), (12, 32, 32, 3)]
-    assert all(isinstance(frames.frames, np.memmap) for frames in opened)
-    assert np.array_equal(opened[1].frames[10], fit_square(blocks(12, 48, 48)[10], 32))  # 10.png is the eleventh
+def test_a_folder_of_frames_of_different_sizes_is_refused_by_the_frame(tmp_path):
+    _frame_folder(tmp_path / "a", [*blocks(2, 32, 32), *blocks(1, 48, 64)])
+    with pytest.raises(UserError, match=r"different sizes: 32x32, but 2\.png is 64x48"):
+        list(read_folder(tmp_path / "a"))
 
 
-def test_the_cache_is_reused_until_a_clip_or_the_size_changes(tmp_path, monkeypatch):
-    folder, cache = tmp_path / "in", tmp_path / "cache"
-    folder.mkdir()
-    path = write_video(folder / "a.mp4", blocks(4))
-    decoded = []
-    original = clips_module._decode_into
-    monkeypatch.setattr(clips_module, "_decode_into", lambda *args: (decoded.append(args), original(*args))[1])
-    open_frames(folder, cache, 32)
-    open_frames(folder, cache, 32)
-    assert len(decoded) == 1
-    open_frames(folder, cache, 16)
-    assert len(decoded) == 2
-    os.utime(path, (1, 1))
-    open_frames(folder, cache, 32)
-    assert len(decoded) == 3
-
-
-def test_bad_clips_are_counted_and_named_and_leave_nothing_behind(tmp_path, capsys):
-    folder, cache = tmp_path / "in", tmp_path / "cache"
-    folder.mkdir()
-    write_video(folder / "good.mp4", blocks(4))
-    write_video(folder / "short.mp4", blocks(1))
-    (folder / "broken.mp4").write_text("no video")
-    assert [frames.clip.name for frames in open_frames(folder, cache, 32)] == ["good"]
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("skipped 2 of 3 clips: broken (")
-    assert "short (1 frame; at least 2 are needed)" in lines[0]
-    assert len(list(cache.iterdir())) == 1
-
-
-def test_a_folder_without_one_usable_clip_is_refused(tmp_path):
-    (tmp_path / "broken.mp4").write_text("no video")
-    with pytest.raises(UserError, match="none of the 1 clips"):
-        open_frames(tmp_path, tmp_path / "cache", 32)
-
-
-def test_an_interrupted_decode_leaves_no_cache_file(tmp_path, monkeypatch):
-    folder, cache = tmp_path / "in", tmp_path / "cache"
-    folder.mkdir()
-    write_video(folder / "a.mp4", blocks(8))
-    seen = []
-
-    def interrupted(frame, size):
-        seen.append(frame)
-        if len(seen) == 4:
-            raise KeyboardInterrupt
-        return fit_square(frame, size)
-
-    monkeypatch.setattr(clips_module, "fit_square", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        open_frames(folder, cache, 32)
-    assert list(cache.iterdir()) == []
-
-
-def test_a_worker_reopens_the_memory_map_instead_of_copying_it(tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    write_video(folder / "a.mp4", blocks(30))
-    opened = open_frames(folder, tmp_path / "cache", 64)[0]
-    sent = pickle.dumps(opened)
-    assert len(sent) < 2000 < opened.frames.nbytes
-    again = pickle.loads(sent)
-    assert isinstance(again.frames, np.memmap)
-    assert np.array_equal(again.frames, opened.frames)
+def test_a_long_list_of_bad_clips_is_cut_short_and_counted():
+    assert shortened(["a", "b"]) == "a; b"
+    assert shortened([str(number) for number in range(20)]).endswith("11; and 8 more")
 
 
 def test_the_square_is_the_middle_and_shrinking_averages_areas():

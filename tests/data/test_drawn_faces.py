@@ -1,22 +1,22 @@
 import numpy as np
 
-from dagan.data.synthetic import synthetic_clip
+from dagan.data.drawn_faces import drawn_clip
 
 
 def test_a_clip_is_repeatable_and_seeds_give_other_people():
-    clip = synthetic_clip(4, 32, seed=1)
+    clip = drawn_clip(4, 32, seed=1)
     assert clip.shape == (4, 32, 32, 3)
     assert clip.dtype == np.uint8
-    assert np.array_equal(clip, synthetic_clip(4, 32, seed=1))
-    assert np.abs(clip[0].astype(int) - synthetic_clip(4, 32, seed=2)[0]).mean() > 10
+    assert np.array_equal(clip, drawn_clip(4, 32, seed=1))
+    assert np.abs(clip[0].astype(int) - drawn_clip(4, 32, seed=2)[0]).mean() > 10
 
 
 def test_a_longer_clip_goes_on_where_the_shorter_one_ended():
-    assert np.array_equal(synthetic_clip(8, 32, seed=0)[:4], synthetic_clip(4, 32, seed=0))
+    assert np.array_equal(drawn_clip(8, 32, seed=0)[:4], drawn_clip(4, 32, seed=0))
 
 
 def test_the_face_moves_smoothly_before_a_still_background():
-    clip = synthetic_clip(50, 64, seed=0).astype(int)
+    clip = drawn_clip(50, 64, seed=0).astype(int)
     steps = np.abs(np.diff(clip, axis=0)).mean((1, 2, 3))
     assert 0 < steps.min() <= steps.max() < 8
     assert np.abs(clip[0] - clip).mean((1, 2, 3)).max() > 2 * steps.mean()
@@ -24,7 +24,7 @@ def test_the_face_moves_smoothly_before_a_still_background():
 
 
 def test_mouth_and_eyes_open_and_close():
-    clip = synthetic_clip(100, 64, seed=0).astype(float)
+    clip = drawn_clip(100, 64, seed=0).astype(float)
     mouth, eyes = clip[:, 36:56, 20:44], clip[:, 20:36, 12:52]
     dark = (mouth.max(-1) < 60).mean((1, 2))
     white = (eyes.min(-1) > 170).mean((1, 2))

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from dagan.data.clips import Clip, ClipFrames
 from dagan.data.sampling import ConsecutiveFrames, SourceDrivingPairs
+from dagan.errors import UserError
 
 
 def _clip(identity, name, num_frames, value):
@@ -38,12 +39,47 @@ def test_a_pair_is_two_different_frames_of_one_clip_and_says_which(clips):
             assert frame[2].max() == 1
 
 
-def test_people_are_equally_likely_however_many_clips_they_have(clips):
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_each_epoch_visits_each_person_as_often_as_asked(clips, repeats):
+    pairs = SourceDrivingPairs(clips, 10 * repeats * 3, seed=0, augment=False, repeats=repeats)
+    people = [clips[pair.clip_index].clip.identity for pair in pairs]
+    assert pairs.epoch_length == 3 * repeats
+    epochs = [people[start : start + 3 * repeats] for start in range(0, len(people), 3 * repeats)]
+    assert all(Counter(epoch) == {"ann": repeats, "bob": repeats, "eve": repeats} for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1  # each in an order of its own
+
+
+def test_a_visit_shows_any_clip_of_the_person(clips):
     pairs = SourceDrivingPairs(clips, 1500, seed=0, augment=False)
     counts = Counter(pair.clip_index for pair in pairs)
-    assert counts[0] + counts[1] == pytest.approx(500, abs=70)
-    assert counts[2] == pytest.approx(500, abs=70)
-    assert counts[3] == pytest.approx(500, abs=70)
+    assert counts[0] == pytest.approx(250, abs=50)
+    assert counts[0] + counts[1] == counts[2] == counts[3] == 500
+
+
+def test_visits_of_triples_go_to_those_with_enough_frames(clips):
+    triples = ConsecutiveFrames(clips, 40, seed=0, augment=False, repeats=2)
+    people = ["bob" if round(float(triple.frame[0, 0, 0] * 255)) == 2 else "ann" for triple in triples]
+    epochs = [people[start : start + 4] for start in range(0, 40, 4)]
+    assert all(Counter(epoch) == {"ann": 2, "bob": 2} for epoch in epochs)
+
+
+def test_no_visits_at_all_are_refused(clips):
+    with pytest.raises(UserError, match="1 or more"):
+        SourceDrivingPairs(clips, 5, seed=0, repeats=0)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("kind", [SourceDrivingPairs, ConsecutiveFrames])
+def test_a_cut_run_with_any_number_of_workers_and_processes_makes_the_same_samples(clips, kind, workers):
+    whole = kind(clips, 60, seed=7, repeats=2)
+    for world in (1, 2):
+        for rank in range(world):
+            indices = range(20 + rank, 44, world)  # over the borders of epochs
+            loader = DataLoader(kind(clips, 44, seed=7, repeats=2), sampler=indices, batch_size=2, num_workers=workers)
+            samples = [tuple(field[k] for field in batch) for batch in loader for k in range(2)]
+            for index, sample in zip(indices, samples, strict=True):
+                expected = tuple(torch.as_tensor(field) for field in whole[index])
+                assert all(torch.equal(got, field) for got, field in zip(sample, expected, strict=True))
 
 
 @pytest.mark.parametrize("kind", [SourceDrivingPairs, ConsecutiveFrames])
@@ -81,7 +117,7 @@ def test_neighbours_lie_one_gap_before_and_after(clips):
 
 
 def test_clips_that_are_all_too_short_are_refused():
-    with pytest.raises(ValueError, match="3 frames"):
+    with pytest.raises(UserError, match="3 frames"):
         ConsecutiveFrames([_clip("eve", "e", 2, 0)], 10, seed=0)
 
 

@@ -1,6 +1,7 @@
-"""`dagan data pairs CLIPS_DIR -o LIST.csv`: draws a test list from a seed, with the hash of every frame."""
+"""`dagan data TASK`: `pairs` draws a test list, `pack` makes WebDataset shards, `bench` times ways to read clips."""
 
 import argparse
+import os
 from pathlib import Path
 
 from dagan.errors import UserError
@@ -8,7 +9,19 @@ from dagan.errors import UserError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
-    pairs = tasks.add_parser("pairs", help="draw a list of test pairs", description="Draw a list of test pairs.")
+    for name, add, summary in (
+        ("pairs", _add_pairs, "draw a list of test pairs"),
+        ("pack", _add_pack, "pack clips into WebDataset shards, in parallel; run again to go on"),
+        ("bench", _add_bench, "time the ways to read clips"),
+    ):
+        add(tasks.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False))
+
+
+def run(args: argparse.Namespace) -> int:
+    return {"pairs": _pairs, "pack": _pack, "bench": _bench}[args.task](args)
+
+
+def _add_pairs(pairs: argparse.ArgumentParser) -> None:
     from dagan.cli.evaluate import DEFAULT_PAIRS, DEFAULT_SIZE, positive
 
     pairs.add_argument("clips", metavar="CLIPS_DIR", help="folder of face videos, or of folders of frames")
@@ -26,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pairs.add_argument("--size", metavar="N", type=positive, default=DEFAULT_SIZE, help="of exported frames (256)")
 
 
-def run(args: argparse.Namespace) -> int:
+def _pairs(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from dagan.data.pair_lists import write_pair_list
@@ -58,4 +71,73 @@ def run(args: argparse.Namespace) -> int:
     print(f"{out}: {len(pairs)} pairs" + (f"; skipped {len(skipped)} clips: {'; '.join(skipped)}" if skipped else ""))
     if args.export:
         print(f"{args.export}: {export_pairs(pairs, Path(args.export), args.size)} pairs of pictures")
+    return 0
+
+
+def _add_pack(pack: argparse.ArgumentParser) -> None:
+    from dagan.cli.evaluate import positive
+
+    pack.add_argument("clips", metavar="CLIPS_DIR", type=Path, help="folder of face videos, or of folders of frames")
+    pack.add_argument("-o", "--out", metavar="DIR", type=Path, required=True, help="folder of the shards")
+    pack.add_argument(
+        "--store",
+        choices=("original", "h264", "jpeg"),
+        default="original",
+        help="the clips' own bytes (default); videos with many keyframes; or a picture for every frame",
+    )
+    pack.add_argument("--size", metavar="N", type=positive, default=256, help="of h264 and jpeg frames (256)")
+    pack.add_argument("--key-every", metavar="N", type=positive, default=8, help="frames between h264 keyframes (8)")
+    pack.add_argument("--shard-mb", metavar="N", type=positive, default=256, help="size of a shard (256)")
+    pack.add_argument("--jobs", metavar="N", type=positive, default=os.cpu_count() or 1, help="processes (all cores)")
+
+
+def _pack(args: argparse.Namespace) -> int:
+    from dagan.data.clips import shortened
+    from dagan.data.packing import pack
+    from dagan.data.storing import PackConfig
+
+    if args.size % 2:
+        raise UserError(f"--size {args.size}: videos need an even number")
+    config = PackConfig(store=args.store, size=args.size, key_every=args.key_every, shard_bytes=args.shard_mb * 2**20)
+    done = pack(args.clips, args.out, config, args.jobs)
+    frames, people = sum(clip.num_frames for clip in done.clips), len({clip.identity for clip in done.clips})
+    print(
+        f"{args.out}: {done.num_shards} shards, {len(done.clips)} clips of {people} people, {frames} frames, "
+        f"{done.num_bytes / 1e6:.1f} MB"
+    )
+    if done.damaged:
+        print(f"{len(done.damaged)} clips are damaged; what decodes is packed: {shortened(done.damaged)}")
+    if done.skipped:
+        print(f"skipped {len(done.skipped)} clips ({args.out / 'skipped.txt'}): {shortened(done.skipped)}")
+    return 0
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    from dagan.cli.evaluate import positive
+
+    bench.add_argument("clips", metavar="CLIPS_DIR", type=Path, help="folder of clips (read in every way) or of shards")
+    bench.add_argument("--clips", dest="num_clips", metavar="N", type=positive, default=48, help="how many (48)")
+    bench.add_argument("--size", metavar="N", type=positive, default=256, help="side of the frames in pixels (256)")
+    bench.add_argument("--workers", metavar="N", type=int, nargs="+", default=[0, 1, 2], help="numbers of them (0 1 2)")
+    bench.add_argument("--seconds", metavar="S", type=float, default=5.0, help="for each number (5)")
+    bench.add_argument(
+        "--work", metavar="DIR", type=Path, help="where copies are made and deleted (default: temporary)"
+    )
+
+
+def _bench(args: argparse.Namespace) -> int:
+    import tempfile
+
+    from dagan.data.throughput import measure_loading
+
+    if min(args.workers) < 0 or args.seconds <= 0:
+        raise UserError("--workers must be 0 or more, --seconds more than 0")
+    if args.work is not None and not args.work.is_dir():
+        raise UserError(f"no such folder: {args.work}; make it first, or choose another --work")
+    print("a sample is an augmented pair; ms: its processor time; then samples/s by the number of loading processes")
+    print(f"{'way of reading':<18}{'KB/frame':>9}{'ms':>8}" + "".join(f"{f'{n} workers':>11}" for n in args.workers))
+    with tempfile.TemporaryDirectory(dir=args.work) as work:
+        for way in measure_loading(args.clips, Path(work), args.size, args.num_clips, args.workers, args.seconds):
+            rates = "".join(f"{way.rates[count]:>11.1f}" for count in args.workers)
+            print(f"{way.name:<18}{way.bytes_per_frame / 1e3:>9.1f}{1e3 * way.processor:>8.1f}{rates}", flush=True)
     return 0

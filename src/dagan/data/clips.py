@@ -1,25 +1,22 @@
-"""A folder of face clips: what is there, and its frames decoded once into memory-mapped arrays."""
+"""Face clips: what is in a folder, whose they are, and their frames as whatever gives them by number."""
 
-import hashlib
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from tqdm import tqdm
 
 from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, DecodeReport, read_frames, read_image
 from dagan.errors import UserError
 
 MIN_FRAMES = 2  # a source and a driving frame
-CACHE_VERSION = 2  # part of every cache name: raise it when decoding changes its pixels
-PROGRESS_DELAY = 2.0  # seconds before a bar appears: a warm cache opens silently
+PROGRESS_DELAY = 2.0  # seconds before a bar appears: what is known already opens silently
+MAX_NAMED = 12  # clips that a line on stderr names
 
 
 @dataclass(frozen=True)
@@ -31,25 +28,45 @@ class Clip:
     name: str
 
 
+@runtime_checkable
+class FrameArray(Protocol):
+    """Frames by number, as an array `t h w 3` gives them: `frames[3]` is `h w 3`, `frames[[3, 5]]` is `2 h w 3`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
 @dataclass(frozen=True, eq=False)
 class ClipFrames:
-    """A clip with its frames: an array, or a read-only memory map that costs no memory until looked at."""
+    """A clip with its frames, in memory or read when asked for; it opens no file before, and keeps none open."""
 
-    frames: UInt8[np.ndarray, "t h w 3"]
+    frames: FrameArray
     clip: Clip
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Workers reopen a memory map by name; plain pickling would copy all of its frames."""
-        if isinstance(self.frames, np.memmap):
-            return _reopen, (str(self.frames.filename), self.clip)
-        return ClipFrames, (self.frames, self.clip)
 
+class StoredFrames:
+    """Frames that are read when asked for: what `FrameArray` says, from `read`. All are `size` x `size`."""
 
-def _reopen(file: str, clip: Clip) -> ClipFrames:
-    return ClipFrames(np.load(file, mmap_mode="r"), clip)
+    size: int
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def read(self, numbers: Sequence[int]) -> list[UInt8[np.ndarray, "_h _w 3"]]:
+        """The frames with these numbers, in this order, of any size."""
+        raise NotImplementedError
+
+    def __getitem__(self, index: int | Sequence[int]) -> UInt8[np.ndarray, "*n size size 3"]:
+        """One frame, or several at once, which reads each file once. Raises IndexError past the end."""
+        numbers = [index] if isinstance(index, int | np.integer) else list(index)
+        for number in numbers:
+            if not 0 <= number < len(self):
+                raise IndexError(f"frame {number} of {len(self)}")
+        frames = np.stack([fit_square(frame, self.size) for frame in self.read(numbers)])  # n size size 3
+        return frames[0] if isinstance(index, int | np.integer) else frames
 
 
 def identity_of(stem: str) -> str:
@@ -101,80 +118,6 @@ def _name(path: Path, root: Path) -> str:
     return (path.parent.relative_to(root) / _stem(path)).as_posix()
 
 
-def open_frames(root: str | Path, cache_dir: str | Path, size: int) -> list[ClipFrames]:
-    """Every clip below `root` at `size` x `size`, decoded into `cache_dir` unless it is there already.
-
-    Clips that cannot be read or have fewer than two frames are skipped; stderr gets one line with their names.
-
-    Raises:
-        UserError: no clips, no usable clip, or a cache folder that cannot be written.
-    """
-    clips, opened, problems = find_clips(root), [], []
-    try:
-        Path(cache_dir).mkdir(parents=True, exist_ok=True)
-        for clip in tqdm(clips, desc="decoding clips", unit="clip", disable=None, delay=PROGRESS_DELAY):
-            try:
-                opened.append(_open_clip(clip, Path(cache_dir), size))
-            except UserError as error:
-                problems.append(f"{clip.name} ({error})")
-    except OSError as error:
-        raise UserError(f"cannot write the frame cache in {cache_dir}: {error.strerror or error}") from error
-    if problems:
-        print(f"skipped {len(problems)} of {len(clips)} clips: {'; '.join(problems)}", file=sys.stderr)
-    if not opened:
-        raise UserError(f"none of the {len(clips)} clips in {root} can be used; see the line above")
-    return opened
-
-
-def _open_clip(clip: Clip, cache_dir: Path, size: int) -> ClipFrames:
-    file = cache_dir / _cache_name(clip, size)
-    if not file.exists():
-        partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-        try:
-            _decode_into(partial, clip, size)
-            os.replace(partial, file)
-        finally:
-            partial.unlink(missing_ok=True)
-    return _reopen(str(file), clip)
-
-
-def _cache_name(clip: Clip, size: int) -> str:
-    """Changes with the file's name, time and length, with the frame size and with how we decode."""
-    files = frame_files(clip.path) if clip.path.is_dir() else [clip.path]
-    facts = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
-    digest = hashlib.sha256(repr((clip.name, facts, size, CACHE_VERSION)).encode()).hexdigest()[:12]
-    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', clip.name)[:100]}-{size}-{digest}.npy"
-
-
-def _decode_into(file: Path, clip: Clip, size: int) -> None:
-    report = DecodeReport()
-    frames = read_clip(clip, report)
-    with file.open("wb") as stream:
-        count = _write_npy(stream, (fit_square(frame, size) for frame in frames), size)
-    if count < MIN_FRAMES:
-        raise UserError(f"{count} frame; at least {MIN_FRAMES} are needed")
-    if report.damage:
-        tqdm.write(report.line(clip.path), file=sys.stderr)
-
-
-def _write_npy(stream: BinaryIO, frames: Iterator[UInt8[np.ndarray, "h w 3"]], size: int) -> int:
-    """Streams frames into the npy format: NumPy pads the header so that the first axis may be filled in afterwards."""
-
-    def write_header(count: int) -> int:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, size, size, 3)}
-        np.lib.format.write_array_header_1_0(stream, header)
-        return stream.tell()
-
-    start, count = write_header(0), 0
-    for frame in frames:
-        stream.write(frame.tobytes())
-        count += 1
-    stream.seek(0)
-    if write_header(count) != start:
-        raise RuntimeError("the npy header changed its length")
-    return count
-
-
 def frame_files(folder: Path) -> Sequence[Path]:
     """Frames in the order of the numbers in their names: 2.png before 10.png."""
     files = [path for path in _visible(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
@@ -187,7 +130,46 @@ def read_clip(clip: Clip, report: DecodeReport | None = None) -> Iterator[UInt8[
 
 
 def read_folder(folder: Path) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    return (read_image(file) for file in frame_files(folder))
+    """The pictures of a folder. Raises UserError for one that cannot be read, or of another size than the first."""
+    first: tuple[int, ...] = ()
+    for file in frame_files(folder):
+        frame = read_image(file)
+        first = first or frame.shape
+        if frame.shape != first:
+            raise mixed_sizes(first[1::-1], frame.shape[1::-1], file.name)
+        yield frame
+
+
+def mixed_sizes(first: tuple[int, ...], other: tuple[int, ...], name: str) -> UserError:
+    """The error of a clip whose frames are not of one size (width, height)."""
+    return UserError(f"frames of different sizes: {first[0]}x{first[1]}, but {name} is {other[0]}x{other[1]}")
+
+
+def settle(
+    root: str | Path,
+    opened: Sequence[ClipFrames],
+    problems: Sequence[str],
+    notes: Sequence[str] = (),
+    what: str = "clips",
+) -> None:
+    """Says on stderr, in one line each, which clips are skipped (`problems`) and which are damaged (`notes`).
+
+    Raises:
+        UserError: no clip can be used.
+    """
+    total = len(opened) + len(problems)
+    if problems:
+        print(f"skipped {len(problems)} of {total} {what}: {shortened(problems)}", file=sys.stderr)
+    if notes:
+        print(f"{len(notes)} of {total} clips are damaged; what decodes is used: {shortened(notes)}", file=sys.stderr)
+    if not opened:
+        raise UserError(f"none of the {total} {what} in {root} can be used; see the line above")
+
+
+def shortened(entries: Sequence[str]) -> str:
+    """The first few of a list, and how many more there are."""
+    more = len(entries) - MAX_NAMED
+    return "; ".join(entries[:MAX_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def fit_square(frame: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:

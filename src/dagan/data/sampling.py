@@ -1,4 +1,8 @@
-"""Training samples from clips. Item i depends on (seed, i) only, so a run resumes exactly by going on at its index."""
+"""Training samples from clips. Item i depends on the clips, the seed and i only: a run that goes on at its index makes
+the samples of one that was never stopped, with any number of workers and processes, and however frames are read.
+
+Each epoch visits each person `repeats` times, in an order of its own; each visit shows a random clip of that person.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,13 +10,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, UInt32
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from dagan.data.augment import augment as augment_frames
 from dagan.data.clips import ClipFrames
+from dagan.errors import UserError
 
+SHUFFLE = 1  # keeps the shuffles' random numbers apart from the items'
+REPEATS = 1  # published: 75; evenly spread visits differ from it only in where an epoch ends
 GAPS = (1, 2, 3)  # frames between a frame and its neighbours: 1 is the paper's; more gives slow faces a baseline
 
 
@@ -43,16 +50,43 @@ class _Draw:
     def below(self, count: int) -> int:
         return int(self.numbers.integers(count))
 
+    def one_of(self, choices: list[int]) -> int:
+        return choices[self.below(len(choices))]
+
     def torch_generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(int(self.numbers.integers(2**63)))
 
 
-class SourceDrivingPairs(Dataset[FramePair]):
-    """Pairs for stage 2: a person uniformly, then one of their clips, then two different frames of it."""
+class _Visits:
+    """The clips of the person whom item `index` shows: an epoch is a shuffle in which all stand equally often."""
 
-    def __init__(self, clips: Sequence[ClipFrames], length: int, seed: int, augment: bool = True):
+    def __init__(self, people: list[list[int]], repeats: int, seed: int):
+        if repeats < 1:
+            raise UserError(f"{repeats} visits to each person in an epoch; it must be 1 or more")
+        self.people, self.seed, self.epoch_length = people, seed, repeats * len(people)
+        self._shuffled: tuple[int, UInt32[np.ndarray, "n"]] | None = None  # the epoch of the last item, and its order
+
+    def clips_at(self, index: int) -> list[int]:
+        epoch, place = divmod(index, self.epoch_length)
+        if self._shuffled is None or self._shuffled[0] != epoch:
+            numbers = np.random.default_rng((self.seed, epoch, SHUFFLE))  # items draw from (seed, index)
+            self._shuffled = epoch, numbers.permutation(np.arange(self.epoch_length, dtype=np.uint32))
+        return self.people[int(self._shuffled[1][place]) % len(self.people)]
+
+
+class SourceDrivingPairs(Dataset[FramePair]):
+    """Pairs for stage 2: a visit to a person, then one of their clips, then two different frames of it."""
+
+    def __init__(
+        self, clips: Sequence[ClipFrames], length: int, seed: int, augment: bool = True, repeats: int = REPEATS
+    ):
         self.clips, self.length, self.seed, self.augment = clips, length, seed, augment
-        self._people = _clips_by_person(clips, min_frames=2)
+        self._visits = _Visits(_clips_by_person(clips, min_frames=2), repeats, seed)
+
+    @property
+    def epoch_length(self) -> int:
+        """Samples in which everybody is visited `repeats` times."""
+        return self._visits.epoch_length
 
     def __len__(self) -> int:
         return self.length
@@ -61,7 +95,7 @@ class SourceDrivingPairs(Dataset[FramePair]):
         """Pair number `index`, the same in every run with this seed."""
         _check_index(index, self.length)
         draw = _Draw(self.seed, index)
-        clip = _choose_clip(self._people, draw)
+        clip = draw.one_of(self._visits.clips_at(index))
         count = len(self.clips[clip])
         source = draw.below(count)
         driving = (source + 1 + draw.below(count - 1)) % count  # any but the source
@@ -73,10 +107,16 @@ class ConsecutiveFrames(Dataset[FrameTriple]):
     """Triples for stage 1: a frame I_i and its neighbours at one random gap, I_i-g and I_i+g (Sec. 3.2)."""
 
     def __init__(
-        self, clips: Sequence[ClipFrames], length: int, seed: int, gaps: Sequence[int] = GAPS, augment: bool = True
+        self,
+        clips: Sequence[ClipFrames],
+        length: int,
+        seed: int,
+        gaps: Sequence[int] = GAPS,
+        augment: bool = True,
+        repeats: int = REPEATS,
     ):
         self.clips, self.length, self.seed, self.gaps, self.augment = clips, length, seed, tuple(gaps), augment
-        self._people = _clips_by_person(clips, min_frames=2 * min(gaps) + 1)
+        self._visits = _Visits(_clips_by_person(clips, min_frames=2 * min(gaps) + 1), repeats, seed)
 
     def __len__(self) -> int:
         return self.length
@@ -85,7 +125,7 @@ class ConsecutiveFrames(Dataset[FrameTriple]):
         """Triple number `index`, the same in every run with this seed; short clips use the gaps that fit."""
         _check_index(index, self.length)
         draw = _Draw(self.seed, index)
-        clip = self.clips[_choose_clip(self._people, draw)]
+        clip = self.clips[draw.one_of(self._visits.clips_at(index))]
         fitting = [gap for gap in self.gaps if 2 * gap < len(clip)]
         gap = fitting[draw.below(len(fitting))]
         middle = gap + draw.below(len(clip) - 2 * gap)
@@ -100,17 +140,12 @@ def _clips_by_person(clips: Sequence[ClipFrames], min_frames: int) -> list[list[
         if len(clip) >= min_frames:
             people.setdefault(clip.clip.identity, []).append(index)
     if not people:
-        raise ValueError(f"none of {len(clips)} clips has the {min_frames} frames that a sample needs")
+        raise UserError(f"none of {len(clips)} clips has the {min_frames} frames that a sample needs")
     return [people[identity] for identity in sorted(people)]
 
 
-def _choose_clip(people: list[list[int]], draw: _Draw) -> int:
-    clips = people[draw.below(len(people))]
-    return clips[draw.below(len(clips))]
-
-
 def _load(clip: ClipFrames, indices: list[int], augment: bool, draw: _Draw) -> tuple[Float[Tensor, "t 3 h w"], bool]:
-    pixels = torch.from_numpy(np.stack([clip.frames[index] for index in indices]))  # t h w 3
+    pixels = torch.from_numpy(clip.frames[indices])  # t h w 3
     frames = rearrange(pixels, "t h w c -> t c h w").float() / 255
     return augment_frames(frames, draw.torch_generator()) if augment else (frames, False)
 

@@ -1,4 +1,4 @@
-"""A small moving face drawn by formula: for tests and smoke training where no footage may or need be used."""
+"""A small moving face drawn flat by formula: for tests and smoke training. With known depth: `data.synthetic`."""
 
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ class _Look(NamedTuple):
     freckles: Plane
 
 
-def synthetic_clip(num_frames: int, size: int, seed: int) -> UInt8[np.ndarray, "t size size 3"]:
+def drawn_clip(num_frames: int, size: int, seed: int) -> UInt8[np.ndarray, "t size size 3"]:
     """A face that turns, nods, tilts, talks and blinks before a still, textured background; each seed a new person."""
     numbers = np.random.default_rng(seed)
     look, motion = _look(numbers, size), _motion(numbers, num_frames)

@@ -17,7 +17,8 @@ RATE = Fraction(30000, 1001)
 def animate(portrait, model_file, out):
     def run(driver, *options) -> int:
         inputs = [str(portrait), str(driver), "-o", str(out), "--model", str(model_file)]
-        return main(["animate", *inputs, "--size", "64", "--crop", "none", "--device", "cpu", *options])
+        exactly = ["--device", "cpu", "--runtime", "torch", "--precision", "fp32"]
+        return main(["animate", *inputs, "--size", "64", "--crop", "none", *exactly, *options])
 
     return run
 
@@ -71,20 +72,20 @@ def test_a_recorded_motion_gives_the_same_pictures_as_its_video(animate, driving
     with av.open(str(out)) as container:
         assert container.streams.video[0].average_rate == RATE
         assert not container.streams.audio
-    assert np.array_equal(np.stack(list(read_frames(out))), by_video)
+    by_motion = np.stack(list(read_frames(out)))
+    assert np.abs(by_motion.astype(int) - by_video).max() <= 2  # a level of rounding, coded
 
 
-def test_frames_are_rendered_one_at_a_time_not_gathered(animate, driving, monkeypatch):
+def test_only_as_many_frames_are_in_flight_as_there_are_workers(animate, driving, monkeypatch):
     from dagan.inference import drivers
 
     decoded, lead = [], []
     write, read = VideoWriter.write, drivers.read_frames
     monkeypatch.setattr(drivers, "read_frames", lambda *args: (decoded.append(1) or frame for frame in read(*args)))
     monkeypatch.setattr(VideoWriter, "write", lambda *args: lead.append(len(decoded) - len(lead)) or write(*args))
-    assert animate(driving) == 0
-    looked_at_for_the_crop = lead[0] - 1
-    assert set(lead) == {1 + looked_at_for_the_crop}
-    assert looked_at_for_the_crop <= 1
+    assert animate(driving) == 0  # PyTorch has one worker
+    looked_at_for_the_crop = 1
+    assert max(lead) <= 2 + looked_at_for_the_crop
 
 
 def test_motion_modes_differ(animate, driving, out):

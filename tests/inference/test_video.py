@@ -5,7 +5,7 @@ import av
 import numpy as np
 import pytest
 
-from dagan.data.synthetic import synthetic_clip
+from dagan.data.drawn_faces import drawn_clip
 from dagan.errors import UserError
 from dagan.inference.video import VideoWriter, probe, read_frames
 from media import blocks, sine, write_video
@@ -57,7 +57,7 @@ def test_probe_tells_the_upright_size_of_a_rotated_video(tmp_path):
 
 
 def test_frames_come_back_with_their_colours(tmp_path):
-    clip = synthetic_clip(6, 64, seed=0)
+    clip = drawn_clip(6, 64, seed=0)
     back = np.stack(list(read_frames(_write(tmp_path / "out.mp4", list(clip)))))
     difference = back.astype(float) - clip
     assert back.shape == clip.shape

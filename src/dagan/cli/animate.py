@@ -9,8 +9,8 @@ from dagan.cli.device import add_device_argument, pick_device
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    from dagan.inference.animator import Animator
     from dagan.inference.drivers import Driver
+    from dagan.inference.performance import Performer
 
 DEFAULT_SIZE = 256  # what the bundled weights were trained at
 SIZE_STEP = 32  # the networks halve an image up to five times
@@ -39,6 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--driving-crop", metavar="none|auto|x,y,w,h", help="the same for DRIVING alone")
     add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the result (default {DEFAULT_SIZE})")
     add_device_argument(parser)
+    add(
+        "--runtime",
+        choices=["auto", "torch", "onnx", "openvino"],
+        default="auto",
+        help="what computes: auto is OpenVINO where it is installed (pip install 'dagan[fast]') and the processor has "
+        "bfloat16, else PyTorch (default); onnx is ONNX Runtime",
+    )
+    add(
+        "--precision",
+        choices=["auto", "fp32", "bf16"],
+        default="auto",
+        help="auto: bfloat16 where the processor has it (default); fp32: to the last digit",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,19 +62,19 @@ def run(args: argparse.Namespace) -> int:
     check_output(args.output)
     picture = read_image(args.source)
 
-    from dagan.inference.animator import Animator
     from dagan.inference.crop import apply_crop, crop_for_image, parse_crop
     from dagan.inference.drivers import open_driver
+    from dagan.inference.performance import perform
     from dagan.models.weights import load
 
     choice = parse_crop(args.crop)
     driving_choice = parse_crop(args.driving_crop or (args.crop if isinstance(choice, str) else "auto"))
     crop = crop_for_image(picture, choice, name=str(args.source))
     driver = open_driver(args.driving, driving_choice, args.size)
-    animator = Animator(load(args.model, pick_device(args.device)), args.motion, args.adapt_scale)
-    animator.set_source(apply_crop(picture, crop, args.size)[None])
+    model, source = load(args.model, pick_device(args.device)), apply_crop(picture, crop, args.size)[None]
+    performer = perform(model, source, args.motion, args.adapt_scale, args.runtime, args.precision)
     loaded = time.perf_counter()
-    num_frames = _write(driver, animator, args.output, args.size)
+    num_frames = _write(driver, performer, args.output, args.size)
     ended = time.perf_counter()
     rate = num_frames / (ended - loaded)
     print(f"{args.output}: {num_frames} frames in {ended - started:.1f} s ({rate:.1f} frames/s once loaded)")
@@ -81,15 +94,14 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--adapt-scale scales relative motion; leave it out or use --motion relative")
 
 
-def _write(driver: "Driver", animator: "Animator", output: Path, size: int) -> int:
+def _write(driver: "Driver", performer: "Performer", output: Path, size: int) -> int:
     """Renders and encodes frame by frame; the number of frames."""
-    import torch
     from tqdm import tqdm
 
     from dagan.inference.video import VideoWriter
 
     with VideoWriter(output, driver.rate, (size, size), driver.audio) as writer:
-        for rendering in tqdm(driver.drive(animator), total=driver.num_frames, unit="frame", disable=None, leave=False):
-            pixels = (rendering.generated[0].clamp(0, 1) * 255).round().to(torch.uint8)
-            writer.write(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
+        pictures = driver.drive(performer)
+        for picture in tqdm(pictures, total=driver.num_frames, unit="frame", disable=None, leave=False):
+            writer.write(picture)
     return writer.num_frames

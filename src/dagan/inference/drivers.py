@@ -1,22 +1,31 @@
 """What moves a portrait: a video, or a recorded motion."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.inference.animator import Animator
 from dagan.inference.crop import Crop, CropChoice, apply_crop, crop_for_video
-from dagan.inference.motion_file import SUFFIX, load_motion
+from dagan.inference.motion_file import SUFFIX, Motion, load_motion
 from dagan.inference.video import DecodeReport, probe, read_frames
-from dagan.types import Rendering
 
 LOOKS_PER_SECOND = 2  # how often a face is looked for in a driving video
 SECONDS_LOOKED_AT = 10
+
+
+Shown = TypeVar("Shown", covariant=True)
+
+
+class Driven(Protocol[Shown]):
+    """What can be moved by either kind of driver: an `Animator` (renderings), a `Performer` (pictures)."""
+
+    def stream(self, frames: Iterable[Float[Tensor, "1 3 h w"]]) -> Iterator[Shown]: ...
+
+    def from_motion(self, motion: Motion) -> Iterator[Shown]: ...
 
 
 class Driver(NamedTuple):
@@ -25,7 +34,11 @@ class Driver(NamedTuple):
     rate: Fraction
     num_frames: int | None
     audio: Path | None
-    drive: Callable[[Animator], Iterator[Rendering]]  # the animator has its source; frames are made when asked for
+    by: Motion | Iterator[Float[Tensor, "1 3 h w"]]
+
+    def drive(self, portrait: Driven[Shown]) -> Iterator[Shown]:
+        """What the driver makes of a portrait that has its source; frames are made when asked for."""
+        return portrait.from_motion(self.by) if isinstance(self.by, Motion) else portrait.stream(self.by)
 
 
 def open_driver(path: Path, choice: CropChoice, size: int) -> Driver:
@@ -40,7 +53,7 @@ def open_driver(path: Path, choice: CropChoice, size: int) -> Driver:
 def motion_driver(path: Path) -> Driver:
     """A recorded motion: keypoints only, so there is nothing to crop and nothing to hear. Raises UserError."""
     motion = load_motion(path)
-    return Driver(motion.fps, len(motion), None, lambda animator: animator.from_motion(motion))
+    return Driver(motion.fps, len(motion), None, motion)
 
 
 def video_driver(path: Path, choice: CropChoice, size: int) -> Driver:
@@ -48,7 +61,7 @@ def video_driver(path: Path, choice: CropChoice, size: int) -> Driver:
     info = probe(path)
     frames = cropped_frames(path, info.rate, choice, size)
     audio = path if info.has_audio else None
-    return Driver(info.rate, info.num_frames_estimate, audio, lambda animator: animator.stream(frames))
+    return Driver(info.rate, info.num_frames_estimate, audio, frames)
 
 
 def cropped_frames(path: Path, rate: Fraction, choice: CropChoice, size: int) -> Iterator[Float[Tensor, "1 3 h w"]]:

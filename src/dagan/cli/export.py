@@ -1,0 +1,42 @@
+"""`dagan export MODEL -o DIR --format onnx`: a model as graphs that run without PyTorch."""
+
+import argparse
+from pathlib import Path
+
+from dagan.errors import UserError
+
+DEFAULT_SIZE = 256
+SIZE_STEP = 32
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", metavar="MODEL", nargs="?", help="weights (default: those of the package)")
+    add("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for source.onnx and frame.onnx")
+    add("--format", choices=["onnx"], default="onnx", help="what to write (default onnx)")
+    add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the images (default {DEFAULT_SIZE})")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.size < SIZE_STEP or args.size % SIZE_STEP:
+        raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
+    if args.output.exists() and not args.output.is_dir():
+        raise UserError(f"the output is a file: {args.output}; give a folder")
+    from importlib.resources import files
+
+    from dagan.inference.crop import apply_crop, crop_for_image
+    from dagan.inference.onnx_graphs import OPSET, animation_graphs, write_graphs
+    from dagan.inference.video import read_image
+    from dagan.models.weights import load
+
+    model = load(args.model)
+    picture = read_image(str(files("dagan") / "assets" / "astronaut.png"))  # what the graphs are checked with
+    image = apply_crop(picture, crop_for_image(picture, "auto"), args.size)[None]
+    graphs = animation_graphs(model, image)
+    differences = write_graphs(graphs, args.output)
+    for name, difference in differences.items():
+        path = args.output / f"{name}.onnx"
+        size = path.stat().st_size / 2**20
+        print(f"{path}: opset {OPSET}, {size:.1f} MiB, differs from PyTorch by {difference:.1e} at most")
+        print(f"  inputs {', '.join(graphs[name].inputs)}; outputs {', '.join(graphs[name].outputs)}")
+    return 0

@@ -1,0 +1,131 @@
+"""OpenVINO as an engine: both graphs compiled for the processor, in bfloat16 where it has that, one stream per core.
+
+A stream computes one frame on one core, so that cores never wait for each other; frames are independent. Compiled
+graphs are kept in the cache folder (`engine_cache`).
+"""
+
+import os
+import threading
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagan.errors import UserError
+from dagan.inference.engine_cache import engine_folder
+from dagan.inference.engines import Precision
+from dagan.models.fold import fold
+from dagan.models.graphs import (
+    KeypointGraph,
+    PictureGraph,
+    flat_appearance,
+    flat_keypoints,
+    signature_of,
+)
+from dagan.models.talking_head import TalkingHead
+from dagan.types import Keypoints, View
+
+if TYPE_CHECKING:
+    import openvino
+
+MAX_STREAMS = 8
+
+
+class OpenVinoEngine:
+    """The compiled graphs of a model. The first use of a model traces and compiles it, which takes some seconds."""
+
+    name = "openvino"
+
+    def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
+        import openvino
+
+        self._core = openvino.Core()
+        native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.precision: str = ("bf16" if native else "fp32") if precision == "auto" else precision
+        if source.image.is_cuda:
+            raise UserError("--runtime openvino runs on the CPU; use --device cpu or --runtime torch")
+        num_cores = num_threads or torch.get_num_threads()
+        self.num_workers = min(num_cores, MAX_STREAMS)
+        settings = {
+            "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[self.precision],
+            "NUM_STREAMS": self.num_workers,
+            "INFERENCE_NUM_THREADS": num_cores,
+        }
+        paths = self._converted(model, source)
+        self._see, self._draw = (self._core.compile_model(path, "CPU", settings) for path in paths)
+        self._mine = threading.local()
+        self._source: tuple[np.ndarray, ...] = ()
+
+    def set_source(self, source: View) -> None:
+        kept = (source.image, *flat_keypoints(source.keypoints), *flat_appearance(source))
+        self._source = tuple(np.ascontiguousarray(tensor.float().numpy()) for tensor in kept)
+        self._mine = threading.local()
+
+    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
+        request = self._requests()[0]
+        request.infer([frame.numpy()])
+        return Keypoints(*(_taken(request, index) for index in range(len(self._see.outputs))))
+
+    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
+        request = self._requests()[1]
+        request.infer({index: part.numpy() for index, part in enumerate(flat_keypoints(driving))})
+        return _taken(request, 0)
+
+    def _requests(self) -> tuple["openvino.InferRequest", "openvino.InferRequest"]:
+        """This thread's own; the source's tensors are shared by all, and set once."""
+        if not hasattr(self._mine, "requests"):
+            import openvino
+
+            see, draw = self._see.create_infer_request(), self._draw.create_infer_request()
+            first = len(self._draw.inputs) - len(self._source)
+            for index, array in enumerate(self._source):
+                draw.set_input_tensor(first + index, openvino.Tensor(array, shared_memory=True))
+            self._mine.requests = see, draw
+        requests: tuple[Any, Any] = self._mine.requests
+        return requests
+
+    def _converted(self, model: TalkingHead, source: View) -> tuple[Path, Path]:
+        """Both graphs as files; made if they are not there."""
+        import openvino
+
+        folder = engine_folder("openvino", openvino.__version__, model, source.image.shape[-1])
+        paths = folder / "keypoints.xml", folder / "picture.xml"
+        if not all(path.with_suffix(".done").is_file() for path in paths):
+            folder.mkdir(parents=True, exist_ok=True)
+            signature = signature_of(source)
+            folded = fold(model, source.image.shape[-1])
+            driving = flat_keypoints(source.keypoints)
+            _convert(KeypointGraph(folded, signature), [source.image], paths[0])
+            kept = (source.image, *driving, *flat_appearance(source))
+            _convert(PictureGraph(folded, signature), [*driving, *kept], paths[1])
+        return paths
+
+
+@torch.no_grad()
+def _convert(graph: nn.Module, inputs: Sequence[Tensor], path: Path) -> None:
+    """Exports a graph for inputs of these shapes and writes it, atomically."""
+    import openvino
+
+    examples = tuple(
+        tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in inputs
+    )  # out of inference mode, which tracing refuses
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(graph.eval(), examples, strict=False)
+        converted = openvino.convert_model(program)
+    converted.reshape({index: list(tensor.shape) for index, tensor in enumerate(examples)})
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.xml")
+    openvino.save_model(converted, partial, compress_to_fp16=False)
+    os.replace(partial.with_suffix(".bin"), path.with_suffix(".bin"))
+    os.replace(partial, path)
+    path.with_suffix(".done").touch()
+
+
+def _taken(request: "openvino.InferRequest", index: int) -> Tensor:
+    """A copy of an output, which the next inference overwrites."""
+    return torch.from_numpy(request.get_output_tensor(index).data.copy())

@@ -1,0 +1,105 @@
+"""A talking head cut into functions of tensors alone, as exporters and inference engines take them.
+
+`KeypointGraph` runs once per driving frame, `PictureGraph` after it; `SourceGraph` once per source; `FrameGraph` is
+keypoints, transfer and picture in one. Tensors that a model does not have (jacobians, depth features) are left out.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagan.models.fold import invert_2x2
+from dagan.models.talking_head import TalkingHead
+from dagan.types import Appearance, Keypoints, View
+
+
+class Signature(NamedTuple):
+    """Names of tensors that cross the border, in order: of keypoints, and of what a source leaves behind."""
+
+    keypoints: tuple[str, ...]
+    appearance: tuple[str, ...]
+
+
+def signature_of(source: View) -> Signature:
+    """The names for an encoded source of this model."""
+    assert source.appearance is not None
+    keypoints = ("position", "jacobian") if source.keypoints.jacobian is not None else ("position",)
+    features = tuple(f"features_{index}" for index in range(len(source.appearance.features)))
+    has_depth = source.appearance.depth_features is not None
+    return Signature(keypoints, (*features, "depth_features") if has_depth else features)
+
+
+def flat_keypoints(keypoints: Keypoints) -> tuple[Tensor, ...]:
+    return tuple(part for part in keypoints if part is not None)
+
+
+def flat_appearance(source: View) -> tuple[Tensor, ...]:
+    """What `encode` found. Raises ValueError for a view that was not encoded."""
+    if source.appearance is None:
+        raise ValueError("the source view has no appearance; call TalkingHead.encode first")
+    features, depth_features = source.appearance
+    return features if depth_features is None else (*features, depth_features)
+
+
+class Graph(nn.Module):
+    """What the four share: the (folded) model and its signature."""
+
+    def __init__(self, model: TalkingHead, signature: Signature) -> None:
+        super().__init__()
+        self.model = model
+        self.has_depth_features = "depth_features" in signature.appearance
+        self.num_points = len(signature.keypoints)  # tensors per set of keypoints
+
+    def _source(self, image: Tensor, keypoints: Sequence[Tensor], appearance: Sequence[Tensor], batch: int) -> View:
+        """The source beside a batch of driving frames; source tensors have a batch of 1."""
+        image, *rest = (tensor.expand(batch, *tensor.shape[1:]) for tensor in (image, *keypoints, *appearance))
+        seen, kept = Keypoints(*rest[: self.num_points]), rest[self.num_points :]
+        depth_features = kept.pop() if self.has_depth_features else None
+        return View(image, None, seen, Appearance(tuple(kept), depth_features))
+
+
+class SourceGraph(Graph):
+    """Image to keypoints and appearance."""
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        view = self.model.encode(self.model.view(image))
+        return (*flat_keypoints(view.keypoints), *flat_appearance(view))
+
+
+class KeypointGraph(Graph):
+    """Driving frames to keypoints."""
+
+    def forward(self, frame: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+        return flat_keypoints(self.model.view(frame).keypoints)
+
+
+class PictureGraph(Graph):
+    """Keypoints to move to (b), then source image, keypoints and appearance (1), to generated pictures (b)."""
+
+    def forward(self, *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
+        n = self.num_points
+        driving, image, source = Keypoints(*tensors[:n]), tensors[n], tensors[n + 1 :]
+        view = self._source(image, source[:n], source[n:], len(driving.position))
+        return self.model.render(view, driving).generated
+
+
+class FrameGraph(Graph):
+    """Driving frames (b), source image, keypoints and appearance (1), initial driving keypoints (1), to pictures (b).
+
+    Relative motion: initial are the keypoints of the driver's first frame. Absolute motion: initial are the source's
+    own keypoints, for which the transfer x_s + x_d - x_d0, J_d J_d0^-1 J_s gives the driver's own.
+    """
+
+    def forward(self, frame: Float[Tensor, "b 3 h w"], *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
+        n = self.num_points
+        image, source, initial = tensors[0], tensors[1:-n], Keypoints(*tensors[-n:])
+        view = self._source(image, source[:n], source[n:], frame.shape[0])
+        driving = self.model.view(frame).keypoints
+        moved = Keypoints(view.keypoints.position + driving.position - initial.position)
+        if driving.jacobian is not None:
+            turn = driving.jacobian @ invert_2x2(torch.as_tensor(initial.jacobian))
+            moved = moved._replace(jacobian=turn @ torch.as_tensor(view.keypoints.jacobian))
+        return self.model.render(view, moved).generated

@@ -1,0 +1,73 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dagan.errors import UserError
+from dagan.inference.engine_cache import engine_folder
+from dagan.inference.engines import Engine, build_engine
+
+SIDE = 64
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("DAGAN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def scene(tiny_model):
+    """A model, its encoded source, and a driving frame."""
+    images = F.interpolate(torch.rand(2, 3, 8, 8), (SIDE, SIDE), mode="bicubic").clamp(0, 1)
+    with torch.inference_mode():
+        yield tiny_model, tiny_model.encode(tiny_model.view(images[:1])), images[1:]
+
+
+@pytest.mark.parametrize("runtime", ["torch", pytest.param("openvino", marks=pytest.mark.slow)])
+def test_in_float32_an_engine_draws_the_models_picture(scene, runtime):
+    if runtime == "openvino":
+        pytest.importorskip("openvino")
+    model, source, frame = scene
+    engine = build_engine(model, source, runtime, "fp32")
+    assert isinstance(engine, Engine)
+    keypoints = engine.keypoints(frame)
+    expected = model.view(frame).keypoints
+    torch.testing.assert_close(keypoints.position, expected.position, rtol=0, atol=1e-4)
+    torch.testing.assert_close(keypoints.jacobian, expected.jacobian, rtol=0, atol=1e-4)
+    torch.testing.assert_close(engine.picture(keypoints), model(source.image, frame).generated, rtol=0, atol=1e-4)
+
+
+def test_in_bfloat16_the_picture_is_nearly_the_same(scene):
+    model, source, frame = scene
+    engine = build_engine(model, source, "torch", "bf16")
+    apart = engine.picture(engine.keypoints(frame)) - model(source.image, frame).generated
+    assert 1e-5 < float(apart.abs().max()) < 0.05
+
+
+def test_a_new_source_replaces_the_old_one(scene):
+    model, source, frame = scene
+    engine = build_engine(model, source, "torch", "fp32")
+    other = model.encode(model.view(frame))
+    engine.set_source(other)
+    torch.testing.assert_close(engine.picture(other.keypoints), model.render(other, other.keypoints).generated)
+
+
+def test_other_weights_have_another_place_in_the_cache(tiny_model, tiny_config):
+    def folder(model, side=SIDE):
+        return engine_folder("kind", "1", model, side)
+
+    assert folder(tiny_model) == folder(tiny_model)
+    assert folder(tiny_model) != folder(tiny_model, 2 * SIDE)
+    before = folder(tiny_model)
+    with torch.no_grad():
+        tiny_model.generator.decoder.last.bias += 1e-6
+    assert folder(tiny_model) != before
+
+
+def test_what_cannot_be_is_said(scene, monkeypatch):
+    model, source, _ = scene
+    with pytest.raises(UserError, match="fp32 only"):
+        build_engine(model, source, "onnx", "bf16")
+    monkeypatch.setattr("dagan.inference.engines.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"dagan\[fast\]"):
+        build_engine(model, source, "openvino")
+    assert build_engine(model, source, "auto").name == "torch"

@@ -1,0 +1,48 @@
+"""A person's video as frames to train on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dagan.errors import UserError
+from dagan.inference import person_clip
+from dagan.inference.crop import Crop
+from dagan.inference.person_clip import count_frames, store_clip
+from dagan.inference.video import read_frames
+from media import blocks, write_video
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "me.mp4", blocks(20, height=64, width=96))
+
+
+def test_frames_are_chosen_evenly_from_all_of_the_clip_and_cropped(video: Path, tmp_path: Path) -> None:
+    assert count_frames(video) == 20
+    stored = store_clip(video, Crop(8, 0, 64), 64, 5, tmp_path)
+    decoded = np.stack(list(read_frames(video)))
+    assert np.array_equal(stored[[0, 1, 2, 3, 4]], decoded[[0, 5, 10, 14, 19], :, 8:72])
+    everything = store_clip(video, Crop(8, 0, 64), 64, 1000, tmp_path)
+    assert np.array_equal(everything[list(range(20))], decoded[:, :, 8:72])
+
+
+def test_frames_are_stored_once_for_each_crop_and_size(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store_clip(video, "none", 32, 4, tmp_path)
+    others = {
+        store_clip(video, choice, size, 4, tmp_path).path for choice, size in (("none", 64), (Crop(0, 0, 64), 32))
+    }
+    assert len({first.path, *others}) == 3
+    monkeypatch.setattr(person_clip, "store_frames", None)
+    assert store_clip(video, "none", 32, 4, tmp_path) == first
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_folder_that_cannot_be_written_and_a_file_that_is_no_video_are_named(video: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot write frames in /proc"):
+        store_clip(video, "none", 32, 4, Path("/proc"))
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(UserError, match="not a video"):
+        count_frames(tmp_path / "text.mp4")

@@ -1,0 +1,52 @@
+import pytest
+import torch
+
+from dagan.geometry.keypoints import transfer
+from dagan.models.graphs import FrameGraph, PictureGraph, SourceGraph, flat_appearance, flat_keypoints, signature_of
+
+SIDE = 64
+
+
+@pytest.fixture
+def scene(tiny_model):
+    with torch.no_grad():
+        images = torch.rand(3, 3, SIDE, SIDE)
+        source = tiny_model.encode(tiny_model.view(images[:1]))
+        yield tiny_model, source, images[1:]
+
+
+def kept(source) -> tuple[torch.Tensor, ...]:
+    return (source.image, *flat_keypoints(source.keypoints), *flat_appearance(source))
+
+
+def test_the_source_graph_gives_keypoints_then_appearance_under_their_names(scene):
+    model, source, _ = scene
+    signature = signature_of(source)
+    assert signature.keypoints == ("position", "jacobian")
+    assert signature.appearance[-1] == "depth_features"
+    found = SourceGraph(model, signature)(source.image)
+    assert len(found) == len(signature.keypoints) + len(signature.appearance)
+    assert all(torch.equal(a, b) for a, b in zip(found, kept(source)[1:], strict=True))
+
+
+def test_one_source_serves_a_batch_of_driving_frames(scene):
+    model, source, frames = scene
+    driving = model.view(frames).keypoints
+    pictures = PictureGraph(model, signature_of(source))(*flat_keypoints(driving), *kept(source))
+    alone = model.render(source, model.view(frames[1:]).keypoints).generated
+    torch.testing.assert_close(pictures[1:], alone, rtol=0, atol=1e-5)
+
+
+def test_initial_keypoints_of_the_driver_make_motion_relative(scene):
+    model, source, frames = scene
+    first, second = (model.view(frame[None]).keypoints for frame in frames)
+    expected = model.render(source, transfer(source.keypoints, second, first)).generated
+    found = FrameGraph(model, signature_of(source))(frames[1:], *kept(source), *flat_keypoints(first))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_initial_keypoints_of_the_source_make_motion_absolute(scene):
+    model, source, frames = scene
+    found = FrameGraph(model, signature_of(source))(frames, *kept(source), *flat_keypoints(source.keypoints))
+    expected = torch.cat([model(source.image, frame[None]).generated for frame in frames])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)

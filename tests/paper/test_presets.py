@@ -14,7 +14,21 @@ from dagan.models.motion import MotionConfig
 from dagan.models.refine import AttentionConfig, PassThroughConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
-from dagan.presets import BASELINE, DAGAN, FOMM, LITE, PRESETS, TABLE_4, with_cam, with_fdn, with_sa
+from dagan.presets import (
+    BASELINE,
+    DAGAN,
+    FOMM,
+    LITE,
+    LITE_BASELINE,
+    LITE_DEPTH,
+    LITE_TABLE_4,
+    PRESETS,
+    TABLE_4,
+    nine_variants,
+    with_cam,
+    with_fdn,
+    with_sa,
+)
 from parts import narrowed
 
 MAX_GMAC = 8  # issue 2, item 2: per driving frame, the source cached
@@ -113,3 +127,33 @@ def test_lite_costs_at_most_8_gmac_per_driving_frame_with_the_source_cached() ->
             rendering = model.render(source, model.view(image).keypoints)
     assert rendering.generated.shape == (1, 3, 256, 256)
     assert 3 < counter.get_total_flops() / 2e9 < MAX_GMAC  # two operations each; less than 3 would be a miscount
+
+
+def test_the_narrow_rows_of_table_4_differ_by_the_parts_that_the_wide_ones_differ_by() -> None:
+    assert list(LITE_TABLE_4) == list(TABLE_4)
+    assert len(set(LITE_TABLE_4.values())) == 9
+    for name, narrow in LITE_TABLE_4.items():
+        wide = TABLE_4[name]
+        assert narrow.keypoints.modality is wide.keypoints.modality
+        assert narrow.keypoints.num_keypoints == wide.keypoints.num_keypoints
+        assert narrow.keypoints.has_jacobian == wide.keypoints.has_jacobian
+        assert narrow.motion.local_motion == wide.motion.local_motion
+        assert narrow.generator.refine.needs_depth == wide.generator.refine.needs_depth
+        assert type(narrow.generator.refine) is type(wide.generator.refine)
+        assert (narrow.depth is None) == (wide.depth is None)
+
+
+def test_the_narrow_rows_are_alike_in_all_else() -> None:
+    for narrow in LITE_TABLE_4.values():
+        assert narrow.generator.decoder == LITE_BASELINE.generator.decoder
+        assert narrow.motion.has_mask_prior
+        assert narrow.depth in (None, LITE_DEPTH)
+        assert isinstance(narrow.generator.refine, PassThroughConfig) or narrow.generator.refine.gated
+
+
+def test_the_nine_rows_can_be_made_of_any_two_models() -> None:
+    wider = replace(BASELINE, generator=replace(BASELINE.generator, width=96))
+    rows = nine_variants(wider, FOMM)
+    assert rows["dagan"] == with_fdn(with_cam(wider))
+    assert rows["dagan_sa"] == with_fdn(with_sa(wider))
+    assert rows["fomm_fdn_cam"] == TABLE_4["fomm_fdn_cam"]

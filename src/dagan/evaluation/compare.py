@@ -155,12 +155,13 @@ def _difference(metric: Metric, common: Sequence[tuple[Sample, Sample]]) -> Diff
             measured.append((person, y - x))
         if worst is not None:
             penalised.append((person, (worst if y is None else y) - (worst if x is None else x)))
-    plain_mean, interval = _mean_by_person(measured)
-    strict_mean, strict_interval = _mean_by_person(penalised)
+    plain_mean, interval = mean_by_person(measured)
+    strict_mean, strict_interval = mean_by_person(penalised)
     return Difference(metric, first, second, plain_mean, interval, strict_mean, strict_interval)
 
 
-def _mean_by_person(values: Sequence[tuple[str, float]]) -> tuple[Mean, Interval | None]:
+def mean_by_person(values: Sequence[tuple[str, float]]) -> tuple[Mean, Interval | None]:
+    """The mean of (person, value), and its interval when whole people are drawn anew (single values, of few people)."""
     people: dict[str, Mean] = {}
     for person, value in values:
         people.setdefault(person, Mean()).add(value)

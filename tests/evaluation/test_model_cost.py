@@ -1,0 +1,27 @@
+from dagan.evaluation.model_cost import cost_table, model_cost
+from dagan.presets import LITE_BASELINE, LITE_TABLE_4
+
+SIDE = 128
+C, N = LITE_BASELINE.generator.widths[-1], (SIDE // 8) ** 2  # channels and positions of the attention
+
+
+def test_self_attention_costs_its_projections_and_its_two_products():
+    plain, attended = model_cost(LITE_TABLE_4["baseline_fdn"], SIDE), model_cost(LITE_TABLE_4["dagan_sa"], SIDE)
+    inner = C // 8
+    assert attended.frame - plain.frame == N * C * (2 * inner + C) + N * N * (inner + C)
+    assert attended.parameters - plain.parameters == (C + 1) * (2 * inner + C) + 1  # the gate
+
+
+def test_the_frozen_depth_network_is_not_counted_as_trained():
+    plain, seeing = model_cost(LITE_TABLE_4["baseline"], SIDE), model_cost(LITE_TABLE_4["baseline_fdn"], SIDE)
+    assert plain.trained == plain.parameters
+    assert seeing.parameters - seeing.trained > 1_000_000
+    assert 0 < seeing.trained - plain.trained < 20_000  # one input channel more
+
+
+def test_the_table_has_a_line_for_each_row_in_millions_and_billions():
+    lines = cost_table({"baseline": LITE_BASELINE}, SIDE).splitlines()
+    cost = model_cost(LITE_BASELINE, SIDE)
+    assert lines[2].startswith(f"| baseline | {cost.parameters / 1e6:.2f} | {cost.trained / 1e6:.2f} | ")
+    assert lines[2].endswith(f" {cost.frame / 1e9:.2f} |")
+    assert f"{SIDE} x {SIDE}" in lines[-1]

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 
 import dagan
 from dagan.data.clips import fit_square
 from dagan.data.decoding import read_frames
-from dagan.training.panels import colour_map, draw_flow, to_images, write_sheet
-
-TITLES = ("source", "driving", "depth", "flow", "occlusion", "generated")
-HEADER = 18
+from dagan.training.panels import colour_map, draw_flow, write_sheet
+from dagan.training.validation import to_images
 
 
 def frame_at(path: Path, index: int, size: int) -> np.ndarray:
@@ -41,22 +38,16 @@ def main() -> None:
     view = model.view(source)
     rendering = model.render(view, model.view(driving).keypoints)
     depth = source if view.depth is None else colour_map(view.depth)
-    occlusion = rendering.occlusion.expand(-1, 3, -1, -1)
-    columns = [source, driving, depth, draw_flow(rendering.flow), occlusion, rendering.generated]
+    columns = {
+        "source": source,
+        "driving": driving,
+        "depth": depth,
+        "flow": draw_flow(rendering.flow),
+        "occlusion": rendering.occlusion.expand(-1, 3, -1, -1),
+        "generated": rendering.generated,
+    }
     write_sheet(args.output, columns, args.side)
-    titled(args.output, args.side)
     print(f"{args.output}: {len(chosen)} rows, {args.output.stat().st_size // 1000} kB")
-
-
-def titled(path: Path, side: int) -> None:
-    """The sheet with the column's names above."""
-    with Image.open(path) as sheet:
-        page = Image.new("RGB", (sheet.width, sheet.height + HEADER), "white")
-        page.paste(sheet, (0, HEADER))
-    draw = ImageDraw.Draw(page)
-    for column, title in enumerate(TITLES):
-        draw.text((column * side + side // 2, HEADER // 2), title, fill="black", anchor="mm")
-    page.save(path, quality=88)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from dagan.errors import UserError
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
+from dagan.nn.vgg_files import FoundVGG
 from dagan.presets import BASELINE, PRESETS, with_fdn
 from dagan.training.generation_stage import Phase
 from dagan.training.recipes import RECIPES
@@ -56,10 +57,12 @@ def dagan_train(
     monkeypatch.setitem(PRESETS, "tiny", tiny_config)
     monkeypatch.setitem(RECIPES, "lite", TINY_RECIPE)
     monkeypatch.setattr(dagan.nn.vgg, "load_vgg", lambda path: tiny_vgg())
+    vgg = tmp_path / "vgg"
+    vgg.touch()
 
     def run(*options: object, preset: str = "tiny", with_depth: bool = True) -> int:
         where = [str(clips), "-o", str(tmp_path / "run"), "--preset", preset]
-        small = ["--size", "64", "--workers", "0", "--device", "cpu", "--validation", "0", "--perceptual", "vgg"]
+        small = ["--size", "64", "--workers", "0", "--device", "cpu", "--validation", "0", "--perceptual", str(vgg)]
         network = ["--depth", str(depth)] if with_depth else []
         return main(["train", *where, *small, *network, *map(str, options)])
 
@@ -134,6 +137,12 @@ def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
         (["--set", "depth.num_layers=19"], "no ResNet-19"),
         (["--set", "depth=null"], "need a depth network"),
         (["--steps", "0"], "--steps is 0; it must be 1 or more"),
+        (["--accumulate", "3"], "a batch of 2 does not split over 3 parts (--accumulate)"),
+        (["--accumulate", "0"], "--accumulate is 0; it must be 1 or more"),
+        (["--batch-size", "0"], "--batch-size is 0; it must be 1 or more"),
+        (["--keep", "0"], "--keep is 0; it must be 1 or more"),
+        (["--clip", "-1"], "--clip is -1; it must be 0 (no clipping) or more"),
+        (["--ema", "1"], "--ema is 1.0; it must be 0 or more and below 1"),
         (["--workers", "-1"], "--workers is -1; it must be 0 or more"),
         (["--size", "100"], "--size 100: the networks need a multiple of 32"),
         (["--depth", "absent.safetensors"], "not found: absent.safetensors"),
@@ -144,6 +153,34 @@ def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
 )
 def test_a_mistake_gets_one_line_and_code_2(refused: Callable[..., str], options: list[str], says: str) -> None:
     assert says in refused(*options)
+
+
+def test_settings_of_the_engine_are_compared_on_resume(
+    dagan_train: Callable[..., int], refused: Callable[..., str]
+) -> None:
+    assert dagan_train("--phases", "motion", "--no-tensorboard") == 0
+    assert "step.accumulate: 1 != 2" in refused("--phases", "motion", "--accumulate", "2")
+
+
+@pytest.mark.parametrize(("package", "says"), [("tensorboard", "--no-tensorboard"), ("wandb", "leave --wandb out")])
+def test_a_package_for_writing_down_that_is_not_there_is_named(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, package: str, says: str
+) -> None:
+    monkeypatch.setattr("dagan.cli.engine.find_spec", lambda name: None if name == package else name)
+    assert says in refused("--wandb", "heads")
+
+
+def test_validation_has_l1_ssim_and_psnr_and_keeps_the_best_model(
+    dagan_train: Callable[..., int], tmp_path: Path
+) -> None:
+    assert dagan_train("--panel-every", "1") == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    looks = [line for line in lines if "validation_l1" in line]
+    assert [line["step"] for line in looks] == [1, 2, 3]
+    assert all({"validation_ssim", "validation_psnr"} <= line.keys() for line in looks)
+    assert load_config(tmp_path / "run" / "best.safetensors") == load_config(tmp_path / "run" / "model.safetensors")
+    assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["clips"] == 2
 
 
 def test_a_gpu_that_is_not_there_is_not_used(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,9 +216,19 @@ def test_a_missing_or_foreign_perceptual_network_is_named(
 ) -> None:
     monkeypatch.undo()
     save_file({"weight": torch.zeros(1)}, tmp_path / "foreign.safetensors")
-    monkeypatch.setattr("dagan.cli.train.build_model", lambda args: (PRESETS["lite"], torch.nn.Identity()))
+    monkeypatch.setattr("dagan.cli.building.build_model", lambda args: (PRESETS["lite"], torch.nn.Identity()))
     for name in ("absent.safetensors", "foreign.safetensors"):
         assert name in refused("--perceptual", tmp_path / name, preset="lite")
+
+
+def test_the_perceptual_network_that_was_found_is_said_and_written_down(
+    dagan_train: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = FoundVGG(tmp_path / "vgg", "in the cache")
+    monkeypatch.setattr("dagan.nn.vgg_files.find_vgg", lambda choice: found if choice == "vgg19" else None)
+    assert dagan_train("--perceptual", "vgg19") == 0
+    assert "perceptual network: vgg (in the cache)" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["perceptual"]["network"] == "vgg"
 
 
 def test_a_folder_without_clips_is_named(refused: Callable[..., str], clips: Path) -> None:
@@ -193,7 +240,7 @@ def test_a_folder_without_clips_is_named(refused: Callable[..., str], clips: Pat
 def test_missing_landmarks_are_named_with_what_to_do(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("dagan.cli.train.check_fit", lambda config, phases: None)
+    monkeypatch.setattr("dagan.cli.building.check_fit", lambda config, phases: None)
     assert "scripts/landmarks.py" in refused("--landmarks", tmp_path)
 
 

@@ -55,3 +55,13 @@ def test_positions_keep_their_precision_where_features_have_little() -> None:
         warped = warp(features, identity_flow(1, 256, 256))
     assert warped.dtype == torch.bfloat16
     assert torch.equal(warped, features)
+
+
+def test_positions_that_are_not_numbers_give_gradients_that_are_not_and_do_not_crash() -> None:
+    """PyTorch's backward pass of border sampling ends the process with a segmentation fault at NaN."""
+    logits = torch.full((1, 8, 8, 2), float("nan"), requires_grad=True)
+    features = torch.rand(1, 3, 8, 8, requires_grad=True)
+    for _ in range(20):
+        warp(features, logits.tanh()).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isnan().all()

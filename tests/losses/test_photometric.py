@@ -3,7 +3,9 @@
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from dagan.geometry.camera import reproject, rotation_from_axis_angle
 from dagan.losses.photometric import (
     minimum_reprojection,
     photometric_error,
@@ -11,6 +13,7 @@ from dagan.losses.photometric import (
     smoothness,
     ssim_map,
 )
+from dagan.types import CameraPose
 
 NONE = torch.zeros(0, 1, 3, 4, 4)
 
@@ -123,3 +126,25 @@ def test_scale_consistency_pulls_the_depth_towards_the_other() -> None:
     scale_consistency(depth, torch.full((1, 1, 2, 2), 2.0), torch.ones(1, 1, 2, 2)).backward()
     assert depth.grad is not None
     assert (depth.grad < 0).all()
+
+
+def test_everything_from_depth_and_pose_to_the_error_has_exact_gradients() -> None:
+    """Eqs. 3 to 5, smoothness and scale consistency as one function, in float64."""
+    torch.manual_seed(1)
+    y, x = torch.meshgrid(torch.arange(6.0), torch.arange(6.0), indexing="ij")
+    waves = torch.stack([torch.sin(0.7 * x + 0.5 * y + phase) for phase in (0.0, 1.0, 2.0)])
+    frame, neighbour = (0.5 + 0.3 * waves.double())[None], (0.5 + 0.3 * waves.roll(1, 2).double())[None]
+    other = 1 + 0.1 * torch.rand(1, 1, 6, 6, dtype=torch.float64)
+    counted = torch.ones(1, 1, 6, 6, dtype=torch.float64)
+
+    def loss(depth: Tensor, turn: Tensor, shift: Tensor, camera: Tensor) -> Tensor:
+        at = reproject(depth, CameraPose(rotation_from_axis_angle(turn), shift, camera))
+        carried = functional.grid_sample(neighbour, at.grid, padding_mode="border", align_corners=False)
+        error = photometric_error(carried, frame).mean()
+        return error + 0.1 * smoothness(1 / depth, frame) + 0.1 * scale_consistency(at.depth, other, counted)
+
+    depth = (0.8 + 0.2 * torch.rand(1, 1, 6, 6, dtype=torch.float64)).requires_grad_()
+    turn = torch.tensor([[0.03, -0.05, 0.02]], dtype=torch.float64, requires_grad=True)
+    shift = torch.tensor([[0.013, 0.007, -0.011]], dtype=torch.float64, requires_grad=True)
+    camera = torch.tensor([[[12.3, 0, 3.1], [0, 11.7, 2.9], [0, 0, 1]]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(loss, (depth, turn, shift, camera))

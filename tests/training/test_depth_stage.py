@@ -6,12 +6,12 @@ from torch import Tensor
 
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
+from dagan.training.depth_health import DEGENERACIES, HealthWatch, find_degeneracies
 from dagan.training.depth_stage import (
     DepthNetworks,
     DepthStageConfig,
     NeighbouringFrames,
     depth_step,
-    find_degeneracies,
 )
 
 SIZE = 64
@@ -25,12 +25,13 @@ def networks() -> DepthNetworks:
 
 
 def moving_plane(batch: int = 2) -> NeighbouringFrames:
-    """A smooth texture that slides 2 pixels to either side."""
+    """A texture with detail of many sizes that slides 2 pixels to either side."""
     y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
-    phase = torch.rand(batch, 3, 1, 1) * 6
+    frequency, angle, phase = 0.2 * 5 ** torch.rand(16), 6.28 * torch.rand(16), 6.28 * torch.rand(batch, 3, 1, 1, 16)
 
     def frame(offset: float) -> Tensor:
-        return 0.5 + 0.4 * torch.sin(0.35 * (x - offset) + 0.2 * y + phase)
+        along = (x - offset)[..., None] * frequency * angle.cos() + y[..., None] * frequency * angle.sin()
+        return 0.5 + 0.09 * torch.sin(along + phase).sum(-1)
 
     return NeighbouringFrames(frame(0), frame(-2), frame(2))
 
@@ -121,3 +122,17 @@ def test_each_degenerate_solution_is_named(sick: dict[str, float], word: str) ->
     assert find_degeneracies(HEALTHY) == ()
     (message,) = find_degeneracies(HEALTHY | sick)
     assert word in message
+
+
+def test_the_watch_flags_a_sick_run_in_numbers_for_the_log_and_warns_once() -> None:
+    def signs(**sick: float) -> dict[str, Tensor]:
+        return {name: torch.tensor(value) for name, value in (HEALTHY | sick).items()}
+
+    watch = HealthWatch(memory=4)
+    assert set(watch.see(signs())) == {f"degenerate_{name}" for name in DEGENERACIES}
+    assert not any(float(value) for value in watch.see(signs()).values())
+    for _ in range(30):
+        numbers = watch.see(signs(relief=0.0, focal=8.0))
+    assert {name for name, value in numbers.items() if value} == {"degenerate_flat_depth", "degenerate_odd_focal"}
+    assert len(watch.warnings()) == 2
+    assert watch.warnings() == ()

@@ -7,10 +7,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dagan.losses.objective import PAPER_OBJECTIVE, Objective, PairBatch
+from dagan.losses.objective import PAPER_OBJECTIVE, Objective, PairBatch, StepState
 from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.talking_head import TalkingHeadConfig
-from dagan.training.generation_stage import GenerationNetworks, generation_optimizers, generation_step, resized
+from dagan.training.distributed import World
+from dagan.training.generation_stage import (
+    GenerationNetworks,
+    generation_optimizers,
+    generation_step,
+    parts_of,
+    resized,
+)
+from dagan.training.step import StepConfig
 from parts import face_clips, tiny_networks, tiny_perceptual
 
 PERCEPTUAL = Objective((("perceptual", 10.0),))
@@ -82,8 +90,15 @@ def test_the_generators_loss_leaves_no_gradient_on_the_discriminator(tiny_config
     networks.discriminator.register_forward_hook(
         lambda module, inputs, judgement: seen.append(any(p.requires_grad for p in module.parameters()))
     )
-    generation_step(networks, optimizers, Objective((("adversarial", 1.0), ("feature_matching", 1.0))), random_batch())
-    assert seen == [False, False, True, True]  # real and generated: for the generator, then for the discriminator
+    objective = Objective((("adversarial", 1.0), ("feature_matching", 1.0)))
+    generation_step(networks, optimizers, objective, random_batch())
+    # the generated frame for the generator; the real one once, kept for the discriminator; the generated one for it
+    assert seen == [False, True, True]
+    networks.discriminator.zero_grad()
+    networks.discriminator.requires_grad_(False)
+    state = StepState(networks.model, networks.discriminator, networks.perceptual, random_batch())
+    objective.total(objective(state)).backward()
+    assert all(parameter.grad is None for parameter in networks.discriminator.parameters())
     assert not changed(networks.discriminator, before)
 
 
@@ -122,13 +137,93 @@ def test_a_step_whose_gradient_is_not_finite_is_not_taken(tiny_config: TalkingHe
     assert all(torch.equal(p, before[name]) for name, p in networks.model.named_parameters())
 
 
+def test_a_step_that_is_not_finite_moves_neither_side_nor_its_statistics_nor_the_optimisers(
+    tiny_config: TalkingHeadConfig,
+) -> None:
+    """The running statistics of batch norm took the bad batch in, and stayed not finite for the rest of the run."""
+    networks = tiny_networks(tiny_config)
+    optimizers = generation_optimizers(networks)
+    generation_step(networks, optimizers, ALL, random_batch())
+    before = copies((networks,))[0]
+    momenta = [value["exp_avg"].clone() for optimizer in optimizers for value in optimizer.state.values()]
+    bad = random_batch()
+    bad.driving[0, 0, 3, 3] = float("nan")
+    result = generation_step(networks, optimizers, ALL, bad)
+    assert not result.finite
+    counts = {name for name in before if name.endswith("num_batches_tracked")}
+    assert changed(networks, before) <= counts
+    after = [value["exp_avg"] for optimizer in optimizers for value in optimizer.state.values()]
+    assert all(torch.equal(*pair) for pair in zip(momenta, after, strict=True))
+    assert {int(value["step"]) for optimizer in optimizers for value in optimizer.state.values()} == {1}
+    assert generation_step(networks, optimizers, ALL, random_batch()).finite
+    assert "generator.decoder.last.weight" in changed(networks.model, copies_of(before, "model."))
+
+
+def copies_of(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+@pytest.mark.parametrize("side", ["gradient", "discriminator_gradient"])
+def test_gradients_are_clipped_to_the_largest_norm_on_each_side(tiny_config: TalkingHeadConfig, side: str) -> None:
+    networks = tiny_networks(tiny_config)
+    terms = generation_step(
+        networks, generation_optimizers(networks), ALL, random_batch(), StepConfig(max_gradient=0.01)
+    ).terms
+    clipped = networks.model if side == "gradient" else networks.discriminator
+    norms = [p.grad.norm() for p in clipped.parameters() if p.grad is not None]
+    assert terms[side] > 0.02  # as it was
+    assert torch.stack(norms).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_batch_in_parts_has_the_gradients_of_the_whole_but_for_batch_norm(tiny_config: TalkingHeadConfig) -> None:
+    """Parts draw the random warps and squares of the whole batch, each for its own samples."""
+    batch = PairBatch(torch.rand(4, 3, 64, 64), torch.rand(4, 3, 64, 64))
+    gradients, terms = [], []
+    for parts in (1, 2, 4):
+        torch.manual_seed(0)
+        networks = tiny_networks(tiny_config)
+        for module in networks.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        torch.manual_seed(7)
+        result = generation_step(
+            networks, generation_optimizers(networks), ALL, batch, StepConfig(accumulate=parts, max_gradient=0.0)
+        )
+        gradients.append(torch.cat([p.grad.flatten() for p in networks.parameters() if p.grad is not None]))
+        terms.append(result.terms)
+    for other in (1, 2):
+        assert (gradients[0] - gradients[other]).norm() < 1e-3 * gradients[0].norm()
+        for name, value in terms[0].items():
+            assert terms[other][name].item() == pytest.approx(value.item(), rel=1e-3), name
+
+
+def test_a_batch_that_does_not_split_into_the_parts_is_refused(tiny_config: TalkingHeadConfig) -> None:
+    networks = tiny_networks(tiny_config)
+    with pytest.raises(ValueError, match="does not split into 3 parts"):
+        generation_step(networks, generation_optimizers(networks), ALL, random_batch(), StepConfig(accumulate=3))
+
+
+def test_parts_and_processes_share_out_every_sample_of_a_step_once() -> None:
+    batch = PairBatch(torch.arange(4.0)[:, None, None, None].expand(4, 3, 8, 8), torch.zeros(4, 3, 8, 8))
+    places = [
+        (int(rank + 3 * value), place)
+        for rank in range(3)
+        for part, share in parts_of(batch, 2, World(rank, 3))
+        for value, place in zip(part.source[:, 0, 0, 0], range(share.total)[share.rows], strict=True)
+    ]
+    assert sorted(place for _, place in places) == list(range(12))
+    assert all(sample == place for sample, place in places)
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_terms_come_out_finite_and_detached_in_both_precisions(
     tiny_config: TalkingHeadConfig, precision: torch.dtype
 ) -> None:
     networks = tiny_networks(tiny_config)
-    terms = generation_step(networks, generation_optimizers(networks), ALL, random_batch(), precision).terms
-    assert terms.keys() == set(ALL.weights) | {"total", "gradient", "discriminator"}
+    terms = generation_step(
+        networks, generation_optimizers(networks), ALL, random_batch(), StepConfig(precision=precision)
+    ).terms
+    assert terms.keys() == set(ALL.weights) | {"total", "gradient", "discriminator", "discriminator_gradient"}
     assert all(value.isfinite() and not value.requires_grad for value in terms.values())
     assert {parameter.dtype for parameter in networks.parameters()} == {torch.float32}
 

@@ -3,19 +3,26 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
+import dagan
 from dagan.errors import UserError
-from dagan.training.checkpoint import CHECKPOINT, load_checkpoint
-from dagan.training.loop import LoopConfig, prepare_folder, train
+from dagan.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from dagan.training.journal import StepReport
+from dagan.training.loop import LoopConfig, train
+from dagan.training.run_folder import prepare_folder
+from dagan.training.schedule import check_split
 
 CONFIG = LoopConfig(workers=0, log_every=2, panel_every=4)
 PLAIN = {"model": {"kind": "Toy", "width": 3}, "phases": [{"steps": 4}, {"steps": 3}]}
@@ -48,6 +55,8 @@ class ToyStage:
     phases: Sequence[ToyPhase] = (ToyPhase("first", 4, 2), ToyPhase("second", 3, 3))
     signals: Mapping[int, int] = field(default_factory=dict)  # after which step which signal comes
     crash_at: int | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)  # of each panel; without any, the run is not judged
+    not_finite: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         torch.manual_seed(0)
@@ -57,12 +66,13 @@ class ToyStage:
         self.optimizers: Mapping[str, Optimizer] = {"net": self.optimizer}
         self.seen: list[tuple[int, str, list[int]]] = []
         self.panels: list[str] = []
-        self.exports = 0
+        self.exports: list[str] = []
+        self.judged_by = "score" if self.scores else None
 
     def dataset(self, length: int) -> Dataset[Tensor]:
         return Numbers(length)
 
-    def step(self, phase: ToyPhase, batch: Tensor, step: int) -> dict[str, Tensor]:
+    def step(self, phase: ToyPhase, batch: Tensor, step: int) -> StepReport:
         if step == self.crash_at:
             raise RuntimeError("power cut")
         self.seen.append((step, phase.name, batch[:, 0].int().tolist()))
@@ -72,15 +82,17 @@ class ToyStage:
         self.optimizer.step()
         if step in self.signals:
             os.kill(os.getpid(), self.signals[step])
-        return {"total": loss.detach(), "place": torch.tensor(float(step))}
+        finite = torch.tensor(step not in self.not_finite)
+        return StepReport({"total": loss.detach(), "place": torch.tensor(float(step))}, finite, {"place": 10.0})
 
     def panel(self, average: nn.Module, path: Path) -> dict[str, float]:
         assert not average.training
         self.panels.append(path.name)
-        return {"validation": 0.5}
+        path.touch()
+        return {"validation": 0.5} | ({"score": self.scores[path.name]} if self.scores else {})
 
     def export(self, average: nn.Module, path: Path) -> None:
-        self.exports += 1
+        self.exports.append(path.name)
         path.write_text(f"{average.state_dict()}")
 
 
@@ -109,6 +121,10 @@ def assert_same(one: Path, other: Path) -> None:
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert (one / "model.safetensors").read_text() == (other / "model.safetensors").read_text()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def folders(tmp_path: Path) -> tuple[Path, Path]:
@@ -170,7 +186,7 @@ def test_a_signal_saves_after_the_step_and_leaves_the_handlers_as_they_were(tmp_
         train(ToyStage(signals={1: number}), CONFIG, PLAIN, tmp_path)
     state = load_checkpoint(tmp_path)
     assert state is not None
-    assert state["step"] == 2
+    assert state["progress"]["step"] == 2
     assert (tmp_path / "model.safetensors").exists()
     assert signal.getsignal(number) is before
 
@@ -205,7 +221,7 @@ def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
     again = ToyStage()
     assert train(again, CONFIG, PLAIN, tmp_path).exists()
     assert again.seen == []
-    assert again.exports == 0
+    assert again.exports == []
 
 
 def test_checkpoints_are_as_frequent_as_asked_for(tmp_path: Path) -> None:
@@ -213,7 +229,7 @@ def test_checkpoints_are_as_frequent_as_asked_for(tmp_path: Path) -> None:
     one, other = folders(tmp_path)
     train(seldom, CONFIG, PLAIN, one)
     train(often, LoopConfig(workers=0, checkpoint_seconds=0.0), PLAIN, other)
-    assert (seldom.exports, often.exports) == (1, 7)
+    assert (len(seldom.exports), len(often.exports)) == (1, 7)
 
 
 def test_the_log_holds_means_of_terms_and_the_panels_numbers(tmp_path: Path) -> None:
@@ -257,14 +273,14 @@ def test_a_folder_with_another_run_is_refused_by_the_field(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(ToyStage(signals={0: signal.SIGTERM}), CONFIG, PLAIN, tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    before = contents(tmp_path)
     stage = ToyStage()
     with pytest.raises(UserError, match="another configuration") as refused:
         train(stage, CONFIG, other, tmp_path)
     assert field_name in str(refused.value)
     assert "\n" not in str(refused.value)
     assert stage.seen == []
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert contents(tmp_path) == before
 
 
 def test_a_checkpoint_of_other_networks_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -274,19 +290,155 @@ def test_a_checkpoint_of_other_networks_is_refused_in_one_line(tmp_path: Path) -
     with pytest.raises(UserError, match="does not fit this run") as refused:
         train(other, CONFIG, PLAIN, tmp_path)
     assert "\n" not in str(refused.value)
-    torch.save({"step": 3}, tmp_path / CHECKPOINT)
+    save_checkpoint(tmp_path, 9, {"step": 3})
     with pytest.raises(UserError, match=r"does not fit this run: 'config'"):
         train(ToyStage(), CONFIG, PLAIN, tmp_path)
 
 
-def test_a_run_folder_is_made_with_its_parents_and_left_empty(tmp_path: Path) -> None:
-    prepare_folder(tmp_path / "runs" / "first")
-    assert list((tmp_path / "runs" / "first").iterdir()) == []
-    prepare_folder(tmp_path / "runs" / "first")
+def test_terms_are_logged_weighted_and_unweighted_with_rates_speed_and_waiting(tmp_path: Path) -> None:
+    train(ToyStage(), CONFIG, PLAIN, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    for line in (line for line in lines if "total" in line):
+        assert line["weighted_place"] == pytest.approx(10 * line["place"])
+        assert line["learning_rate_net"] == 0.01
+        assert 0 <= line["data_wait"] <= 1
+        assert line["skipped_steps"] == 0
 
 
-def test_a_run_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(UserError, match=str(folder)):
-            prepare_folder(folder)
+def test_a_phase_that_ends_between_two_lines_gets_a_line_of_its_own(tmp_path: Path) -> None:
+    """A line across the border divided each phase's terms by the steps of both."""
+    train(ToyStage(), LoopConfig(workers=0, log_every=3, panel_every=100), PLAIN, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    places = [(line["step"], line["phase"], line["place"]) for line in lines if "place" in line]
+    assert places == [(3, "first", 1.0), (4, "first", 3.0), (7, "second", 5.0)]
+
+
+def test_the_newest_checkpoints_and_the_best_are_kept_with_the_best_model(tmp_path: Path) -> None:
+    scores = {f"panel_{step:07d}.png": score for step, score in zip(range(1, 8), (5, 3, 4, 3, 6, 7, 8), strict=True)}
+    stage = ToyStage(scores=scores)
+    best: list[str] = []
+    export = stage.export
+
+    def keep_best(average: nn.Module, path: Path) -> None:
+        export(average, path)
+        if path.name == "best.safetensors":
+            best.append(f"{average.state_dict()}")
+
+    stage.export = keep_best  # type: ignore[method-assign]
+    train(stage, LoopConfig(workers=0, panel_every=1, checkpoint_every=1, keep=2), PLAIN, tmp_path)
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["step_00000002.pt", "step_00000006.pt", "step_00000007.pt"]  # 3 at step 4 is no better than at 2
+    assert len(best) == 2
+    assert (tmp_path / "best.safetensors").read_text() == best[-1] != (tmp_path / "model.safetensors").read_text()
+
+
+def test_patience_ends_a_run_that_gets_no_better_for_good(tmp_path: Path) -> None:
+    scores = {f"panel_{step:07d}.png": score for step, score in zip(range(1, 8), (5, 3, 4, 3, 6, 1, 1), strict=True)}
+    patient = LoopConfig(workers=0, panel_every=1, patience=2)
+    stage = ToyStage(scores=scores)
+    train(stage, patient, PLAIN, tmp_path)
+    assert [step for step, _, _ in stage.seen] == [0, 1, 2, 3]
+    again = ToyStage(scores=scores)
+    assert train(again, patient, PLAIN, tmp_path).exists()
+    assert again.seen == []
+
+
+def test_a_run_out_of_minutes_is_judged_kept_and_over(tmp_path: Path) -> None:
+    short = LoopConfig(workers=0, panel_every=100, minutes=1e-9)
+    scores = {"panel_0000001.png": 5.0}
+    stage = ToyStage(scores=scores)
+    train(stage, short, PLAIN, tmp_path)
+    assert [step for step, _, _ in stage.seen] == [0]
+    assert stage.exports == ["model.safetensors", "best.safetensors"]
+    again = ToyStage(scores=scores)
+    assert train(again, short, PLAIN, tmp_path).exists()
+    assert again.seen == []
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_the_run_ends_the_same(tmp_path: Path) -> None:
+    whole, cut = folders(tmp_path)
+    often = LoopConfig(workers=0, checkpoint_every=1)
+    train(ToyStage(), often, PLAIN, whole)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(ToyStage(crash_at=5), often, PLAIN, cut)
+    newest = checkpoint_path(cut, 5)
+    newest.write_bytes(newest.read_bytes()[:1000])
+    resumed = ToyStage()
+    with pytest.warns(UserWarning, match="step_00000005.pt is damaged"):
+        train(resumed, often, PLAIN, cut)
+    assert resumed.seen[0][0] == 4
+    assert_same(whole, cut)
+
+
+def test_lines_of_steps_that_are_made_again_are_not_written_twice(tmp_path: Path) -> None:
+    whole, cut = folders(tmp_path)
+    config = LoopConfig(workers=0, log_every=1, panel_every=2, checkpoint_every=3)
+    train(ToyStage(), config, PLAIN, whole)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(ToyStage(crash_at=5), config, PLAIN, cut)
+    with (cut / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "tot')  # cut short
+    train(ToyStage(), config, PLAIN, cut)
+    changing = {"time", "samples_per_second", "data_wait"}
+    one, other = (
+        [
+            {name: value for name, value in json.loads(line).items() if name not in changing}
+            for line in text.splitlines()
+        ]
+        for text in ((folder / "metrics.jsonl").read_text() for folder in (whole, cut))
+    )
+    assert one == other
+
+
+def test_steps_that_are_not_finite_are_counted_and_left_out_of_the_means(tmp_path: Path) -> None:
+    train(ToyStage(not_finite=frozenset({1, 4})), CONFIG, PLAIN, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    means = [(line["step"], line["place"], line["skipped_steps"]) for line in lines if "place" in line]
+    assert means == [(2, 0.0, 1), (4, 2.5, 1), (6, 5.0, 2), (7, 6.0, 2)]
+
+
+def test_a_row_of_steps_that_are_not_finite_ends_the_run_with_the_batch_saved(tmp_path: Path) -> None:
+    stage = ToyStage(not_finite=frozenset({1, 3, 4, 5}))
+    with pytest.raises(UserError, match=r"3 steps in a row, the last of them step 6,") as ended:
+        train(stage, LoopConfig(workers=0, max_skipped=3), PLAIN, tmp_path)
+    assert "\n" not in str(ended.value)
+    saved = load_file(tmp_path / "nonfinite_batch.safetensors")
+    assert saved["batch"][:, 0].int().tolist() == stage.seen[-1][2]
+
+
+def test_the_sampler_the_generators_and_the_code_are_in_the_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(ToyStage(signals={4: signal.SIGTERM}), CONFIG, PLAIN, tmp_path)
+    state = load_checkpoint(tmp_path)
+    assert state is not None
+    assert state["sampler"] == {"next_sample": 4 * 2 + 3}
+    assert torch.equal(state["random"]["torch"], torch.get_rng_state())
+    assert state["code"]["dagan"] == dagan.__version__
+    assert state["code"]["packages"]["torch"] == version("torch")
+
+
+def test_the_run_folder_says_what_was_run_when_and_on_what(tmp_path: Path) -> None:
+    data = {"clips": 2, "size": 7, "sha256": "00"}
+    with pytest.raises(KeyboardInterrupt):
+        train(ToyStage(signals={0: signal.SIGTERM}), CONFIG, PLAIN, tmp_path, data=data)
+    with pytest.warns(UserWarning, match="the clips are not those"):
+        train(ToyStage(), CONFIG, PLAIN, tmp_path, data={**data, "clips": 3})
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["data"] == data
+    assert [start["step"] for start in run["starts"]] == [0, 1]
+    assert run["starts"][0]["command"] == sys.argv
+    assert run["starts"][0]["packages"]["torch"] == version("torch")
+
+
+def test_a_run_of_an_older_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    torch.save({"step": 3}, tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match="--from"):
+        train(ToyStage(), CONFIG, PLAIN, tmp_path)
+
+
+def test_a_batch_that_does_not_split_is_refused_by_its_phase() -> None:
+    phases = ToyStage().phases
+    check_split(phases[:1], 2)
+    for size, accumulate, over in ((2, 1, "2 processes"), (1, 2, "2 parts"), (3, 2, "3 processes x 2 parts")):
+        with pytest.raises(UserError, match=f"phase second: a batch of 3 does not split over {over}"):
+            check_split(phases[1:], size, accumulate)

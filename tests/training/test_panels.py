@@ -10,26 +10,17 @@ from PIL import Image
 from dagan.models.talking_head import TalkingHead
 from dagan.training.panels import (
     FLOW_FULL_SCALE,
+    HEADER,
     PALETTE,
     colour_map,
+    draw_attention,
     draw_flow,
     draw_points,
-    fixed_pairs,
     generation_panel,
     panel_columns,
     write_sheet,
 )
-from parts import face_clips, identity_flow
-
-CPU = torch.device("cpu")
-
-
-def test_the_fixed_pairs_are_of_different_people_and_the_same_each_time() -> None:
-    clips = face_clips(2)
-    source, driving = fixed_pairs([*clips, clips[0]], CPU)
-    assert source.shape == driving.shape == (2, 3, 64, 64)
-    assert torch.equal(source[1], torch.from_numpy(clips[1].frames[2]).permute(2, 0, 1) / 255)
-    assert torch.equal(driving[1], torch.from_numpy(clips[1].frames[5]).permute(2, 0, 1) / 255)
+from parts import identity_flow
 
 
 def test_colours_run_from_the_palettes_first_to_its_last() -> None:
@@ -63,28 +54,50 @@ def test_points_are_drawn_where_they_are_on_a_copy() -> None:
 
 def test_a_sheet_has_a_row_per_image_and_a_column_per_picture_of_any_size(tmp_path: Path) -> None:
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
-    write_sheet(
-        tmp_path / "sheet.png", [red.expand(2, 3, 8, 8), torch.zeros(2, 3, 64, 64), 2 + red.expand(2, 3, 5, 5)], side=10
-    )
-    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
-    assert sheet.shape == (20, 30, 3)
+    columns = {"red": red.expand(2, 3, 8, 8), "black": torch.zeros(2, 3, 64, 64), "": 2 + red.expand(2, 3, 5, 5)}
+    write_sheet(tmp_path / "sheet.png", columns, side=10)
+    page = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert page.shape == (HEADER + 20, 30, 3)
+    assert (page[:HEADER, :20] < 128).any()  # titles
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+    sheet = page[HEADER:]
     assert sheet[5, 5].tolist() == [255, 0, 0]
     assert sheet[15, 15].tolist() == [0, 0, 0]
     assert sheet[15, 25].tolist() == [255, 255, 255]
 
 
-def test_a_contact_sheet_shows_everything_that_made_the_picture(tiny_model: TalkingHead) -> None:
+def test_a_panel_shows_everything_that_made_the_picture(tiny_model: TalkingHead) -> None:
     source, driving = (tiny_model.view(torch.rand(1, 3, 64, 64)) for _ in range(2))
-    rendering = tiny_model.render(source, driving.keypoints)
-    assert len(panel_columns(source, driving.image, rendering)) == 7
-    assert len(panel_columns(source._replace(depth=None), driving.image, rendering)) == 6
+    rendering = tiny_model.render(source, driving.keypoints, with_attention=True)
+    whole = panel_columns(source, driving, rendering)
+    assert list(whole) == [
+        "source",
+        "driving",
+        "depth",
+        "source keypoints",
+        "driving keypoints",
+        "flow",
+        "occlusion",
+        "warped",
+        "attention at +",
+        "generated",
+    ]
+    flat = panel_columns(source._replace(depth=None), driving, rendering._replace(attention=None))
+    assert whole.keys() - flat.keys() == {"depth", "attention at +"}
 
 
-def test_the_numbers_compare_with_not_moving(tmp_path: Path, tiny_model: TalkingHead) -> None:
-    clips = face_clips(2)
-    numbers = generation_panel(tiny_model, clips, tmp_path / "panel.png", CPU)
-    source, driving = fixed_pairs(clips, CPU)
-    error = (tiny_model(source, driving).generated - driving).abs().mean().item()
-    assert numbers["validation_l1"] == pytest.approx(error, rel=1e-4)
-    assert numbers["validation_l1_ratio"] == pytest.approx(error / (source - driving).abs().mean().item(), rel=1e-4)
-    assert Image.open(tmp_path / "panel.png").size == (7 * 160, 2 * 160)
+def test_attention_is_bright_where_the_query_looks_and_the_query_is_crossed_in_red() -> None:
+    attention = torch.zeros(1, 64, 64)
+    row, column = int((0.25 + 1) / 2 * 8), int((0.0 + 1) / 2 * 8)
+    attention[0, row * 8 + column, 2 * 8 + 1] = 1  # the query looks at row 2, column 1
+    drawn = draw_attention(torch.zeros(1, 3, 64, 64), attention, (0.0, 0.25))[0]
+    brightest = drawn.mean(0).argmax().item()
+    assert abs(brightest // 64 - 2.5 * 8) <= 4
+    assert abs(brightest % 64 - 1.5 * 8) <= 4
+    red = (drawn == torch.tensor([1.0, 0, 0])[:, None, None]).all(0).nonzero().float().mean(0)
+    assert red.tolist() == pytest.approx([(row + 0.5) * 8, (column + 0.5) * 8], abs=1.5)
+
+
+def test_a_panel_of_two_pairs_has_two_rows(tmp_path: Path, tiny_model: TalkingHead) -> None:
+    generation_panel(tiny_model, torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), tmp_path / "panel.png")
+    assert Image.open(tmp_path / "panel.png").size == (10 * 160, 2 * 160 + HEADER)

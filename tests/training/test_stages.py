@@ -21,11 +21,15 @@ from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.models.weights import load, load_depth
+from dagan.training.batches import to_device
 from dagan.training.checkpoint import load_checkpoint
 from dagan.training.depth_stage import DepthNetworks, DepthStageConfig
 from dagan.training.generation_stage import Phase
-from dagan.training.loop import LoopConfig, prepare_folder, train
-from dagan.training.stages import DepthPhase, DepthStage, GenerationStage, PairDataset, pick_precision, to_device
+from dagan.training.journal import StepReport
+from dagan.training.loop import LoopConfig, train
+from dagan.training.run_folder import prepare_folder
+from dagan.training.stages import DepthPhase, DepthStage, GenerationStage, PairDataset
+from dagan.training.step import pick_precision
 from parts import face_clips, tiny_networks
 
 CPU = torch.device("cpu")
@@ -67,11 +71,11 @@ def stopped_after(stage: Any, last: int) -> Any:
     """The stage, ending its process's run as a scheduler would, with a signal after a step."""
     step = stage.step
 
-    def step_and_stop(phase: Any, batch: Any, number: int) -> dict[str, Tensor]:
-        terms: dict[str, Tensor] = step(phase, batch, number)
+    def step_and_stop(phase: Any, batch: Any, number: int) -> StepReport:
+        report: StepReport = step(phase, batch, number)
         if number == last:
             os.kill(os.getpid(), signal.SIGTERM)
-        return terms
+        return report
 
     stage.step = step_and_stop
     return stage
@@ -193,3 +197,5 @@ def test_batches_of_pairs_are_pair_batches_with_and_without_landmarks(tmp_path: 
 
 def test_the_cpu_trains_in_bfloat16_where_it_can_and_else_in_float32() -> None:
     assert pick_precision(CPU) in (torch.bfloat16, torch.float32)
+    assert pick_precision(CPU, "fp32") is torch.float32
+    assert pick_precision(CPU, "bf16") is torch.bfloat16

@@ -5,32 +5,40 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagan.cli.device import add_device_argument, pick_device
+from dagan.cli.building import build_networks
+from dagan.cli.device import add_device_argument
+from dagan.cli.engine import add_engine_arguments, check_least, join, loop_config, say, step_config, step_facts
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
-
     from dagan.data.clips import ClipFrames
-    from dagan.models.discriminator import Discriminator, DiscriminatorConfig
-    from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+    from dagan.data.landmarks import LandmarkTracks
+    from dagan.training.distributed import World
     from dagan.training.generation_stage import Phase
 
 SIZE_STEP = 32  # the networks halve an image up to five times
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """What both training commands take."""
-    parser.add_argument("clips", type=Path, nargs="+", help="folders of face clips (videos or frame folders)")
+def add_common_arguments(parser: argparse.ArgumentParser, clips: str = "+") -> None:
+    """What both training commands take; `clips`: how many folders (an `nargs`)."""
+    parser.add_argument("clips", type=Path, nargs=clips, help="folders of face clips (videos, frame folders or shards)")
     parser.add_argument("-o", "--run", type=Path, required=True, help="run folder; an unfinished run there goes on")
     parser.add_argument("--preset", default="lite", help="model preset (dagan config list)")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a model setting")
-    parser.add_argument("--cache", type=Path, help="folder for decoded frames (default: RUN/cache)")
+    parser.add_argument(
+        "--decode",
+        choices=("seek", "cache"),
+        help="frames when they are asked for, or all at the start into the cache (default: cache if --cache is given)",
+    )
+    parser.add_argument("--cache", type=Path, help="folder for decoded frames and clip indexes (default: RUN/cache)")
     parser.add_argument("--size", type=int, default=256, help="side of the decoded frames in pixels")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=1, help="visits to each person in an epoch (published: 75)")
     parser.add_argument("--workers", type=int, default=1, help="processes that load samples")
     parser.add_argument("--threads", type=int, help="CPU threads of the training process (default: all cores)")
+    parser.add_argument("--batch-size", type=int, help="samples a step, of all processes (default: the recipe's)")
     add_device_argument(parser)
+    add_engine_arguments(parser)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,50 +50,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="steps of every phase, instead of the recipe's")
     parser.add_argument("--depth", type=Path, help="F_d from `dagan train-depth` (its model.safetensors)")
     parser.add_argument("--from", dest="start", type=Path, help="start from the weights of a model file")
-    parser.add_argument("--perceptual", type=Path, required=True, help="VGG-16 or VGG-19 safetensors for L_P")
+    parser.add_argument(
+        "--perceptual", help="for L_P: a file of VGG-16 or VGG-19, or vgg19, vgg16 (default: the cache's)"
+    )
     parser.add_argument("--perceptual-side", type=int, default=128, help="largest side that VGG sees; 0: whole images")
     parser.add_argument("--landmarks", type=Path, nargs="+", help="folders written by scripts/landmarks.py")
+    parser.add_argument("--compile", action="store_true", help="torch.compile: minutes at first, then faster on a GPU")
     parser.add_argument("--validation", type=float, default=0.03, help="share of people held out to follow the run")
 
 
 def run(args: argparse.Namespace) -> int:
-    import torch
-
-    from dagan.data.landmarks import LandmarkTracks
-    from dagan.losses.perceptual import PerceptualLoss
+    from dagan.evaluation.metrics.psnr import psnr
+    from dagan.evaluation.metrics.ssim import ssim
     from dagan.models.weights import read_metadata
-    from dagan.nn.blocks import AntiAliasDown, ReleasedDown
-    from dagan.nn.vgg import load_vgg
-    from dagan.training.generation_stage import GenerationNetworks
-    from dagan.training.loop import LoopConfig, prepare_folder, train
+    from dagan.nn.vgg_files import find_vgg
+    from dagan.training.loop import train
+    from dagan.training.run_folder import fingerprint
+    from dagan.training.schedule import check_split
     from dagan.training.stages import GenerationStage
+    from dagan.training.step import MAX_GRADIENT
 
     check_numbers(args)
     published = args.start is not None and "published" in read_metadata(args.start)
     args.recipe = args.recipe or ("released" if published else "lite")
-    phases = pick_phases(args)
-    device = start_torch(args)
-    torch.manual_seed(args.seed)
-    config, model = build_model(args)
-    check_fit(config, phases)
-    judge, discriminator = build_discriminator(args)
-    down = ReleasedDown if published else AntiAliasDown
-    perceptual = PerceptualLoss(load_vgg(args.perceptual), max_side=args.perceptual_side or None, down=down)
-    prepare_folder(args.run)
-    clips, validation = hold_out(open_all(args), args.validation)
-    tracks = LandmarkTracks(clips, args.landmarks) if args.landmarks else None
-    loop = LoopConfig(seed=args.seed, workers=args.workers)
+    phases, loop = pick_phases(args), loop_config(args)
+    world = join(args)
+    check_split(phases, world.size, args.accumulate)
+    found = find_vgg(args.perceptual)
+    args.perceptual = found.path
+    say(world, str(found))
+    config, judge, networks = build_networks(args, phases, published)
+    clips, validation, tracks = open_data(args, world)
     stage = GenerationStage(
-        networks=GenerationNetworks(model, discriminator, perceptual),
+        networks=networks,
         config=config,
         phases=phases,
         clips=clips,
         tracks=tracks,
         validation=validation,
-        device=device,
+        device=world.device,
         seed=args.seed,
+        world=world,
+        how=step_config(args, world.device, MAX_GRADIENT),
+        measures={"ssim": ssim, "psnr": psnr},
+        compiled=args.compile,
+        repeats=args.repeats,
     )
-    print(f"{len(clips)} clips to train on, {len(validation)} held out; {sum(phase.steps for phase in phases)} steps")
+    steps = sum(phase.steps for phase in phases)
+    say(world, f"{len(clips)} clips to train on, {len(validation)} held out; {steps} steps")
     plain = run_config(
         args,
         model=config,
@@ -94,14 +106,37 @@ def run(args: argparse.Namespace) -> int:
         perceptual=perceptual_facts(args),
         held_out=args.validation,
     )
-    print(f"wrote {train(stage, loop, plain, args.run)}")
+    data = fingerprint(clip.clip.path for clip in [*clips, *validation])
+    say(world, f"wrote {train(stage, loop, plain, args.run, world, data)}")
+    world.leave()
     return 0
+
+
+def open_data(
+    args: argparse.Namespace, world: "World"
+) -> "tuple[list[ClipFrames], list[ClipFrames], LandmarkTracks | None]":
+    """Clips to train on, clips of people held out, and the landmarks of the former."""
+    from dagan.data.landmarks import LandmarkTracks
+
+    clips, validation = hold_out(open_together(args, world), args.validation)
+    return clips, validation, LandmarkTracks(clips, args.landmarks) if args.landmarks else None
+
+
+def open_together(args: argparse.Namespace, world: "World") -> "list[ClipFrames]":
+    """All clips in every process; the first one makes the run folder and decodes."""
+    from dagan.training.run_folder import prepare_folder
+
+    if world.is_main:
+        prepare_folder(args.run)
+    with world.main_first():
+        return open_all(args)
 
 
 def pick_phases(args: argparse.Namespace) -> "tuple[Phase, ...]":
     """The recipe's phases that were asked for. Raises UserError for unknown names or missing landmarks."""
     from dataclasses import replace
 
+    from dagan.losses.objective import NEED_LANDMARKS
     from dagan.training.recipes import RECIPES
 
     if args.recipe not in RECIPES:
@@ -112,12 +147,13 @@ def pick_phases(args: argparse.Namespace) -> "tuple[Phase, ...]":
     if unknown:
         raise UserError(f"recipe {args.recipe} has no phase {unknown[0]!r}; it has: {', '.join(phases)}")
     chosen = tuple(phases[name] for name in wanted)
-    if args.steps is not None:
-        chosen = tuple(replace(phase, steps=args.steps) for phase in chosen)
+    changes = {"steps": args.steps, "batch_size": args.batch_size}
+    given = {name: value for name, value in changes.items() if value is not None}
+    chosen = tuple(replace(phase, **given) for phase in chosen)
     if args.landmarks:
         return chosen
     return tuple(
-        replace(phase, objective=tuple(term for term in phase.objective if term[0] != "landmark_guidance"))
+        replace(phase, objective=tuple(term for term in phase.objective if term[0] not in NEED_LANDMARKS))
         for phase in chosen
     )
 
@@ -126,85 +162,15 @@ def check_numbers(args: argparse.Namespace) -> None:
     """Raises UserError for numbers that no run can have."""
     if args.size < SIZE_STEP or args.size % SIZE_STEP:
         raise UserError(f"--size {args.size}: the networks need a multiple of {SIZE_STEP}")
-    for name, least in (("steps", 1), ("batch_size", 1), ("workers", 0), ("threads", 1), ("perceptual_side", 0)):
-        value = getattr(args, name, None)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')} is {value}; it must be {least} or more")
-
-
-def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
-    """Raises UserError when the phases have a loss that the model's keypoints cannot have."""
-    from dagan.data.landmarks import GUIDED_LANDMARKS
-
-    terms = {name for phase in phases for name, _ in phase.objective}
-    if "jacobian_equivariance" in terms and not config.keypoints.has_jacobian:
-        raise UserError("the recipe's jacobian_equivariance needs keypoints with jacobians; try --recipe paper")
-    count, wanted = config.keypoints.num_keypoints, len(GUIDED_LANDMARKS)
-    if "landmark_guidance" in terms and count < wanted:
-        raise UserError(f"the model has {count} keypoints, fewer than the {wanted} landmarks; leave --landmarks out")
-
-
-def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHead]":
-    """The model at its start: from --from, else from the preset; F_d from --depth."""
-    from dagan.models.weights import load, load_config, load_depth
-
-    config = load_config(args.start) if args.start else preset_config(args)
-    model = load(args.start) if args.start else config.build()
-    if args.depth is not None:
-        if model.depth is None:
-            raise UserError(f"preset {args.preset} has no depth network; leave --depth out")
-        depth = load_depth(args.depth)
-        try:
-            model.depth.load_state_dict(depth.state_dict())
-        except RuntimeError as error:
-            raise UserError(f"the depth network in {args.depth} has another shape than the preset's") from error
-    elif model.depth is not None and args.start is None:
-        raise UserError("this preset needs a trained depth network: give --depth, from `dagan train-depth`")
-    return config, model
-
-
-def build_discriminator(args: argparse.Namespace) -> "tuple[DiscriminatorConfig, Discriminator]":
-    """The one that came with the model of --from, else a new one."""
-    from dagan.models.discriminator import DiscriminatorConfig
-    from dagan.models.weights import load_discriminator
-
-    found = load_discriminator(args.start) if args.start else None
-    if found is not None:
-        return found
-    # the paper's discriminator beside a lite generator would be most of the work
-    config = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
-    return config, config.build()
-
-
-def preset_config(args: argparse.Namespace) -> "TalkingHeadConfig":
-    """The preset with its overrides. Raises UserError for names, values and combinations that cannot be."""
-    import torch
-
-    from dagan.config import override
-    from dagan.presets import PRESETS
-
-    if args.preset not in PRESETS:
-        raise UserError(f"unknown preset {args.preset!r}; known: {', '.join(PRESETS)}")
-    config = PRESETS[args.preset]
-    for setting in args.set:
-        field, equals, value = setting.partition("=")
-        if not equals:
-            raise UserError(f"--set takes FIELD=VALUE, for example generator.width=32; given: {setting}")
-        config = override(config, field, value)
-    try:
-        with torch.device("meta"):
-            config.build()
-    except (ValueError, RuntimeError, ArithmeticError, LookupError) as error:  # a width below zero, no such ResNet, ...
-        raise UserError(f"no model can be built with these settings: {str(error).splitlines()[0]}") from error
-    return config
+    check_least(args, {"steps": 1, "batch_size": 1, "workers": 0, "repeats": 1, "threads": 1, "perceptual_side": 0})
 
 
 def open_all(args: argparse.Namespace) -> "list[ClipFrames]":
-    """The clips of every folder, decoded."""
-    from dagan.data.clips import open_frames
+    """The clips of every folder, as --decode says; shards as they are."""
+    from dagan.data.opening import open_clips
 
-    cache = args.cache or args.run / "cache"
-    return [clip for folder in args.clips for clip in open_frames(folder, cache / folder.name, args.size)]
+    cache, decode = args.cache or args.run / "cache", args.decode or ("cache" if args.cache else "seek")
+    return [clip for folder in args.clips for clip in open_clips(folder, cache / folder.name, args.size, decode)]
 
 
 def hold_out(clips: "list[ClipFrames]", share: float) -> "tuple[list[ClipFrames], list[ClipFrames]]":
@@ -225,28 +191,20 @@ def lot(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
 
 
-def start_torch(args: argparse.Namespace) -> "torch.device":
-    """The device, with PyTorch's number of CPU threads set."""
-    import torch
-
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    return pick_device(args.device)
-
-
 def perceptual_facts(args: argparse.Namespace) -> dict[str, object]:
     return {"network": args.perceptual.name, "max_side": args.perceptual_side}
 
 
 def run_config(args: argparse.Namespace, **parts: object) -> dict[str, object]:
     """The run as one plain value: what resume compares."""
-    from dagan import __version__
     from dagan.config import to_plain
 
     facts: dict[str, object] = {
-        "version": __version__,
         "seed": args.seed,
         "size": args.size,
         "clips": [str(path) for path in args.clips],
+        "step": step_facts(args),
     }
+    if args.repeats != 1:  # not among the facts of runs from before there was a choice
+        facts["repeats"] = args.repeats
     return {**facts, **{name: to_plain(part) for name, part in parts.items()}}

@@ -23,7 +23,8 @@ def affine(source: Keypoints, driving: Keypoints, grid: Float[Tensor, "h w 2"]) 
     """
     if source.jacobian is None or driving.jacobian is None:
         raise ValueError("affine local motion needs keypoints with jacobians; give the detector has_jacobian=True")
-    turn = source.jacobian.float() @ torch.linalg.inv(driving.jacobian.float())  # b k 2 2
+    # inv_ex: inv asks a GPU whether any frame is singular, and waits for the answer
+    turn = source.jacobian.float() @ torch.linalg.inv_ex(driving.jacobian.float()).inverse  # b k 2 2
     around = grid - rearrange(driving.position, "b k d -> b k 1 1 d")
     turned: Tensor = einsum(turn, around, "b k i j, b k h w j -> b k h w i")
     return turned + rearrange(source.position, "b k d -> b k 1 1 d")

@@ -1,6 +1,6 @@
 """Random smooth warps of the plane, for the equivariance loss L_E (Eq. 12; FOMM's transformation)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import einsum, rearrange
@@ -32,19 +32,23 @@ class PlaneWarp:
         side = torch.linspace(-1, 1, TPS_POINTS)
         controls = rearrange(torch.stack(torch.meshgrid(side, side, indexing="xy"), -1), "i j d -> (i j) d")
         linear, shift, controls, weights = (
-            value.to(like.device, torch.float32) for value in (affine[:, :, :2], affine[:, :, 2], controls, weights)
+            value.to(like.device, like.dtype) for value in (affine[:, :, :2], affine[:, :, 2], controls, weights)
         )
         return cls(linear, shift, controls, weights)
 
-    def __call__(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
-        """T applied to points."""
-        moved = einsum(self.linear, points, "b i j, b n j -> b n i") + self.shift[:, None]
+    def of(self, rows: slice) -> "PlaneWarp":
+        """The warps of some elements of the batch."""
+        return replace(self, linear=self.linear[rows], shift=self.shift[rows], weights=self.weights[rows])
+
+    def __call__(self, points: Float[Tensor, "_b n 2"]) -> Float[Tensor, "b n 2"]:
+        """T applied to points; one set of points stands for every element of the batch."""
+        moved = einsum(self.linear, points.expand(len(self.linear), -1, -1), "b i j, b n j -> b n i")
+        moved = moved + self.shift[:, None]
         return moved + self._bend(points)[..., None]
 
     def grid(self, height: int, width: int, build_grid: GridFunction = coordinate_grid) -> Float[Tensor, "b h w 2"]:
         """T of every pixel centre: the sampling field of the transformed image."""
-        pixels = rearrange(build_grid(height, width, self.linear), "h w d -> 1 (h w) d")
-        moved = self(pixels.expand(len(self.linear), -1, -1))
+        moved = self(rearrange(build_grid(height, width, self.linear), "h w d -> 1 (h w) d"))
         return rearrange(moved, "b (h w) d -> b h w d", h=height)
 
     def jacobian(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2 2"]:
@@ -55,7 +59,8 @@ class PlaneWarp:
         bend = einsum(self.weights, slope, away.sign(), "b p, b n p, b n p d -> b n d")
         return self.linear[:, None] + bend[:, :, None]
 
-    def _bend(self, points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n"]:
-        distance = (points[:, :, None] - self.controls).abs().sum(-1)  # b n p
+    def _bend(self, points: Float[Tensor, "_b n 2"]) -> Float[Tensor, "b n"]:
+        away = [(points[:, :, None, d] - self.controls[:, d]).abs() for d in range(2)]
+        distance = away[0] + away[1]  # _b n p
         radial = distance.square() * torch.log(distance + LOG_FLOOR)
-        return einsum(self.weights, radial, "b p, b n p -> b n")
+        return (radial @ self.weights[:, :, None]).squeeze(-1)

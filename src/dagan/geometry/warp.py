@@ -23,10 +23,20 @@ def warp(features: Float[Tensor, "b c h w"], flow: Float[Tensor, "b hf wf 2"]) -
     bfloat16 cannot tell neighbouring pixels apart near the edges.
     """
     with torch.autocast(features.device.type, enabled=False):
-        at = resize_flow(flow.float(), (features.shape[2], features.shape[3]))
+        at = trainable(resize_flow(flow.float(), (features.shape[2], features.shape[3])))
         return F.grid_sample(features.float(), at, mode="bilinear", padding_mode="border", align_corners=False).to(
             features.dtype
         )
+
+
+def trainable(grid: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
+    """Sampling positions without NaN while gradients are followed, for any padding but zeros.
+
+    At NaN the backward pass of `grid_sample` writes outside of its memory on a CPU (PyTorch 2.13). The gradients of
+    what made the position NaN are NaN all the same, by which a training notices.
+    """
+    infinite = float("inf")
+    return torch.nan_to_num(grid, 0.0, infinite, -infinite) if torch.is_grad_enabled() else grid
 
 
 def warp_or_zero(

@@ -19,6 +19,6 @@ def jacobian_equivariance(keypoints: Keypoints, transformed: Keypoints, plane_wa
     if keypoints.jacobian is None or transformed.jacobian is None:
         raise ValueError("jacobian equivariance needs keypoints with jacobians")
     carried = plane_warp.jacobian(transformed.position.detach()) @ transformed.jacobian
-    relative: Tensor = torch.linalg.inv(keypoints.jacobian) @ carried
+    relative: Tensor = torch.linalg.inv_ex(keypoints.jacobian).inverse @ carried  # `inv` would wait for a GPU
     identity = rearrange(torch.eye(2, device=relative.device), "i j -> 1 1 i j")
     return torch.sub(identity, relative).abs().mean()

@@ -91,9 +91,13 @@ class StepState:
 
     @cached_property
     def judged_real(self) -> Judgement:
-        keypoints = self.driving.keypoints  # not under no_grad: this first look at the driving frame may be kept
-        with torch.no_grad():
-            judgement: Judgement = self.discriminator(self.batch.driving, keypoints)
+        """D's judgement of the driving frame, with its graph: D's own step needs it again, and D stays as it is."""
+        keypoints = self.driving.keypoints
+        frozen = [parameter for parameter in self.discriminator.parameters() if not parameter.requires_grad]
+        self.discriminator.requires_grad_(True)
+        judgement: Judgement = self.discriminator(self.batch.driving, keypoints)
+        for parameter in frozen:
+            parameter.requires_grad_(False)
         return judgement
 
     @cached_property

@@ -1,5 +1,6 @@
 """Stage 2: the talking head, F_d frozen (Sec. 3.5)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,11 +10,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.losses.adversarial import discriminator_adversarial
-from dagan.losses.objective import PAPER_OBJECTIVE, Objective, PairBatch, StepState
+from dagan.losses.objective import PAPER_OBJECTIVE, Objective, PairBatch, Share, StepState
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.models.discriminator import Discriminator
 from dagan.models.talking_head import TalkingHead
-from dagan.training.distributed import average_gradients
+from dagan.training.batches import rows_of
+from dagan.training.distributed import ALONE, World, average_gradients
+from dagan.training.guard import RunningState, clip_gradients, step_if
+from dagan.training.step import PLAIN_STEP, StepConfig
 from dagan.types import Rendering
 
 ADAM_BETAS = (0.5, 0.999)  # as FOMM
@@ -50,6 +54,16 @@ class GenerationNetworks(nn.Module):
         return self
 
 
+def compile_networks(networks: GenerationNetworks) -> None:
+    """Has torch.compile make each network's code when it is first called; their names and weights stay."""
+    model = networks.model
+    generator = model.generator
+    parts = [model.depth, model.keypoints, model.motion, generator.encoder, generator.depth_encoder, generator.decoder]
+    for part in (*parts, networks.discriminator, networks.perceptual.vgg):
+        if part is not None:
+            part.compile(dynamic=False)
+
+
 class GenerationOptimizers(NamedTuple):
     """One for E_I, E_d, F_kp, motion and decoder together; one for D."""
 
@@ -58,18 +72,23 @@ class GenerationOptimizers(NamedTuple):
 
 
 def generation_optimizers(networks: GenerationNetworks) -> GenerationOptimizers:
-    """Adam on everything that stage 2 trains; the learning rate is set by each phase."""
+    """Adam on everything that stage 2 trains; the learning rate is set by each phase.
+
+    Fused: a fifth of the time on a CPU, and a step can be left out without asking the device (`guard.step_if`).
+    """
     trained = [parameter for parameter in networks.model.parameters() if parameter.requires_grad]
     return GenerationOptimizers(
-        torch.optim.Adam(trained, betas=ADAM_BETAS),
-        torch.optim.Adam(networks.discriminator.parameters(), betas=ADAM_BETAS),
+        torch.optim.Adam(trained, betas=ADAM_BETAS, fused=True),
+        torch.optim.Adam(networks.discriminator.parameters(), betas=ADAM_BETAS, fused=True),
     )
 
 
 class StepResult(NamedTuple):
-    """Unweighted terms for the log, and the rendering when the objective made one."""
+    """Unweighted terms for the log, whether the step was taken (a bool on the device), and the rendering of its last
+    part when the objective made one. Everything is detached."""
 
     terms: dict[str, Tensor]
+    finite: Tensor
     rendering: Rendering | None
 
 
@@ -78,45 +97,73 @@ def generation_step(
     optimizers: GenerationOptimizers,
     objective: Objective,
     batch: PairBatch,
-    precision: torch.dtype = torch.float32,
+    config: StepConfig = PLAIN_STEP,
+    world: World = ALONE,
 ) -> StepResult:
-    """One step of the generator side, and one of the discriminator when the objective is adversarial."""
-    device_type = batch.source.device.type
-    with torch.autocast(device_type, dtype=precision, enabled=precision is not torch.float32):
+    """One step of the generator side, and one of the discriminator when the objective is adversarial.
+
+    `batch` is this process's share. All processes and parts draw the same random numbers, each for its own samples.
+    Nothing waits for the device.
+    """
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    before, random = RunningState(networks.model, networks.discriminator), torch.get_rng_state()
+    sums: dict[str, Tensor] = {}
+    for part, share in parts_of(batch, config.accumulate, world):
+        torch.set_rng_state(random)
+        state = StepState(networks.model, networks.discriminator, networks.perceptual, part, share)
+        terms = backward(networks, objective, state, config)
+        sums = {name: sums[name] + value if sums else value for name, value in terms.items()}
+    average_gradients(networks.model, networks.discriminator)
+    norms = {"gradient": clip_gradients([networks.model], config.max_gradient)}
+    if objective.is_adversarial:
+        norms["discriminator_gradient"] = clip_gradients([networks.discriminator], config.max_gradient)
+    finite = torch.stack(list(norms.values())).isfinite().all()
+    step_if(finite, *(optimizers if objective.is_adversarial else optimizers[:1]))
+    before.keep_if(finite)
+    rendering = state.rendering if "rendering" in state.__dict__ else None
+    return StepResult({name: value / config.accumulate for name, value in sums.items()} | norms, finite, rendering)
+
+
+def parts_of(batch: PairBatch, count: int, world: World) -> Iterator[tuple[PairBatch, Share]]:
+    """The batch in equal parts, each with its place among the samples of all parts of all processes.
+
+    Sample j of process r is sample r + j * size of the step, as the loop deals them out.
+    """
+    mine = len(batch.source)
+    if mine % count:
+        raise ValueError(f"a batch of {mine} does not split into {count} parts")
+    for start in range(0, mine, mine // count):
+        stop = start + mine // count
+        place = slice(world.rank + start * world.size, world.rank + (stop - 1) * world.size + 1, world.size)
+        yield rows_of(batch, slice(start, stop)), Share(mine * world.size, place)
+
+
+def backward(
+    networks: GenerationNetworks, objective: Objective, state: StepState, config: StepConfig
+) -> dict[str, Tensor]:
+    """Adds the gradients of one part, first of the generator side, then of D, and gives the terms, detached."""
+    device_type = state.batch.source.device.type
+    with torch.autocast(device_type, dtype=config.precision, enabled=config.is_mixed):
         networks.discriminator.requires_grad_(False)
-        state = StepState(networks.model, networks.discriminator, networks.perceptual, batch)
         terms = objective(state)
         total = objective.total(terms)
-    optimizers.generator.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    average_gradients(networks.model)
-    gradient = nn.utils.clip_grad_norm_(networks.model.parameters(), max_norm=MAX_GRADIENT)
-    if torch.isfinite(gradient):
-        optimizers.generator.step()
-    terms = {name: value.detach() for name, value in terms.items()} | {"total": total.detach(), "gradient": gradient}
+    (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
+    detached = {name: value.detach() for name, value in terms.items()} | {"total": total.detach()}
     if objective.is_adversarial:
-        terms["discriminator"] = discriminator_step(networks, optimizers, state, precision)
-    rendering = state.rendering if "rendering" in state.__dict__ else None
-    return StepResult(terms, rendering)
+        detached["discriminator"] = discriminator_backward(networks, state, config)
+    return detached
 
 
-MAX_GRADIENT = 1000.0  # far above the usual norm: stops only a runaway step
-
-
-def discriminator_step(
-    networks: GenerationNetworks, optimizers: GenerationOptimizers, state: StepState, precision: torch.dtype
-) -> Tensor:
-    """One least-squares step of D on the driving frame and the frame just generated."""
+def discriminator_backward(networks: GenerationNetworks, state: StepState, config: StepConfig) -> Tensor:
+    """Gradients of D's least-squares loss on the driving frame and the frame just generated; gives the loss."""
     networks.discriminator.requires_grad_(True)
-    with torch.autocast(state.batch.source.device.type, dtype=precision, enabled=precision is not torch.float32):
+    device_type = state.batch.source.device.type
+    with torch.autocast(device_type, dtype=config.precision, enabled=config.is_mixed):
         keypoints = state.driving.keypoints  # for discriminators that see them, without gradient
-        real = networks.discriminator(state.batch.driving, keypoints)
         fake = networks.discriminator(state.rendering.generated.detach(), keypoints)
-        loss = discriminator_adversarial(real, fake)
-    optimizers.discriminator.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    average_gradients(networks.discriminator)
-    optimizers.discriminator.step()
+        loss = discriminator_adversarial(state.judged_real, fake)
+    (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 
 

@@ -1,235 +1,195 @@
-"""The loop both stages share: phases, precision, log, panels, checkpoints, resume, graceful stop."""
+"""The loop both stages share: steps in their order, what is written down and kept of them, and an exact resume."""
 
-import json
-import os
-import signal
-import threading
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from dagan.config import differences, with_new_fields
-from dagan.errors import UserError
-from dagan.training.checkpoint import load_checkpoint, save_checkpoint
-from dagan.training.distributed import World, join_world
+from dagan.training.checkpoint import save_checkpoint, seed_everything
+from dagan.training.distributed import ALONE, Consensus, World, naming_lost_peers
 from dagan.training.ema import MovingAverage
+from dagan.training.guard import Guard
+from dagan.training.journal import JournalConfig, Meter, Sink, gpu_memory, open_sinks
+from dagan.training.run_folder import describe_start, record_start, write_json
+from dagan.training.schedule import LoaderConfig, PhaseLike, batches, borders, check_split, timed
+from dagan.training.state import Stage, resume, run_state
+from dagan.training.stopping import Stopper
+
+MODEL, BEST_MODEL = "model.safetensors", "best.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How a run is kept. Numbers are steps unless said otherwise."""
+    """How a run is kept. Numbers are steps unless said otherwise.
+
+    A checkpoint is written every `checkpoint_seconds`, every `checkpoint_every` steps when given, when the run is the
+    best so far and when it ends; the newest `keep` and the best stay. `max_skipped` steps in a row whose gradients are
+    not finite end the run, and so do `patience` panels in a row that were not better than the best one before, or
+    `minutes` since this start: what is done by then is judged and kept.
+    """
 
     seed: int = 0
     log_every: int = 20
     panel_every: int = 500
     checkpoint_seconds: float = 300.0
+    checkpoint_every: int | None = None
+    keep: int = 3
     workers: int = 1
     ema_decay: float = 0.999
+    max_skipped: int = 10
+    patience: int | None = None
+    minutes: float = math.inf
+    journal: JournalConfig = JournalConfig()
 
 
-class PhaseLike(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def batch_size(self) -> int: ...
-
-
-class Stage(Protocol):
-    """What the loop needs of a stage. `averaged` is the module of which a moving average is kept and exported."""
-
-    phases: Sequence[Any]
-    modules: Mapping[str, nn.Module]
-    optimizers: Mapping[str, Optimizer]
-    averaged: nn.Module
-
-    def dataset(self, length: int) -> Dataset[Any]: ...
-    def step(self, phase: Any, batch: Any, step: int) -> dict[str, Tensor]: ...
-    def panel(self, average: nn.Module, path: Path) -> dict[str, float]: ...
-    def export(self, average: nn.Module, path: Path) -> None: ...
-
-
-def train(stage: Stage, config: LoopConfig, plain_config: dict[str, Any], folder: Path) -> Path:
+def train(
+    stage: Stage,
+    config: LoopConfig,
+    plain_config: dict[str, Any],
+    folder: Path,
+    world: World = ALONE,
+    data: dict[str, Any] | None = None,
+) -> Path:
     """Run all phases, resuming from `folder` when it holds a checkpoint; gives the exported model's path.
 
-    Every step seeds PyTorch from (seed, step) and takes its samples by index, so a resumed run makes the same steps
-    as one that was never stopped. SIGTERM and Ctrl-C save a checkpoint and end the run. Under `torchrun` the processes
-    share each batch; the first one writes, and its running statistics of batch norm are the ones kept.
+    Every step seeds all random generators from (seed, step) and takes its samples by index, so a resumed run makes the
+    same steps as one that was never stopped, and several processes make the steps of one. SIGTERM and Ctrl-C save a
+    checkpoint and end the run. Only the first process writes. `data` says what is trained on, for run.json.
 
     Raises:
-        UserError: the folder cannot be written, or holds a run with another configuration (the fields are named).
+        UserError: the folder holds a run with another configuration (the fields are named), a batch does not split,
+            gradients stay not finite, or another process of the run is gone.
         KeyboardInterrupt: stopped; the checkpoint is written.
     """
-    world = join_world()
-    for phase in stage.phases:
-        if phase.batch_size % world.size:
-            raise UserError(f"phase {phase.name}: a batch of {phase.batch_size} does not split over {world.size}")
-    average = MovingAverage(stage.averaged, config.ema_decay)
-    start = _resume(stage, average, plain_config, folder, world)
-    total = sum(phase.steps for phase in stage.phases)
-    log = _Log(folder / "metrics.jsonl", config.log_every)
-    silent = None if world.is_main else True
-    saved_at = time.monotonic()
-    with _Stopper() as stopper, tqdm(total=total, initial=start, unit="step", disable=silent) as bar:
-        for step, phase, batch in _batches(stage, config, start, world):
-            torch.manual_seed((config.seed * 1_000_003 + step) * world.size + world.rank)
-            terms = stage.step(phase, batch, step)
-            stop = world.any(stopper.asked)
-            done = step + 1
-            if world.is_main:
-                average.update(stage.averaged)
-                log.add(step, phase, terms, bar)
-                bar.update()
-                if done % config.panel_every == 0 or done == total:
-                    panel = stage.panel(average.model, folder / f"panel_{done:07d}.png")
-                    log.write(step, {"phase": phase.name, **panel})
-                if stop or done == total:
-                    log.flush(step, phase, bar)
-                if stop or done == total or time.monotonic() - saved_at > config.checkpoint_seconds:
-                    # in this order: a run that is killed between the two makes its last steps again, and its model
-                    stage.export(average.model, folder / "model.safetensors")
-                    save_checkpoint(folder, _state(stage, average, plain_config, done))
-                    saved_at = time.monotonic()
+    check_split(stage.phases, world.size)
+    run = _Run(stage, config, plain_config, folder, world)
+    if not run.is_over:
+        run.open(data)
+        try:
+            with naming_lost_peers(), Stopper() as stopper:
+                run.go(stopper)
+        finally:
+            run.close()
+    return folder / MODEL
+
+
+class _Run:
+    """One start of a run, from its checkpoint on."""
+
+    def __init__(self, stage: Stage, config: LoopConfig, plain: dict[str, Any], folder: Path, world: World) -> None:
+        self.stage, self.config, self.plain, self.folder, self.world = stage, config, plain, folder, world
+        self.borders = borders(stage.phases)
+        self.total = max(self.borders)
+        self.average = MovingAverage(stage.averaged, config.ema_decay)
+        self.progress = resume(stage, self.average, plain, folder)
+        self.meter, self.sinks, self.saved_at = Meter(world), list[Sink](), time.monotonic()
+        self.deadline = self.saved_at + 60 * config.minutes
+        self.guard = Guard(config.max_skipped, folder, world, self.progress.skipped)
+
+    @property
+    def is_over(self) -> bool:
+        return self.progress.is_finished or self.progress.step >= self.total
+
+    def open(self, data: dict[str, Any] | None) -> None:
+        """What the first process writes before the first step."""
+        start = self.progress.step
+        if self.world.is_main:
+            if start == 0:
+                write_json(self.folder / "config.json", self.plain)
+            record_start(self.folder, describe_start(self.world, start), data)
+            self.sinks = open_sinks(self.config.journal, self.folder, start, self.plain)
+        silent = None if self.world.is_main else True
+        self.bar = tqdm(total=self.total, initial=start, unit="step", disable=silent)
+
+    def close(self) -> None:
+        self.bar.close()
+        for sink in self.sinks:
+            sink.close()
+
+    def go(self, stopper: Stopper) -> None:
+        """Steps until the end, or until somebody asks to stop."""
+        consensus, clock = Consensus(self.world), Consensus(self.world)
+        for (step, phase, batch), waited in self._batches():
+            seed_everything(self.config.seed * 1_000_003 + step)
+            report = self.stage.step(phase, batch, step)
+            self.guard.see(step, report.finite, batch)
+            self.meter.add(report, waited)
+            stop = consensus.asked(stopper.asked)
+            over = self.config.minutes < math.inf and clock.asked(time.monotonic() > self.deadline)
+            self.progress = self.progress._replace(step=step + 1)
+            if self.world.is_main:
+                self.average.update(self.stage.averaged)
+                self.bar.update()
+            self._follow(phase, stop, over)
             if stop:
-                world.wait()  # the launcher ends the others when one process is gone, the one that saves too
+                self.world.wait()  # the launcher ends the others when one process is gone, the one that saves too
                 raise KeyboardInterrupt
-    return folder / "model.safetensors"
+            if self.progress.is_finished:
+                return
 
+    def _batches(self) -> Iterator[tuple[tuple[int, Any, Any], float]]:
+        loader = LoaderConfig(workers=self.config.workers, pinned=self.world.device.type == "cuda")
+        start, world = self.progress.step, self.world
+        return timed(batches(self.stage.dataset, self.stage.phases, start, loader, world.rank, world.size))
 
-def prepare_folder(folder: Path) -> None:
-    """Make the run folder. Raises UserError when it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{os.getpid()}"  # several processes may look at once
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write the run folder {folder}: {error.strerror}; give another with -o") from error
+    def _follow(self, phase: PhaseLike, stop: bool, over: bool) -> None:
+        """Whatever is due after a step: a line in the log, a panel, a checkpoint."""
+        done, config = self.progress.step, self.config
+        last = over or done == self.total
+        if self.meter.steps == config.log_every or stop or last or done in self.borders:
+            self._log(phase)
+        improved = (done % config.panel_every == 0 or last) and self._look(phase)
+        if over:
+            self.progress = self.progress._replace(is_finished=True)
+        by_count = config.checkpoint_every is not None and done % config.checkpoint_every == 0
+        by_clock = time.monotonic() - self.saved_at > config.checkpoint_seconds
+        if self.world.is_main and (stop or last or improved or by_count or by_clock or self.progress.is_finished):
+            self._save(improved)
 
+    def _log(self, phase: PhaseLike) -> None:
+        self.guard.settle()
+        values = self.meter.read(phase.batch_size)
+        optimizers = self.stage.optimizers.items()
+        rates = {f"learning_rate_{name}": optimizer.param_groups[0]["lr"] for name, optimizer in optimizers}
+        self._write(phase, values | rates | gpu_memory(self.world.device) | {"skipped_steps": self.guard.skipped})
+        loss, rate = values.get("total", float("nan")), values["samples_per_second"]
+        self.bar.set_postfix(phase=phase.name, loss=f"{loss:.3f}", rate=f"{rate:.1f}/s")
 
-def _batches(stage: Stage, config: LoopConfig, start: int, world: World) -> Iterator[tuple[int, Any, Any]]:
-    """(step, phase, batch) from `start` on; sample i of the run is the same sample however the run was cut."""
-    first_step = first_sample = 0
-    for phase in stage.phases:
-        skipped = min(max(start - first_step, 0), phase.steps)
-        begin = first_sample + skipped * phase.batch_size
-        end = first_sample + phase.steps * phase.batch_size
-        if begin < end:
-            loader = DataLoader(
-                stage.dataset(end),
-                sampler=range(begin + world.rank, end, world.size),
-                batch_size=phase.batch_size // world.size,
-                num_workers=config.workers,
-                prefetch_factor=4 if config.workers else None,
-                worker_init_fn=_ignore_stop_signals,
-            )
-            for offset, batch in enumerate(loader):
-                yield first_step + skipped + offset, phase, batch
-        first_step, first_sample = first_step + phase.steps, end
+    def _write(self, phase: PhaseLike, values: Mapping[str, float]) -> None:
+        for sink in self.sinks:
+            sink.scalars(self.progress.step, phase.name, values)
 
+    def _look(self, phase: PhaseLike) -> bool:
+        """Draws and measures; whether the run is now the best so far."""
+        name, value = self.stage.judged_by, float("inf")
+        if self.world.is_main:
+            path = self.folder / f"panel_{self.progress.step:07d}.png"
+            numbers = self.stage.panel(self.average.model, path)
+            self._write(phase, numbers)
+            for sink in self.sinks:
+                sink.picture(self.progress.step, path)
+            value = numbers[name] if name is not None else value
+        if name is None:
+            return False
+        value = float(self.world.from_main(torch.tensor(value, dtype=torch.float64)))
+        if value < (self.progress.best if self.progress.best is not None else float("inf")):
+            self.progress = self.progress._replace(best=value, best_step=self.progress.step, worse=0)
+            return True
+        worse = self.progress.worse + 1
+        enough = self.config.patience is not None and worse >= self.config.patience
+        self.progress = self.progress._replace(worse=worse, is_finished=enough)
+        return False
 
-def _ignore_stop_signals(worker: int) -> None:
-    """A signal to the whole process group must not kill the loaders under a trainer that is saving."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _state(stage: Stage, average: MovingAverage, plain_config: dict[str, Any], step: int) -> dict[str, Any]:
-    return {
-        "step": step,
-        "config": json.dumps(plain_config),
-        "modules": {name: module.state_dict() for name, module in stage.modules.items()},
-        "optimizers": {name: optimizer.state_dict() for name, optimizer in stage.optimizers.items()},
-        "average": average.model.state_dict(),
-        "average_updates": average.num_updates,
-    }
-
-
-def _resume(stage: Stage, average: MovingAverage, plain_config: dict[str, Any], folder: Path, world: World) -> int:
-    state = load_checkpoint(folder)
-    if state is None:
-        if world.is_main:
-            (folder / "config.json").write_text(json.dumps(plain_config, indent=2) + "\n")
-        return 0
-    current = json.loads(json.dumps(plain_config))
-    try:
-        changed = differences(with_new_fields(json.loads(state["config"]), current), current)
-        if not changed:
-            _restore(stage, average, state)
-            return int(state["step"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # what is missing, or the first misfit
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"the checkpoint in {folder} does not fit this run: {reason}; give another -o") from error
-    raise UserError(f"{folder} holds a run with another configuration: {'; '.join(changed[:5])}")
-
-
-def _restore(stage: Stage, average: MovingAverage, state: dict[str, Any]) -> None:
-    for name, module in stage.modules.items():
-        module.load_state_dict(state["modules"][name])
-    for name, optimizer in stage.optimizers.items():
-        optimizer.load_state_dict(state["optimizers"][name])
-    average.model.load_state_dict(state["average"])
-    average.num_updates = state["average_updates"]
-
-
-class _Log:
-    """metrics.jsonl: means over `every` steps of each term, with samples/s."""
-
-    def __init__(self, path: Path, every: int):
-        self.path, self.every = path, every
-        self.sums: dict[str, float] = {}
-        self.steps, self.samples, self.since = 0, 0, time.monotonic()
-
-    def add(self, step: int, phase: PhaseLike, terms: Mapping[str, Tensor], bar: Any) -> None:
-        for name, value in terms.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
-        self.steps += 1
-        self.samples += phase.batch_size
-        if self.steps == self.every:
-            self.flush(step, phase, bar)
-
-    def flush(self, step: int, phase: PhaseLike, bar: Any) -> None:
-        """Writes the means of the steps since the last line, if there were any."""
-        if not self.steps:
-            return
-        means = {name: value / self.steps for name, value in self.sums.items()}
-        rate = self.samples / (time.monotonic() - self.since)
-        self.write(step, {"phase": phase.name, **means, "samples_per_second": rate})
-        bar.set_postfix(phase=phase.name, loss=f"{means.get('total', 0.0):.3f}", rate=f"{rate:.1f}/s")
-        self.sums, self.steps, self.samples, self.since = {}, 0, 0, time.monotonic()
-
-    def write(self, step: int, record: dict[str, Any]) -> None:
-        line = {"step": step + 1, "time": round(time.time(), 1)}
-        line |= {name: round(value, 6) if isinstance(value, float) else value for name, value in record.items()}
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-
-
-class _Stopper:
-    """Turns SIGTERM and Ctrl-C into a flag that the loop reads between steps (main thread only)."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.previous: dict[int, Any] = {}
-
-    def __enter__(self) -> "_Stopper":
-        if threading.current_thread() is threading.main_thread():
-            self.previous = {name: signal.signal(name, self._ask) for name in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for name, handler in self.previous.items():
-            signal.signal(name, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    def _save(self, improved: bool) -> None:
+        """In this order: a run that is killed between the two makes its last steps again, and its models."""
+        for name in (MODEL, *([BEST_MODEL] if improved else [])):
+            self.stage.export(self.average.model, self.folder / name)
+        progress = self.progress._replace(skipped=self.guard.skipped)
+        state = run_state(self.stage, self.average, progress, self.plain)
+        save_checkpoint(self.folder, progress.step, state, self.config.keep, progress.best_step)
+        self.saved_at = time.monotonic()

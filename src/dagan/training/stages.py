@@ -1,7 +1,8 @@
 """The two stages as the loop sees them: data, step, panel and export of each."""
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +13,36 @@ from torch.utils.data import Dataset
 
 from dagan.data.clips import ClipFrames
 from dagan.data.landmarks import LandmarkTracks
-from dagan.data.sampling import ConsecutiveFrames, SourceDrivingPairs
+from dagan.data.sampling import REPEATS, ConsecutiveFrames, SourceDrivingPairs
+from dagan.data.synthetic.store import StoredClip
 from dagan.losses.objective import Objective, PairBatch
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.models.weights import save_model
+from dagan.training.batch_norm import synchronise_batch_norm
+from dagan.training.batches import rows_of, to_device
+from dagan.training.depth_health import HealthWatch
 from dagan.training.depth_stage import DepthNetworks, DepthStageConfig, NeighbouringFrames, depth_step
-from dagan.training.distributed import average_gradients
+from dagan.training.depth_truth import TrueDepth, TrueDepths, WithTruth
+from dagan.training.distributed import ALONE, World, average_gradients
 from dagan.training.generation_stage import (
     GenerationNetworks,
     Phase,
+    compile_networks,
     generation_optimizers,
     generation_step,
     resize_images,
     resized,
 )
-from dagan.training.panels import depth_panel, generation_panel
+from dagan.training.guard import RunningState, clip_gradients, step_if
+from dagan.training.journal import StepReport
+from dagan.training.panels import NUM_ROWS, depth_panel, generation_panel
+from dagan.training.step import StepConfig, pick_precision
+from dagan.training.validation import NUM_PAIRS, Measure, Pairs, fixed_pairs, validate
 
 DEPTH_BETAS = (0.9, 0.99)
 MAX_DEPTH_GRADIENT = 1.0
-
-
-def pick_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where convolutions run in it natively, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+POSE_MODEL = "pose.safetensors"  # F_p, beside F_d in a run folder
 
 
 class PairDataset(Dataset[PairBatch]):
@@ -61,18 +66,13 @@ class PairDataset(Dataset[PairBatch]):
         )
 
 
-def to_device(batch: Any, device: torch.device) -> Any:
-    """Every tensor of a (named) tuple on the device, images channels-last."""
-    if isinstance(batch, Tensor):
-        layout = torch.channels_last if batch.dim() == 4 else torch.preserve_format
-        return batch.to(device, non_blocking=True).contiguous(memory_format=layout)
-    moved = [to_device(value, device) for value in batch]
-    return type(batch)(*moved) if hasattr(batch, "_fields") else tuple(moved)
-
-
-@dataclass
+@dataclass(kw_only=True)
 class GenerationStage:
-    """Stage 2 over clips; `validation` clips are of people that are not trained on."""
+    """Stage 2 over clips; `validation` clips are of people that are not trained on.
+
+    `how`: None for whole batches, in the precision that suits the device. `measures` are taken of generated and
+    driving images of the validation pairs, beside L1. `compiled`: through torch.compile, which takes minutes at first.
+    """
 
     networks: GenerationNetworks
     config: TalkingHeadConfig
@@ -82,10 +82,18 @@ class GenerationStage:
     validation: list[ClipFrames]
     device: torch.device
     seed: int
+    world: World = ALONE
+    how: StepConfig | None = None
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    compiled: bool = False
+    judged_by: str | None = "validation_l1"
+    repeats: int = REPEATS  # visits to each person in an epoch
+    judged_on: Pairs | None = None  # instead of one pair of each validation clip
 
     def __post_init__(self) -> None:
         self.networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.precision = pick_precision(self.device)
+        synchronise_batch_norm(self.networks, self.world)
+        self._step = self.how or StepConfig(precision=pick_precision(self.device))
         self._optimizers = generation_optimizers(self.networks)
         self.optimizers: Mapping[str, Optimizer] = self._optimizers._asdict()
         self.modules: Mapping[str, nn.Module] = {
@@ -93,20 +101,26 @@ class GenerationStage:
             "discriminator": self.networks.discriminator,
         }
         self.averaged: nn.Module = self.networks.model
+        self.pairs = self.judged_on or fixed_pairs(self.validation or self.clips, NUM_PAIRS, self.device)
+        if self.compiled:
+            compile_networks(self.networks)
 
     def dataset(self, length: int) -> Dataset[Any]:
-        return PairDataset(SourceDrivingPairs(self.clips, length, self.seed), self.tracks)
+        return PairDataset(SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats), self.tracks)
 
-    def step(self, phase: Phase, batch: Any, step: int) -> dict[str, Tensor]:
+    def step(self, phase: Phase, batch: Any, step: int) -> StepReport:
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = phase.learning_rate
+        objective = Objective(phase.objective)
         pairs = resized(PairBatch(*to_device(batch, self.device)), phase.image_size)
-        return generation_step(self.networks, self._optimizers, Objective(phase.objective), pairs, self.precision).terms
+        result = generation_step(self.networks, self._optimizers, objective, pairs, self._step, self.world)
+        return StepReport(result.terms, result.finite, objective.weights)
 
     def panel(self, average: nn.Module, path: Path) -> dict[str, float]:
         assert isinstance(average, TalkingHead)
-        return generation_panel(average, self.validation or self.clips, path, self.device)
+        generation_panel(average, self.pairs.source[:NUM_ROWS], self.pairs.driving[:NUM_ROWS], path)
+        return validate(average, self.pairs, self.measures)
 
     def export(self, average: nn.Module, path: Path) -> None:
         assert isinstance(average, TalkingHead)
@@ -136,9 +150,9 @@ class DepthPhase:
         return self.learning_rate * min(1.0, (step + 1) / self.warm_up) * min(1.0, max(0.02, left))
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DepthStage:
-    """Stage 1 over clips."""
+    """Stage 1 over clips; `how` as in `GenerationStage`. `truth`: synthetic clips for the supervised term, or none."""
 
     networks: DepthNetworks
     config: FaceDepthConfig
@@ -147,39 +161,63 @@ class DepthStage:
     clips: list[ClipFrames]
     device: torch.device
     seed: int
+    world: World = ALONE
+    how: StepConfig | None = None
+    judged_by: str | None = None
+    repeats: int = REPEATS
+    truth: Sequence[StoredClip] = ()
 
     def __post_init__(self) -> None:
         self.networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.precision = pick_precision(self.device)
-        self.optimizer = torch.optim.AdamW(self.networks.parameters(), betas=DEPTH_BETAS, weight_decay=1e-3)
+        synchronise_batch_norm(self.networks, self.world)
+        self._step = self.how or StepConfig(precision=pick_precision(self.device), max_gradient=MAX_DEPTH_GRADIENT)
+        self.health = HealthWatch()
+        self.optimizer = torch.optim.AdamW(self.networks.parameters(), betas=DEPTH_BETAS, weight_decay=1e-3, fused=True)
         self.optimizers: Mapping[str, Optimizer] = {"depth": self.optimizer}
         self.modules: Mapping[str, nn.Module] = {"networks": self.networks}
         self.averaged: nn.Module = self.networks
+        self.pairs = fixed_pairs(self.clips, NUM_ROWS, self.device)
 
     def dataset(self, length: int) -> Dataset[Any]:
         (phase,) = self.phases
-        return ConsecutiveFrames(self.clips, length, self.seed, gaps=phase.gaps)
+        frames = ConsecutiveFrames(self.clips, length, self.seed, gaps=phase.gaps, repeats=self.repeats)
+        return WithTruth(frames, TrueDepths(self.truth, length, self.seed)) if self.truth else frames
 
-    def step(self, phase: DepthPhase, batch: Any, step: int) -> dict[str, Tensor]:
+    def step(self, phase: DepthPhase, batch: Any, step: int) -> StepReport:
         for group in self.optimizer.param_groups:
             group["lr"] = phase.learning_rate_at(step)
-        frame, neighbours = batch
+        frame, neighbours, *rest = batch
         images = to_device((frame, *neighbours.unbind(1)), self.device)
         frames = NeighbouringFrames(*(resize_images(image, phase.image_size) for image in images))
-        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not torch.float32):
-            result = depth_step(self.networks, frames, self.settings, step)
+        truth = to_device(rest[0], self.device) if rest else None
+        before = RunningState(self.networks)
         self.optimizer.zero_grad(set_to_none=True)
-        result.total.backward()  # type: ignore[no-untyped-call]
+        size = len(frame) // self._step.accumulate
+        rows = [slice(at, at + size) for at in range(0, len(frame), size)]
+        parts = [self._backward(rows_of(frames, part), step, truth and rows_of(truth, part)) for part in rows]
+        terms = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
         average_gradients(self.networks)
-        nn.utils.clip_grad_norm_(self.networks.parameters(), MAX_DEPTH_GRADIENT)
-        self.optimizer.step()
+        terms["gradient"] = clip_gradients([self.networks], self._step.max_gradient)
+        finite = terms["gradient"].isfinite()
+        step_if(finite, self.optimizer)
+        before.keep_if(finite)
+        return StepReport(terms | self.health.see(terms), finite)
+
+    def _backward(self, frames: NeighbouringFrames, step: int, truth: TrueDepth | None) -> dict[str, Tensor]:
+        """Adds the gradients of one part of the batch; gives its terms."""
+        with torch.autocast(self.device.type, dtype=self._step.precision, enabled=self._step.is_mixed):
+            result = depth_step(self.networks, frames, self.settings, step, truth)
+        (result.total / self._step.accumulate).backward()  # type: ignore[no-untyped-call]
         return {**result.terms, "total": result.total.detach()}
 
     def panel(self, average: nn.Module, path: Path) -> dict[str, float]:
         assert isinstance(average, DepthNetworks)
-        return depth_panel(average.depth, self.clips, path, self.device)
+        for message in self.health.warnings():
+            warnings.warn(f"stage 1 may have gone astray: {message}", stacklevel=1)
+        return depth_panel(average.depth, *self.pairs, path)
 
     def export(self, average: nn.Module, path: Path) -> None:
-        """F_d alone: F_p has done its work (Sec. 3.2)."""
+        """F_d, which is all that stage 2 needs; F_p goes beside it, for `dagan evaluate-depth`."""
         assert isinstance(average, DepthNetworks)
         save_model(path, average.depth, self.config)
+        save_model(path.with_name(POSE_MODEL), average.pose, average.pose.config)

@@ -1,0 +1,98 @@
+"""The networks that a training command starts with."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dagan.errors import UserError
+
+if TYPE_CHECKING:
+    from dagan.models.discriminator import Discriminator, DiscriminatorConfig
+    from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+    from dagan.training.generation_stage import GenerationNetworks, Phase
+
+
+def build_networks(
+    args: argparse.Namespace, phases: "tuple[Phase, ...]", published: bool
+) -> "tuple[TalkingHeadConfig, DiscriminatorConfig, GenerationNetworks]":
+    """Everything that stage 2 needs, the same in every process."""
+    import torch
+
+    from dagan.losses.perceptual import PerceptualLoss
+    from dagan.nn.blocks import AntiAliasDown, ReleasedDown
+    from dagan.nn.vgg import load_vgg
+    from dagan.training.generation_stage import GenerationNetworks
+
+    torch.manual_seed(args.seed)
+    config, model = build_model(args)
+    check_fit(config, phases)
+    judge, discriminator = build_discriminator(args)
+    down = ReleasedDown if published else AntiAliasDown
+    perceptual = PerceptualLoss(load_vgg(args.perceptual), max_side=args.perceptual_side or None, down=down)
+    return config, judge, GenerationNetworks(model, discriminator, perceptual)
+
+
+def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
+    """Raises UserError when the phases have a loss that the model's keypoints cannot have."""
+    from dagan.data.landmarks import GUIDED_LANDMARKS
+
+    terms = {name for phase in phases for name, _ in phase.objective}
+    if "jacobian_equivariance" in terms and not config.keypoints.has_jacobian:
+        raise UserError("the recipe's jacobian_equivariance needs keypoints with jacobians; try --recipe paper")
+    count, wanted = config.keypoints.num_keypoints, len(GUIDED_LANDMARKS)
+    if "landmark_guidance" in terms and count < wanted:
+        raise UserError(f"the model has {count} keypoints, fewer than the {wanted} landmarks; leave --landmarks out")
+
+
+def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHead]":
+    """The model at its start: from --from, else from the preset; F_d from --depth."""
+    from dagan.models.weights import load, load_config, load_depth
+
+    config = load_config(args.start) if args.start else preset_config(args)
+    model = load(args.start) if args.start else config.build()
+    if args.depth is not None:
+        if model.depth is None:
+            raise UserError(f"preset {args.preset} has no depth network; leave --depth out")
+        depth = load_depth(args.depth)
+        try:
+            model.depth.load_state_dict(depth.state_dict())
+        except RuntimeError as error:
+            raise UserError(f"the depth network in {args.depth} has another shape than the preset's") from error
+    elif model.depth is not None and args.start is None:
+        raise UserError("this preset needs a trained depth network: give --depth, from `dagan train-depth`")
+    return config, model
+
+
+def build_discriminator(args: argparse.Namespace) -> "tuple[DiscriminatorConfig, Discriminator]":
+    """The one that came with the model of --from, else a new one."""
+    from dagan.models.discriminator import DiscriminatorConfig
+    from dagan.models.weights import load_discriminator
+
+    found = load_discriminator(args.start) if args.start else None
+    if found is not None:
+        return found
+    # the paper's discriminator beside a lite generator would be most of the work
+    config = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
+    return config, config.build()
+
+
+def preset_config(args: argparse.Namespace) -> "TalkingHeadConfig":
+    """The preset with its overrides. Raises UserError for names, values and combinations that cannot be."""
+    import torch
+
+    from dagan.config import override
+    from dagan.presets import PRESETS
+
+    if args.preset not in PRESETS:
+        raise UserError(f"unknown preset {args.preset!r}; known: {', '.join(PRESETS)}")
+    config = PRESETS[args.preset]
+    for setting in args.set:
+        field, equals, value = setting.partition("=")
+        if not equals:
+            raise UserError(f"--set takes FIELD=VALUE, for example generator.width=32; given: {setting}")
+        config = override(config, field, value)
+    try:
+        with torch.device("meta"):
+            config.build()
+    except (ValueError, RuntimeError, ArithmeticError, LookupError) as error:  # a width below zero, no such ResNet, ...
+        raise UserError(f"no model can be built with these settings: {str(error).splitlines()[0]}") from error
+    return config

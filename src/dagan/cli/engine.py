@@ -1,0 +1,104 @@
+"""How a run is computed and kept: the options that every training command has."""
+
+import argparse
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from dagan.cli.device import pick_device
+from dagan.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from dagan.training.distributed import World
+    from dagan.training.loop import LoopConfig
+    from dagan.training.step import StepConfig
+
+LEAST = {"accumulate": 1, "log_every": 1, "panel_every": 1, "checkpoint_every": 1, "keep": 1, "max_skipped": 1}
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how steps are made")
+    group.add_argument("--precision", choices=("auto", "bf16", "fp32"), default="auto", help="auto: bf16 where native")
+    group.add_argument("--accumulate", type=int, default=1, metavar="N", help="make each batch in N parts: less memory")
+    group.add_argument("--clip", type=float, metavar="NORM", help="largest gradient norm of each side; 0: none")
+    group.add_argument("--max-skipped", type=int, default=10, metavar="N", help="steps in a row that may be not finite")
+    group.add_argument("--ema", type=float, default=0.999, metavar="DECAY", help="of the average that is the model")
+    group = parser.add_argument_group("what is written down and kept")
+    group.add_argument("--log-every", type=int, default=20, metavar="STEPS")
+    group.add_argument("--panel-every", type=int, default=500, metavar="STEPS", help="panel and validation")
+    group.add_argument("--checkpoint-every", type=int, metavar="STEPS", help="besides every five minutes")
+    group.add_argument("--keep", type=int, default=3, metavar="N", help="newest checkpoints kept, beside the best")
+    group.add_argument("--no-tensorboard", action="store_true", help="write metrics.jsonl only")
+    group.add_argument("--wandb", metavar="PROJECT", help="to Weights & Biases, too")
+
+
+def join(args: argparse.Namespace) -> "World":
+    """This process and its device among those of a launcher; sets PyTorch's number of CPU threads and keeps memory."""
+    import torch
+
+    from dagan.training.allocator import keep_freed_memory
+    from dagan.training.distributed import join_world
+
+    keep_freed_memory()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    return join_world(pick_device(args.device))
+
+
+def loop_config(args: argparse.Namespace) -> "LoopConfig":
+    """How the run is kept. Raises UserError for numbers that cannot be and packages that are not there."""
+    from dagan.training.journal import JournalConfig
+    from dagan.training.loop import LoopConfig
+
+    check_least(args, LEAST)
+    if not 0 <= args.ema < 1:
+        raise UserError(f"--ema is {args.ema}; it must be 0 or more and below 1")
+    if not args.no_tensorboard and find_spec("tensorboard") is None:
+        raise UserError("TensorBoard is not installed: pip install 'dagan[train]', or give --no-tensorboard")
+    if args.wandb is not None and find_spec("wandb") is None:
+        raise UserError("Weights & Biases is not installed: pip install wandb, or leave --wandb out")
+    return LoopConfig(
+        seed=args.seed,
+        log_every=args.log_every,
+        panel_every=args.panel_every,
+        checkpoint_every=args.checkpoint_every,
+        keep=args.keep,
+        workers=args.workers,
+        ema_decay=args.ema,
+        max_skipped=args.max_skipped,
+        journal=JournalConfig(tensorboard=not args.no_tensorboard, wandb=args.wandb),
+    )
+
+
+def step_config(args: argparse.Namespace, device: "torch.device", max_gradient: float) -> "StepConfig":
+    """How steps are made; `max_gradient` unless --clip says otherwise."""
+    from dagan.training.step import StepConfig, pick_precision
+
+    if args.clip is not None and args.clip < 0:
+        raise UserError(f"--clip is {args.clip:g}; it must be 0 (no clipping) or more")
+    return StepConfig(
+        precision=pick_precision(device, args.precision),
+        accumulate=args.accumulate,
+        max_gradient=args.clip if args.clip is not None else max_gradient,
+    )
+
+
+def step_facts(args: argparse.Namespace) -> dict[str, object]:
+    """What resume compares of how steps are made: as asked for, for a run may go on on another machine."""
+    return {"precision": args.precision, "accumulate": args.accumulate, "clip": args.clip, "ema": args.ema}
+
+
+def check_least(args: argparse.Namespace, least: dict[str, int]) -> None:
+    """Raises UserError for an option below its least value."""
+    for name, value in least.items():
+        given = getattr(args, name, None)
+        if given is not None and given < value:
+            raise UserError(f"--{name.replace('_', '-')} is {given}; it must be {value} or more")
+
+
+def say(world: "World", text: str) -> None:
+    """Prints once, however many processes there are."""
+    if world.is_main:
+        print(text, file=sys.stdout, flush=True)

@@ -1,0 +1,114 @@
+"""A run folder explains itself: what was run, when, by which code, on which data."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dagan import __version__
+from dagan.errors import UserError
+from dagan.training.distributed import World
+
+RUN_FILE = "run.json"
+PACKAGES = ("torch", "numpy", "accelerate", "safetensors", "av", "tensorboard")
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the run folder. Raises UserError when it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write the run folder {folder}: {error.strerror}; give another with -o") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Atomically."""
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(temporary, path)
+
+
+def fingerprint(clips: Iterable[Path]) -> dict[str, Any]:
+    """What data a run has: the number of clips, their bytes, and a hash of their names and sizes.
+
+    Of a folder of frames only the number of frames counts: VoxCeleb has tens of millions.
+    """
+    sizes = {(path.parent.name + "/" + path.name, _size(path)) for path in clips}
+    text = "\n".join(f"{name}\t{size}" for name, size in sorted(sizes))
+    total = sum(size for _, size in sizes)
+    return {"clips": len(sizes), "size": total, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            return sum(1 for _ in entries)
+    return path.stat().st_size if path.exists() else 0
+
+
+def describe_start(world: World, step: int) -> dict[str, Any]:
+    """One start of a run: the first, or a resume."""
+    return {
+        "step": step,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "host": platform.node(),
+        "processes": world.size,
+        "device": torch.cuda.get_device_name(world.device) if world.device.type == "cuda" else platform.machine(),
+        "threads": torch.get_num_threads(),
+        **code_version(),
+    }
+
+
+def code_version() -> dict[str, Any]:
+    """The versions of dagan and of what it stands on, and the git commit when it runs from a repository."""
+    packages = {name: installed for name in PACKAGES if (installed := _installed(name)) is not None}
+    return {"dagan": __version__, "commit": git_commit(), "python": platform.python_version(), "packages": packages}
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def git_commit(folder: Path = Path(__file__).parent) -> str | None:
+    """The commit that is checked out where `folder` lies, with `-dirty` when files differ; None outside of git.
+
+    An installed package may lie inside of somebody's repository, whose commit says nothing about it.
+    """
+    git = shutil.which("git")
+    if git is None or "site-packages" in folder.parts:
+        return None
+    words = [git, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip() or None
+
+
+def record_start(folder: Path, start: dict[str, Any], data: dict[str, Any] | None) -> None:
+    """Adds a start to run.json; warns when the data or the code are not those of the start before."""
+    path = folder / RUN_FILE
+    run: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"data": data, "starts": []}
+    if run["starts"]:
+        if run["data"] != data:
+            warnings.warn(f"the clips are not those that the run in {folder} began with (see {path})", stacklevel=2)
+        before = run["starts"][-1]["dagan"], run["starts"][-1]["commit"]
+        if before != (now := (start["dagan"], start["commit"])):
+            warnings.warn(f"the run goes on with other code: {now} after {before}", stacklevel=2)
+    run["starts"].append(start)
+    write_json(path, run)

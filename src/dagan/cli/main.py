@@ -17,12 +17,19 @@ from dagan.errors import UserError
 
 COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for names that Python cannot have
     "animate": "move a portrait as a video, or a recorded motion, moves",
+    "depth": "depth of a portrait: map, numbers, point cloud, mesh, moving camera",
     "train-depth": "stage 1: learn depth and camera motion from face videos",
     "train": "stage 2: learn to animate, with the depth network of stage 1",
+    "finetune": "make a model suit one person, in minutes, from a video of them",
     "evaluate": "measure a model on a folder of clips",
+    "evaluate-depth": "measure a depth network on heads of known depth and on real clips",
     "import": "make a model file of a published checkpoint",
+    "export": "write a model as ONNX graphs, to run without PyTorch",
     "compare": "two results of `evaluate`, pair by pair",
-    "data": "draw test lists",
+    "data": "draw test lists, pack clips into shards, time the ways to read clips",
+    "bench": "measure how fast things are on this machine",
+    "ablate": "train and measure the variants of the paper's Table 4",
+    "figure": "draw the paper's figures: depth, point clouds, attention, comparisons",
     "doctor": "check that the face observers and helper networks are here and measure",
     "config": "show the presets",
 }

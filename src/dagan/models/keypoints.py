@@ -1,5 +1,6 @@
 """F_kp: sparse keypoints of an image, with or without its depth (Sec. 3.3, Eq. 6, Fig. 11b)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -9,7 +10,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.geometry.keypoints import AVERAGES, Summation
+from dagan.geometry.keypoints import AVERAGES, Summation, mean_of_convolution
 from dagan.geometry.warp import PIXELS, PixelConvention
 from dagan.nn.blocks import DownBlock, Resize, ScaleBy
 from dagan.nn.hourglass import Hourglass
@@ -103,7 +104,7 @@ class JacobianHead(nn.Module):
 
     def __init__(self, in_channels: int, config: KeypointConfig):
         super().__init__()
-        self.averages = AVERAGES[config.summation]
+        self.mean = MEANS[config.summation]
         self.conv = nn.Conv2d(in_channels, 4 * config.num_keypoints, config.kernel, padding=config.head_padding)
         nn.init.zeros_(self.conv.weight)
         bias = self.conv.bias
@@ -114,8 +115,25 @@ class JacobianHead(nn.Module):
         self, features: Float[Tensor, "b c h w"], heatmap: Float[Tensor, "b k h2 w2"]
     ) -> Float[Tensor, "b k 2 2"]:
         """The predicted frames averaged under each heatmap."""
-        maps = rearrange(self.conv(features).float(), "b (k d) h w -> b k d h w", d=4)
-        with torch.autocast(features.device.type, enabled=False):
-            mean = self.averages.maps(maps, heatmap)
-        frames: Tensor = rearrange(mean, "b k (i j) -> b k i j", i=2)
+        frames: Tensor = rearrange(self.mean(features, self.conv, heatmap), "b k (i j) -> b k i j", i=2)
         return frames
+
+
+def _without_maps(features: Tensor, conv: nn.Conv2d, heatmap: Tensor) -> Tensor:
+    bias = conv.bias
+    assert bias is not None
+    with torch.autocast(features.device.type, enabled=False):
+        return mean_of_convolution(features, conv.weight, bias, heatmap)
+
+
+def _in_order(features: Tensor, conv: nn.Conv2d, heatmap: Tensor) -> Tensor:
+    maps = rearrange(conv(features).float(), "b (k d) h w -> b k d h w", d=4)
+    with torch.autocast(features.device.type, enabled=False):
+        return AVERAGES["in_order"].maps(maps, heatmap)
+
+
+# The mean of a convolution's maps under the heatmaps, as `AVERAGES` has it.
+MEANS: dict[Summation, Callable[[Tensor, nn.Conv2d, Tensor], Tensor]] = {
+    "product": _without_maps,
+    "in_order": _in_order,
+}

@@ -18,9 +18,14 @@ from dagan.errors import UserError
 from dagan.models.checkpoint_file import mistaken_for_weights
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.discriminator import Discriminator, DiscriminatorConfig
+from dagan.models.pose import PoseConfig, PoseNet
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 
-FORMATS = {TalkingHeadConfig: "dagan-model-1", FaceDepthConfig: "dagan-depth-1"}  # by the kind of configuration
+FORMATS = {
+    TalkingHeadConfig: "dagan-model-1",
+    FaceDepthConfig: "dagan-depth-1",
+    PoseConfig: "dagan-pose-1",
+}  # by the kind of configuration
 DISCRIMINATOR = "discriminator"  # its tensors' prefix, and the metadata entry with its configuration
 DEFAULT_WEIGHTS = "dagan-lite.safetensors"
 MAX_REASON = 300  # characters of an error message
@@ -41,7 +46,7 @@ def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> 
 def save_model(
     path: str | Path,
     model: nn.Module,
-    config: TalkingHeadConfig | FaceDepthConfig,
+    config: TalkingHeadConfig | FaceDepthConfig | PoseConfig,
     *,
     half: bool = False,
     **provenance: str,
@@ -53,7 +58,7 @@ def save_model(
 def save_state(
     path: str | Path,
     state: Mapping[str, Tensor],
-    config: TalkingHeadConfig | FaceDepthConfig,
+    config: TalkingHeadConfig | FaceDepthConfig | PoseConfig,
     provenance: Mapping[str, str],
     *,
     half: bool = False,
@@ -97,6 +102,14 @@ def load_depth(path: str | Path) -> FaceDepthNet:
     return depth.eval()
 
 
+def load_pose(path: str | Path) -> PoseNet:
+    """F_p in eval mode from a file that stage 1 wrote beside F_d's. Raises UserError as `load`."""
+    plain = _read_config(Path(path), PoseConfig)
+    pose = from_plain(PoseConfig, plain).build()
+    _fill(pose, Path(path))
+    return pose.eval()
+
+
 def load_discriminator(path: str | Path) -> tuple[DiscriminatorConfig, Discriminator] | None:
     """The discriminator that an imported checkpoint brought, to train on with; None when the file has none."""
     path = Path(path)
@@ -109,9 +122,12 @@ def load_discriminator(path: str | Path) -> tuple[DiscriminatorConfig, Discrimin
     return config, discriminator
 
 
-def load_config(path: str | Path) -> TalkingHeadConfig:
-    """The configuration in a model file."""
-    return from_plain(TalkingHeadConfig, _read_config(Path(path), TalkingHeadConfig))
+def load_config(path: str | Path | None = None) -> TalkingHeadConfig:
+    """The configuration in a model file, or of the bundled default weights."""
+    if path is not None:
+        return from_plain(TalkingHeadConfig, _read_config(Path(path), TalkingHeadConfig))
+    with as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS) as bundled:
+        return load_config(bundled)
 
 
 def _read_model(path: Path) -> TalkingHead:

@@ -8,6 +8,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagan.nn.upsampled import UpsampledConv
+
 
 class SameBlock(nn.Module):
     """Convolution k x k, batch norm, ReLU; the size stays."""
@@ -28,11 +30,16 @@ class DownBlock(SameBlock):
         return F.avg_pool2d(super().forward(x), 2, ceil_mode=True)  # a single row stays, so tiny inputs work
 
 
-class UpBlock(SameBlock):
-    """Nearest upsampling by 2, convolution 3x3, batch norm, ReLU (Fig. 11e)."""
+class UpBlock(nn.Module):
+    """Nearest upsampling, by 2 unless a size is given, convolution 3x3, batch norm, ReLU (Fig. 11e)."""
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
-        return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.conv = UpsampledConv(in_channels, out_channels)
+        self.norm = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Float[Tensor, "b c h w"], size: tuple[int, int] | None = None) -> Float[Tensor, "b c2 h2 w2"]:
+        return F.relu(self.norm(self.conv(x, size or (2 * x.shape[2], 2 * x.shape[3]))), inplace=True)
 
 
 class ResBlock(nn.Module):

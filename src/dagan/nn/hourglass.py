@@ -1,11 +1,10 @@
 """Hourglass network (Fig. 11b, 11c): down to a small map and back, with skips by concatenation."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.nn.blocks import DownBlock, SameBlock
+from dagan.nn.blocks import DownBlock, UpBlock
 
 
 class Hourglass(nn.Module):
@@ -22,16 +21,19 @@ class Hourglass(nn.Module):
         self.up = nn.ModuleList()
         channels = widths[-1]
         for i in reversed(range(num_blocks)):
-            self.up.append(SameBlock(channels, min(cap, width * 2**i)))
+            self.up.append(UpBlock(channels, min(cap, width * 2**i)))
             channels = min(cap, width * 2**i) + widths[i]
         self.out_channels = channels
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h w"]:
+        # in the precision of the convolutions from the start: else the input, joined at the end, would make all float32
+        device = x.device.type
+        x = x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
         skips = []
         for down in self.down:
             skips.append(x)
             x = down(x)
         for up, skip in zip(self.up, reversed(skips), strict=True):
             # to the skip's size rather than by 2: small inputs have odd sizes on the way down
-            x = torch.cat([up(F.interpolate(x, skip.shape[2:], mode="nearest")), skip], dim=1)
+            x = torch.cat([up(x, (skip.shape[2], skip.shape[3])), skip], dim=1)
         return x

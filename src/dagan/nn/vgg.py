@@ -1,6 +1,7 @@
 """VGG feature extractor up to relu5_1, with torchvision's parameter names and without torchvision."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dagan.errors import UserError
+from dagan.nn.frozen import FrozenConv2d
 
+PICKLED = (".pth", ".pt")  # how torchvision's files end
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 POOL = 0  # marks a 2x2 max pool in the plans below
@@ -33,11 +36,10 @@ class VGG(nn.Module):
                 self.features[str(index)] = nn.MaxPool2d(2, ceil_mode=True)  # tiny pyramid levels keep a pixel
                 index += 1
             else:
-                self.features[str(index)] = nn.Conv2d(channels, out, 3, padding=1)
+                self.features[str(index)] = FrozenConv2d(channels, out, 3, padding=1)
                 channels, index = out, index + 2  # torchvision counts the ReLU too
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
-        self.requires_grad_(False)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _c _h _w"]]:
         x = (image - self.mean) / self.std
@@ -46,7 +48,7 @@ class VGG(nn.Module):
             if isinstance(layer, nn.MaxPool2d):
                 x, first_after_pool = layer(x), True
                 continue
-            x = F.relu(layer(x))
+            x = F.relu(layer(x), inplace=True)
             if first_after_pool:
                 taps.append(x)
                 first_after_pool = False
@@ -54,22 +56,31 @@ class VGG(nn.Module):
 
 
 def load_vgg(path: str | Path) -> VGG:
-    """VGG-16 or VGG-19, told apart by their names, from safetensors with torchvision's names (`features.N.weight`).
+    """VGG-16 or VGG-19, told apart by their names, from a file with torchvision's names (`features.N.weight`).
 
-    Raises UserError when the file cannot be read or is neither.
+    Safetensors, or torchvision's own .pth (read with weights_only, so that nothing in it runs); a whole classifier will
+    do. Raises UserError when the file cannot be read or is neither.
     """
-    if not Path(path).is_file():
-        raise UserError(f"perceptual network not found: {path}; give a safetensors file of VGG-16 or VGG-19")
+    state = _read(Path(path))
+    plan = VGG_16 if "features.24.weight" in state else VGG_19  # there a 16 has a convolution, a 19 a ReLU
+    vgg = VGG(plan)
+    wanted = {name: state.get(name) for name in vgg.state_dict()}
+    fits = {name: value is not None and value.shape == vgg.state_dict()[name].shape for name, value in wanted.items()}
+    if not all(fits.values()):
+        raise UserError(f"{path} is neither VGG-16 nor VGG-19 with torchvision's names (features.N.weight)")
+    vgg.load_state_dict({name: value.float() for name, value in wanted.items() if value is not None})
+    return vgg.eval()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"perceptual network not found: {path}; give a file of VGG-16 or VGG-19")
     try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"perceptual network is not a readable safetensors file: {path} ({error})") from error
-    for plan in (VGG_16, VGG_19):
-        vgg = VGG(plan)
-        wanted = {name: state.get(name) for name in vgg.state_dict()}
-        if all(
-            value is not None and value.shape == vgg.state_dict()[name].shape for name, value in wanted.items()
-        ) and ("features.24.weight" in state) == (plan is VGG_16):
-            vgg.load_state_dict({name: value.float() for name, value in wanted.items() if value is not None})
-            return vgg.eval()
-    raise UserError(f"{path} is neither VGG-16 nor VGG-19 with torchvision's names (features.N.weight)")
+        state = torch.load(path, weights_only=True) if path.suffix in PICKLED else load_file(path)
+    except (SafetensorError, OSError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        kind = "weights file" if path.suffix in PICKLED else "safetensors file"
+        raise UserError(f"perceptual network is not a readable {kind}: {path} ({reason})") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path} is neither VGG-16 nor VGG-19 with torchvision's names (features.N.weight)")
+    return state

@@ -4,7 +4,7 @@ The head moves in front of a still camera, so "camera motion" is the head's moti
 background is what the auto-mask drops. `dagan.losses.portrait` has the terms that this calls for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,15 +13,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dagan.geometry.alignment import align
+from dagan.geometry.alignment import LEVELS, align
 from dagan.geometry.camera import Reprojection, reproject, scale_intrinsics
+from dagan.geometry.warp import trainable
 from dagan.losses.photometric import MinimumError, minimum_reprojection, scale_consistency, smoothness, soften
 from dagan.losses.portrait import background_error, bump_distance, camera_offset, gauge
 from dagan.models.depth import FaceDepthNet, depth_from_disparity
 from dagan.models.pose import PoseNet
+from dagan.training.depth_health import signs_of_health
+from dagan.training.depth_truth import TrueDepth, truth_error
 from dagan.types import CameraPose
 
-ALIGNMENT_LEVELS = (3, 2, 1)  # halvings below the finest image level: 16 to 64 pixels for networks that work at 128
 COARSE = 8  # poses are compared on every eighth pixel
 
 
@@ -40,6 +42,7 @@ class DepthStageConfig:
     smoothness_weight: float = 1e-3  # halved at each coarser scale; from [4]
     image_levels: tuple[int, ...] = (0, 1, 2, 3)
     align: bool = True
+    alignment_levels: tuple[int, ...] = LEVELS  # halvings, coarse to fine
     guidance_weight: float = 1.0
     consistency_weight: float = 0.0  # 0 leaves the term, and F_d on the neighbours, out
     background_weight: float = 0.5
@@ -48,6 +51,7 @@ class DepthStageConfig:
     portrait_focal: float = 2.0  # image sides, as in `PoseConfig`
     prior_weight: float = 0.5
     prior_steps: int = 600
+    truth_weight: float = 0.0  # of the supervised term on synthetic heads; only the default weights have it
     min_depth: float = 0.7
     max_depth: float = 1.2
 
@@ -87,20 +91,24 @@ class DepthNetworks(nn.Module):
 
 
 def depth_step(
-    networks: DepthNetworks, batch: NeighbouringFrames, config: DepthStageConfig, step: int = 1_000_000
+    networks: DepthNetworks,
+    batch: NeighbouringFrames,
+    config: DepthStageConfig,
+    step: int = 1_000_000,
+    truth: TrueDepth | None = None,
 ) -> DepthStep:
     """Loss of one batch. `step` counts from 0 and only sets the weight of the prior, gone by `config.prior_steps`.
 
-    The networks may run under autocast; everything after them is float32.
+    `truth` adds the supervised term, weighted by `config.truth_weight`; None (always, in what is called
+    self-supervised) leaves it out. The networks may run under autocast; everything after them is float32.
     """
     disparities, poses = networks(batch)
     with torch.autocast(batch.frame.device.type, enabled=False):
         guidance = batch.frame.new_zeros(())
         if config.align:
             depth = finest_depth(disparities[0], batch, config)
-            alignment_levels = [config.image_levels[0] + level for level in ALIGNMENT_LEVELS]
             corrected = tuple(
-                align(pose, depth, batch.frame, neighbour, alignment_levels)
+                align(pose, depth, batch.frame, neighbour, config.alignment_levels)
                 for pose, neighbour in zip(poses, batch.neighbours, strict=True)
             )
             guidance = mean_of(distance(pose, better, depth) for pose, better in zip(poses, corrected, strict=True))
@@ -131,8 +139,11 @@ def depth_step(
         if config.consistency_weight > 0:
             terms["consistency"] = neighbour_consistency(networks.depth, batch, levels[0], config)
             weights["consistency"] = config.consistency_weight
+        if truth is not None:
+            terms["truth"] = truth_error(networks.depth.pyramid(truth.frame), truth)
+            weights["truth"] = config.truth_weight
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        logged = terms | signs_of_health(levels[0], poses, width)
+        logged = terms | signs_of_health(levels[0].disparity, levels[0].minimum, poses, width)
     return DepthStep(total, {name: value.detach() for name, value in logged.items()})
 
 
@@ -195,7 +206,7 @@ def shrink(image: Float[Tensor, "b 3 h w"], level: int) -> Float[Tensor, "b 3 _h
 
 def sample(image: Float[Tensor, "b c h w"], grid: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b c h w"]:
     """BI(I, q), Eq. 4. Beyond the edges the border repeats; `Reprojection.valid` says where."""
-    return functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return functional.grid_sample(image, trainable(grid), mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def neighbour_consistency(
@@ -212,39 +223,3 @@ def neighbour_consistency(
             own = sample(depth_from_disparity(disparity, config.min_depth, config.max_depth), at.grid.detach())
         values.append(scale_consistency(at.depth, own, at.valid * level.minimum.moving))
     return torch.stack(values).mean()
-
-
-def signs_of_health(level: Judgement, poses: tuple[CameraPose, ...], image_width: int) -> dict[str, Float[Tensor, ""]]:
-    """Numbers that show a degenerate solution: see `find_degeneracies`.
-
-    relief: spread of disparity within a frame; bulge: its middle minus its borders; moving: share of pixels explained
-    by motion; explained: share of the unmoved error that motion removes; rotation in degrees; focal in image widths.
-    """
-    disparity, minimum = level.disparity.detach(), level.minimum
-    height, width = disparity.shape[-2:]
-    inner = disparity[..., height // 4 : height - height // 4, width // 4 : width - width // 4]
-    edges = torch.cat([disparity[..., : width // 8], disparity[..., -(width // 8) :]], -1)
-    cosine = torch.stack([(pose.rotation.diagonal(dim1=1, dim2=2).sum(-1) - 1) / 2 for pose in poses]).detach()
-    return {
-        "relief": disparity.std((2, 3)).mean(),
-        "bulge": inner.mean() - edges.mean(),
-        "moving": minimum.moving.mean(),
-        "explained": 1 - minimum.error.mean() / minimum.unmoved.mean().clamp(min=1e-6),
-        "rotation": torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).mean(),
-        "focal": torch.stack([pose.intrinsics[:, 0, 0] for pose in poses]).mean() / image_width,
-    }
-
-
-def find_degeneracies(terms: Mapping[str, float]) -> tuple[str, ...]:
-    """What has gone wrong, in words, from averaged terms of `depth_step`; empty while all is well.
-
-    Average over some hundred steps first: single batches are noisy.
-    """
-    checks = (
-        (terms["relief"] < 0.01, "flat depth: disparity hardly varies within a frame"),
-        (terms["bulge"] < 0, "inside out: the middle of the frame is farther than its borders"),
-        (terms["rotation"] < 0.1, "zero motion: F_p finds less than 0.1 degrees between neighbours"),
-        (terms["moving"] < 0.02, "zero motion: the auto-mask drops nearly every pixel"),
-        (not 0.7 < terms["focal"] < 6, "focal length far from any portrait's"),
-    )
-    return tuple(message for failed, message in checks if failed)

@@ -1,6 +1,10 @@
 """How the bundled weights and the paper's model are trained, as values."""
 
-from dagan.losses.objective import PAPER_OBJECTIVE
+import math
+from dataclasses import replace
+
+from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE
+from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
 from dagan.training.depth_stage import DepthStageConfig
 from dagan.training.generation_stage import Phase
@@ -12,12 +16,25 @@ LITE_POSE = PoseConfig(base_width=32, head_width=128)
 LITE_DEPTH_STAGE = DepthStageConfig(prior_steps=200)
 DEPTH_RECIPE = DepthPhase(steps=730, batch_size=12, image_size=128, learning_rate=8e-4, gaps=tuple(range(3, 13)))
 
+
+def depth_recipe(
+    phase: DepthPhase, depth: FaceDepthConfig, truth_weight: float = 0.0
+) -> tuple[PoseConfig, DepthStageConfig]:
+    """F_p and the stage's settings for an F_d: judged at the size it works at, F_p no larger."""
+    size = min(depth.working_size or phase.image_size, phase.image_size)
+    halvings = max(0, round(math.log2(phase.image_size / size)))
+    levels = tuple(level + halvings for level in LITE_DEPTH_STAGE.image_levels)
+    pose = replace(LITE_POSE, working_size=size if halvings else LITE_POSE.working_size)
+    return pose, replace(LITE_DEPTH_STAGE, image_levels=levels, truth_weight=truth_weight)
+
+
 # Keypoints and motion first, judged on the warped frame at 64 px, without a generator: an eighth of the cost. The
 # keypoints are drawn to face landmarks, less and less. Then everything at half size, then at full size, at last with a
 # fifth of the learning rate.
+RECONSTRUCTION = ("reconstruction", 200.0)
 LITE_TERMS = (
     ("perceptual", 10.0),
-    ("reconstruction", 200.0),
+    RECONSTRUCTION,
     ("equivariance", 10.0),
     ("jacobian_equivariance", 10.0),
     ("expressive_reconstruction", 100.0),
@@ -69,6 +86,16 @@ RELEASED_RECIPE = (
         batch_size=4,
         learning_rate=2e-5,
         objective=(*PAPER_OBJECTIVE, ("jacobian_equivariance", 10.0)),
+    ),
+)
+
+# One person's clip, in minutes and without landmarks: `dagan finetune`.
+FINETUNE_RECIPE = (
+    Phase(
+        steps=1_000,
+        batch_size=4,
+        learning_rate=5e-5,
+        objective=tuple(term for term in LITE_TERMS if term[0] not in NEED_LANDMARKS),
     ),
 )
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dagan.data.clips import Clip, ClipFrames
-from dagan.data.synthetic import synthetic_clip
+from dagan.data.drawn_faces import drawn_clip
 from dagan.geometry.grid import coordinate_grid
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.models.depth import FaceDepthConfig
@@ -47,7 +47,7 @@ def tiny_networks(config: TalkingHeadConfig) -> GenerationNetworks:
 def face_clips(count: int = 1, num_frames: int = 6, size: int = 64) -> list[ClipFrames]:
     """Clips of different drawn people."""
     clips = [Clip(Path(f"p{seed}__0.mp4"), f"p{seed}", f"p{seed}__0") for seed in range(count)]
-    return [ClipFrames(synthetic_clip(num_frames, size, seed), clip) for seed, clip in enumerate(clips)]
+    return [ClipFrames(drawn_clip(num_frames, size, seed), clip) for seed, clip in enumerate(clips)]
 
 
 def narrowed(config: TalkingHeadConfig) -> TalkingHeadConfig:

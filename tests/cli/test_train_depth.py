@@ -1,5 +1,6 @@
 """`dagan train-depth`: a run on drawn clips, and what a user can get wrong."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import dagan.training.recipes
 from dagan.cli.main import main
 from dagan.models.pose import PoseConfig
 from dagan.models.talking_head import TalkingHeadConfig
-from dagan.models.weights import load_depth
+from dagan.models.weights import load_depth, load_pose, save_model
 from dagan.presets import PRESETS
 from media import write_video
 from parts import face_clips
@@ -53,6 +54,8 @@ def test_a_run_leaves_a_depth_network_that_loads(
         (["--steps", "0"], "--steps is 0"),
         (["--batch-size", "0"], "--batch-size is 0"),
         (["--size", "33"], "multiple of 32"),
+        (["--truth", "1"], "--synthetic N"),
+        (["--synthetic", "-1"], "0 or more"),
         (["--set", "depth.num_layers=19"], "num_layers"),
         (["-o", "/proc/nothing"], "/proc/nothing"),
     ],
@@ -73,3 +76,24 @@ def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
     assert train_depth() == 0
     assert train_depth("--steps", "7") == 2
     assert "phases[0].steps: 2 != 7" in capsys.readouterr().err
+
+
+def test_procedural_heads_train_alone_and_their_truth_is_a_term_of_its_own(
+    train_depth: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagan.cli.train_depth
+
+    monkeypatch.setattr(dagan.cli.train_depth, "SYNTHETIC_FRAMES", 6)
+    assert train_depth("--synthetic", "1", "--truth", "1", "--from", save_tiny_depth(tmp_path)) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["truth"] > 0
+    assert {"degenerate_flat_depth", "degenerate_no_motion", "degenerate_odd_focal"} <= set(lines[0])
+    assert load_pose(tmp_path / "run" / "pose.safetensors").config.base_width == 8
+
+
+def save_tiny_depth(folder: Path) -> Path:
+    """As the tiny preset has it."""
+    config = PRESETS["tiny"].depth
+    assert config is not None
+    save_model(folder / "start.safetensors", config.build(), config)
+    return folder / "start.safetensors"

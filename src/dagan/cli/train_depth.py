@@ -1,15 +1,35 @@
 """`dagan train-depth`: stage 1, face depth from neighbouring frames of clips (Sec. 3.2)."""
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dagan.cli.train import add_common_arguments, check_numbers, open_all, preset_config, run_config, start_torch
+from dagan.cli.building import preset_config
+from dagan.cli.engine import join, loop_config, say, step_config
+from dagan.cli.train import add_common_arguments, check_numbers, open_together, run_config
 from dagan.errors import UserError
+
+if TYPE_CHECKING:
+    from dagan.data.synthetic.store import StoredClip
+    from dagan.models.depth import FaceDepthNet
+    from dagan.training.distributed import World
+
+SYNTHETIC_FRAMES = 40
+TURNED_FRAMES, TURNED = 12, 0.7  # of the heads that only the supervised term sees: seen from the side, too (radians)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_common_arguments(parser)
+    add_common_arguments(parser, clips="*")
     parser.add_argument("--steps", type=int, help="optimiser steps (default: the recipe's)")
-    parser.add_argument("--batch-size", type=int, help="clips a step (default: the recipe's)")
+    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="also train on N procedural heads")
+    parser.add_argument(
+        "--truth",
+        type=float,
+        default=0.0,
+        metavar="WEIGHT",
+        help="supervise with the exact depth of the procedural heads (default: 0, self-supervised as in the paper)",
+    )
+    parser.add_argument("--from", dest="start", type=Path, help="start from an F_d of an earlier run")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -17,32 +37,78 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
+    from dagan.models.weights import load_depth
     from dagan.training.depth_stage import DepthNetworks
-    from dagan.training.loop import LoopConfig, prepare_folder, train
-    from dagan.training.recipes import DEPTH_RECIPE, LITE_DEPTH_STAGE, LITE_POSE
-    from dagan.training.stages import DepthStage
+    from dagan.training.loop import train
+    from dagan.training.recipes import DEPTH_RECIPE, depth_recipe
+    from dagan.training.run_folder import fingerprint
+    from dagan.training.schedule import check_split
+    from dagan.training.stages import MAX_DEPTH_GRADIENT, DepthStage
 
     check_numbers(args)
+    check_sources(args)
     config = preset_config(args).depth
     if config is None:
         raise UserError(f"preset {args.preset} has no depth network; choose one that has, such as lite or dagan")
     changes = {"steps": args.steps, "batch_size": args.batch_size}
     phase = replace(DEPTH_RECIPE, **{name: value for name, value in changes.items() if value is not None})
+    loop, world = loop_config(args), join(args)
+    check_split((phase,), world.size, args.accumulate)
     torch.manual_seed(args.seed)
-    networks = DepthNetworks(config.build(), LITE_POSE.build())
-    prepare_folder(args.run)
-    clips = open_all(args)
+    pose, settings = depth_recipe(phase, config, truth_weight=args.truth)
+    networks = DepthNetworks(config.build(), pose.build())
+    if args.start is not None:
+        start_from(networks.depth, load_depth(args.start), args.start)
+    clips = open_together(args, world)
+    heads = open_heads(args, world)
+    clips += [head.clip for head in heads]
     stage = DepthStage(
         networks=networks,
         config=config,
-        settings=LITE_DEPTH_STAGE,
+        settings=settings,
         phases=(phase,),
         clips=clips,
-        device=start_torch(args),
+        device=world.device,
         seed=args.seed,
+        world=world,
+        how=step_config(args, world.device, MAX_DEPTH_GRADIENT),
+        repeats=args.repeats,
+        truth=heads + open_heads(args, world, TURNED_FRAMES, TURNED) if args.truth > 0 else (),
     )
-    print(f"{len(clips)} clips to train on; {phase.steps} steps")
-    plain = run_config(args, model=config, pose=LITE_POSE, stage=LITE_DEPTH_STAGE, phases=(phase,))
-    loop = LoopConfig(seed=args.seed, workers=args.workers)
-    print(f"wrote {train(stage, loop, plain, args.run)}")
+    say(world, f"{len(clips)} clips to train on; {phase.steps} steps")
+    plain = run_config(args, model=config, pose=pose, stage=settings, phases=(phase,), synthetic=args.synthetic)
+    data = fingerprint(clip.clip.path for clip in clips)
+    say(world, f"wrote {train(stage, loop, plain, args.run, world, data)}")
+    world.leave()
     return 0
+
+
+def check_sources(args: argparse.Namespace) -> None:
+    """Raises UserError when there is nothing to train on, or nothing to supervise with."""
+    if args.synthetic < 0 or args.truth < 0:
+        raise UserError("--synthetic and --truth must be 0 or more")
+    if not args.clips and not args.synthetic:
+        raise UserError("nothing to train on: give folders of clips, or --synthetic N for procedural heads")
+    if args.truth > 0 and not args.synthetic:
+        raise UserError("--truth needs procedural heads, of which the depth is known: give --synthetic N too")
+
+
+def open_heads(
+    args: argparse.Namespace, world: "World", num_frames: int | None = None, turned: float | None = None
+) -> "list[StoredClip]":
+    """The procedural heads 0, 1, 2, ... in every process; the first one renders."""
+    from dagan.data.synthetic.path import USUAL_TURN
+    from dagan.data.synthetic.store import synthetic_clips
+
+    folder = (args.cache or args.run / "cache") / "synthetic"
+    with world.main_first():
+        return synthetic_clips(
+            range(args.synthetic), folder, num_frames or SYNTHETIC_FRAMES, args.size, turned or USUAL_TURN
+        )
+
+
+def start_from(depth: "FaceDepthNet", start: "FaceDepthNet", path: Path) -> None:
+    try:
+        depth.load_state_dict(start.state_dict())
+    except RuntimeError as error:
+        raise UserError(f"the depth network in {path} has another shape than the preset's") from error

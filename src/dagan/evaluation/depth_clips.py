@@ -1,0 +1,153 @@
+"""F_d measured on real clips, frame by frame through a face observer, beside a plane and the mean head."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+
+from dagan.data.clips import ClipFrames
+from dagan.evaluation.depth_heads import Box, as_image, placed, predicted_depth
+from dagan.evaluation.depth_real import (
+    FaceOrder,
+    face_order,
+    landmark_inconsistency,
+    landmark_points,
+    reprojection_error,
+)
+from dagan.evaluation.observers.faces import FaceObserver
+from dagan.models.depth import FaceDepthNet
+
+GAP = 6  # frames between a frame and the one it is reprojected from
+HEAD_ABOVE, HEAD_BESIDE = 0.35, 0.1  # of the face's box: how much of the head its mesh does not cover
+REPROJECTED_SIDE = 128  # pixels
+PLANE_DEPTH = 0.84  # where the mean head stands, too: depth has no scale
+
+DepthMap = Float[np.ndarray, "h w"]
+Method = Callable[[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "n 3"]], DepthMap]
+
+
+class ClipsReport(NamedTuple):
+    """Shares of frames with a face (`order`; None in a field: no frame could be asked), and means by method.
+
+    `inconsistency`: see `landmark_inconsistency`, between the two frames of a clip whose heads differ most.
+    `unmoved`: P_e on the face when nothing moves; `reprojected`: after the best rigid motion for the method's depth.
+    """
+
+    order: dict[str, dict[str, float | None]]
+    nearer_than_all: dict[str, float]
+    inconsistency: dict[str, float]
+    reprojected: dict[str, float]
+    unmoved: float
+    frames_with_face: int
+    frames: int
+    clips: int
+
+
+def methods(network: FaceDepthNet, mean: Float[np.ndarray, "s s"]) -> dict[str, Method]:
+    """F_d and the baselines: a frame and its landmarks to a depth map."""
+    return {
+        "F_d": lambda frame, landmarks: predicted_depth(network, frame),
+        "plane": lambda frame, landmarks: np.full(frame.shape[:2], PLANE_DEPTH),
+        "mean head": lambda frame, landmarks: PLANE_DEPTH * placed(mean, head_box(landmarks), frame.shape[:2]),
+    }
+
+
+def head_box(landmarks: Float[np.ndarray, "n 3"]) -> Box:
+    """The head's box from the face's: hair above, ears beside."""
+    (left, top), (right, bottom) = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    width, height = right - left, bottom - top
+    return Box(
+        round(left - HEAD_BESIDE * width),
+        round(top - HEAD_ABOVE * height),
+        round(right + HEAD_BESIDE * width),
+        round(bottom),
+    )
+
+
+def evaluate_clips(
+    candidates: dict[str, Method], face: FaceObserver, clips: Iterable[ClipFrames], frames_per_clip: int
+) -> ClipsReport:
+    orders: dict[str, list[FaceOrder]] = {name: [] for name in candidates}
+    unlike: dict[str, list[float]] = {name: [] for name in candidates}
+    errors: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
+    count = found = number = 0
+    for clip in clips:
+        number += 1
+        places = np.linspace(0, max(0, len(clip) - 1 - GAP), frames_per_clip).astype(int)
+        seen = []
+        for at in places:
+            frame = np.asarray(clip.frames[int(at)])
+            observed = face.observe(frame)
+            count += 1
+            if observed is None:
+                continue
+            found += 1
+            seen.append((frame, observed))
+            other = clip.frames[min(int(at) + GAP, len(clip) - 1)]
+            for name, method in candidates.items():
+                depth = method(frame, observed.landmarks)
+                orders[name].append(face_order(depth, observed.landmarks))
+                errors[name].append(_reprojection(depth, frame, other, observed.landmarks))
+        if len(seen) > 1:
+            first, second = _most_different([observed.pose for _, observed in seen])
+            for name, method in candidates.items():
+                points = [
+                    landmark_points(method(frame, observed.landmarks), observed.landmarks)
+                    for frame, observed in (seen[first], seen[second])
+                ]
+                unlike[name].append(landmark_inconsistency(*points))
+    return ClipsReport(
+        order={name: _shares(values) for name, values in orders.items()},
+        nearer_than_all={name: _mean(_before_all(order) for order in values) for name, values in orders.items()},
+        inconsistency={name: _mean(values) for name, values in unlike.items()},
+        reprojected={name: _mean(value[1] for value in values) for name, values in errors.items()},
+        unmoved=_mean(value[0] for values in errors.values() for value in values),
+        frames_with_face=found,
+        frames=count,
+        clips=number,
+    )
+
+
+def _reprojection(
+    depth: DepthMap, frame: UInt8[np.ndarray, "h w 3"], other: np.ndarray, landmarks: Float[np.ndarray, "n 3"]
+) -> tuple[float, float]:
+    """At a fixed size, on the face's ellipse."""
+    scale = REPROJECTED_SIDE / frame.shape[0]
+    images = [
+        torch.nn.functional.interpolate(as_image(image), size=REPROJECTED_SIDE, mode="area") for image in (frame, other)
+    ]
+    small = torch.nn.functional.interpolate(torch.from_numpy(depth)[None, None], size=REPROJECTED_SIDE, mode="area")
+    face = _ellipse(landmarks[:, :2] * scale, REPROJECTED_SIDE)
+    return tuple(reprojection_error(small[0, 0].numpy(), images[0], images[1], face))  # type: ignore[return-value]
+
+
+def _ellipse(points: Float[np.ndarray, "n 2"], side: int) -> Bool[np.ndarray, "s s"]:
+    middle, half = (points.max(0) + points.min(0)) / 2, (points.max(0) - points.min(0)) / 2
+    y, x = np.mgrid[0:side, 0:side] + 0.5
+    return np.asarray(((x - middle[0]) / half[0]) ** 2 + ((y - middle[1]) / half[1]) ** 2 < 1)
+
+
+def _most_different(poses: Sequence[tuple[float, float, float]]) -> tuple[int, int]:
+    turns = np.array(poses)
+    apart = np.linalg.norm(turns[:, None] - turns[None], axis=-1)
+    first, second = np.unravel_index(apart.argmax(), apart.shape)
+    return int(first), int(second) if first != second else int(first) + 1
+
+
+def _before_all(order: FaceOrder) -> bool:
+    return order.eyes and order.ears and order.background is not False
+
+
+def _shares(orders: Sequence[FaceOrder]) -> dict[str, float | None]:
+    shares: dict[str, float | None] = {}
+    for name in FaceOrder._fields:
+        asked = [getattr(order, name) for order in orders if getattr(order, name) is not None]
+        shares[name] = float(np.mean(asked)) if asked else None
+    return shares
+
+
+def _mean(values: Iterable[float]) -> float:
+    kept = [value for value in values if not np.isnan(value)]
+    return float(np.mean(kept)) if kept else float("nan")

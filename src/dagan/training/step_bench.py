@@ -66,7 +66,10 @@ class StepTimes(NamedTuple):
 
 
 def measure_step(bench: StepBench, vgg: VGG, batches: Batches | None, device: torch.device) -> StepTimes:
-    """Both steps by turns after a warm-up of each, then the shares of one more step.
+    """Both steps by turns, then the shares of one more step.
+
+    A turn is an untimed step and a timed one, as in a training, where a step finds memory and caches as the same step
+    before it has left them.
 
     Random images stand for clips when `batches` is None. Peak memory is read before the straightforward step exists:
     on a CPU it is the process's (with Python and PyTorch), on a GPU that of its tensors.
@@ -86,25 +89,23 @@ def measure_step(bench: StepBench, vgg: VGG, batches: Batches | None, device: to
         keep_freed_memory()
         ours(_moved(batch, device, torch.channels_last))
 
-    total = (bench.rounds + 1) * (1 + bench.straightforward) + 1
+    total = 2 * bench.rounds * (1 + bench.straightforward) + 2
     with tqdm(total=total, desc="steps", leave=False, disable=None) as bar:
-        _timed(run_ours, device, bar)  # warm-up
+        _timed(run_ours, device, bar)
         memory = _peak_memory(device)
         theirs = straightforward_step(plain.to(device), bench) if plain is not None else None
         fixed = _moved(next(random_batches(bench, device)), device, torch.contiguous_format)
-        if theirs is not None:
-            _timed(lambda: theirs(fixed), device, bar)
-        waits.clear()
-        step, straightforward = [], []
+        step, wait, straightforward = [], [], []
         for _ in range(bench.rounds):
-            step.append(_timed(run_ours, device, bar))
+            _timed(run_ours, device, bar)
+            step.append(_timed(run_ours, device, bar) - waits[-1])
+            wait.append(waits[-1])
             if theirs is not None:
+                _timed(lambda: theirs(fixed), device, bar)
                 straightforward.append(_timed(lambda: theirs(fixed), device, bar))
-        wait = list(waits)
         shares = measure_shares(networks, run_ours, device)
         bar.update()
-    seconds = [whole - waited for whole, waited in zip(step, wait, strict=True)]
-    return StepTimes(seconds, wait, straightforward, memory, shares)
+    return StepTimes(step, wait, straightforward, memory, shares)
 
 
 def our_step(networks: GenerationNetworks, bench: StepBench) -> Callable[[PairBatch], StepResult]:
@@ -121,7 +122,7 @@ def straightforward_step(networks: GenerationNetworks, bench: StepBench) -> Call
     """The step as one writes it down: everything in float32, channels first, eager, with glibc's own memory settings.
 
     Up blocks convolve the enlarged image, and the convolutions' weights are what they are. The rest is what anybody
-    does: real features of VGG and of the discriminator without graph, F_d once per image, Adam. It runs through the
+    does: real features of VGG without graph, F_d once per image, Adam. It runs through the
     same code as ours, so that it also has what that code saves in any precision (one pass for distances of features,
     jacobians without their maps, the fused Adam): the ratio counts none of that.
     """

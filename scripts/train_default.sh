@@ -19,7 +19,8 @@ done
 common=(--cache "$run/cache" ${THREADS:+--threads "$THREADS"})
 stage_2=("${common[@]}" --perceptual "$perceptual" --perceptual-side 64 --landmarks "${tracks[@]}")
 
-"$bin/dagan" train-depth "${both[@]}" -o "$run/depth" "${common[@]}"
+# exact depth of synthetic heads beside the self-supervised loss on real clips (docs/depth.md)
+"$bin/dagan" train-depth "${both[@]}" -o "$run/depth" "${common[@]}" --synthetic 120 --truth 1
 "$bin/dagan" train "${both[@]}" -o "$run/small" "${stage_2[@]}" \
   --depth "$run/depth/model.safetensors" --phases motion,half_size
 # full size on the sharp clips alone: the low-resolution ones would teach blur

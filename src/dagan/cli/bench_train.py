@@ -141,6 +141,7 @@ def facts(args: argparse.Namespace, bench: "StepBench", times: "StepTimes", devi
         "torch": torch.__version__,
         "python": platform.python_version(),
         "step_seconds": step,
+        "step_processor_seconds": statistics.median(times.processor[0]),
         "samples_per_second": bench.batch_size / step,
         "data_wait_seconds": statistics.median(times.data_wait) if args.clips else None,
         "peak_memory_bytes": times.memory,
@@ -148,7 +149,11 @@ def facts(args: argparse.Namespace, bench: "StepBench", times: "StepTimes", devi
     if times.straightforward:
         other = statistics.median(times.straightforward)
         report |= {"straightforward_seconds": other, "straightforward_samples_per_second": bench.batch_size / other}
-        report["ratio"] = times.ratio
+        report |= {
+            "straightforward_processor_seconds": statistics.median(times.processor[1]),
+            "ratio": times.ratio,
+            "processor_ratio": times.processor_ratio,
+        }
     whole = sum(share.seconds for share in times.shares.values())
     report["shares"] = {
         name: {"share": share.seconds / whole, "forward_seconds": share.forward, "backward_seconds": share.backward}
@@ -169,6 +174,8 @@ def as_text(report: dict[str, Any]) -> str:
             f"straightforward float32 step: {report['straightforward_seconds']:.3f} s, "
             f"{report['straightforward_samples_per_second']:.3f} samples/s",
             f"ratio: {report['ratio']:.2f}",
+            f"processor seconds: {report['step_processor_seconds']:.3f} and "
+            f"{report['straightforward_processor_seconds']:.3f}, ratio {report['processor_ratio']:.2f}",
         ]
     wait = report["data_wait_seconds"]
     lines.append(

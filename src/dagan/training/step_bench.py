@@ -49,11 +49,15 @@ class StepBench:
 
 
 class StepTimes(NamedTuple):
-    """Seconds of each round, medians to be taken; bytes at the most. `straightforward` is empty when not asked for."""
+    """Seconds of each round, medians to be taken; bytes at the most. `straightforward` is empty when not asked for.
+
+    `processor` are the processor's seconds of our step and of the other: what is left when other programs run beside.
+    """
 
     step: list[float]
     data_wait: list[float]
     straightforward: list[float]
+    processor: tuple[list[float], list[float]]
     memory: int
     shares: dict[str, PartTime]
 
@@ -63,6 +67,19 @@ class StepTimes(NamedTuple):
         if not self.straightforward:
             return None
         return statistics.median(self.straightforward) / statistics.median(self.step)
+
+    @property
+    def processor_ratio(self) -> float | None:
+        """The same of the processor's seconds."""
+        ours, theirs = self.processor
+        return statistics.median(theirs) / statistics.median(ours) if theirs else None
+
+
+class Seconds(NamedTuple):
+    """Of the clock, and of all threads of this process."""
+
+    clock: float
+    processor: float
 
 
 def measure_step(bench: StepBench, vgg: VGG, batches: Batches | None, device: torch.device) -> StepTimes:
@@ -95,17 +112,26 @@ def measure_step(bench: StepBench, vgg: VGG, batches: Batches | None, device: to
         memory = _peak_memory(device)
         theirs = straightforward_step(plain.to(device), bench) if plain is not None else None
         fixed = _moved(next(random_batches(bench, device)), device, torch.contiguous_format)
-        step, wait, straightforward = [], [], []
+        step: list[Seconds] = []
+        straightforward: list[Seconds] = []
+        wait = []
         for _ in range(bench.rounds):
             _timed(run_ours, device, bar)
-            step.append(_timed(run_ours, device, bar) - waits[-1])
+            step.append(_timed(run_ours, device, bar))
             wait.append(waits[-1])
             if theirs is not None:
                 _timed(lambda: theirs(fixed), device, bar)
                 straightforward.append(_timed(lambda: theirs(fixed), device, bar))
         shares = measure_shares(networks, run_ours, device)
         bar.update()
-    return StepTimes(step, wait, straightforward, memory, shares)
+    return StepTimes(
+        [seconds.clock - waited for seconds, waited in zip(step, wait, strict=True)],
+        wait,
+        [seconds.clock for seconds in straightforward],
+        ([seconds.processor for seconds in step], [seconds.processor for seconds in straightforward]),
+        memory,
+        shares,
+    )
 
 
 def our_step(networks: GenerationNetworks, bench: StepBench) -> Callable[[PairBatch], StepResult]:
@@ -155,13 +181,13 @@ def _moved(batch: PairBatch, device: torch.device, layout: torch.memory_format) 
     return batch._replace(source=source, driving=driving)
 
 
-def _timed(run: Callable[[], object], device: torch.device, bar: "tqdm[object]") -> float:
-    began = time.perf_counter()
+def _timed(run: Callable[[], object], device: torch.device, bar: "tqdm[object]") -> Seconds:
+    began = Seconds(time.perf_counter(), time.process_time())
     run()
     if device.type == "cuda":
         torch.cuda.synchronize()
     bar.update()
-    return time.perf_counter() - began
+    return Seconds(time.perf_counter() - began.clock, time.process_time() - began.processor)
 
 
 def _peak_memory(device: torch.device) -> int:

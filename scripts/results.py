@@ -9,8 +9,8 @@ import re
 import sys
 from pathlib import Path
 
-from dagan.cli.evaluate import write_text
 from dagan.cli.main import main as dagan
+from dagan.files import write_text
 
 README = Path(__file__).parents[1] / "README.md"
 START, END = "<!-- results -->", "<!-- end of results -->"

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "dagan"
 LAYERS = (
-    {"errors", "config", "types"},
+    {"errors", "config", "files", "types"},
     {"data"},
     {"geometry"},
     {"nn"},

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,11 +75,11 @@ def as_table(preset: str, timings: "list[Timing]") -> str:
 
 def put_into(page: Path, preset: str, table: str) -> None:
     """Replaces what stands between the preset's marks. Raises UserError where there are none."""
+    from dagan.files import write_text
+
     begin, end = BEGIN.format(preset), END.format(preset)
     text = page.read_text() if page.is_file() else ""
     if begin not in text or end not in text:
         raise UserError(f"{page} has no lines {begin} and {end} to put the table between")
     before, after = text.split(begin)[0], text.split(end)[1]
-    partial = page.with_name(f".{page.name}.partial")
-    partial.write_text(f"{before}{begin}\n{table}\n{end}{after}")
-    os.replace(partial, page)
+    write_text(page, f"{before}{begin}\n{table}\n{end}{after}")

@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from dagan.cli.evaluate import write_text
     from dagan.evaluation.compare import compare, read_report
+    from dagan.files import write_text
 
     if args.out and not Path(args.out).parent.is_dir():
         raise UserError(f"no such folder: {Path(args.out).parent}; make it first, or choose another -o")

@@ -4,7 +4,6 @@ Also scores what other systems generated (`--generated`), by the same ruler on t
 """
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -182,6 +181,7 @@ def _out_folder(out: str) -> Path:
 def _write_results(folder: Path, report: "Report", plan: "Plan") -> None:
     from dagan.evaluation.page import to_html
     from dagan.evaluation.pictures import draw_examples
+    from dagan.files import write_text
 
     texts = {
         "evaluation.json": report.to_json(),
@@ -192,13 +192,3 @@ def _write_results(folder: Path, report: "Report", plan: "Plan") -> None:
         write_text(folder / name, text)
     (folder / LEDGER).unlink(missing_ok=True)
     print(f"\nwritten: {', '.join(str(folder / name) for name in texts)}")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file in one step: a reader sees the old one or the new one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

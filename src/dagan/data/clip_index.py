@@ -32,6 +32,7 @@ from dagan.data.clips import (
 from dagan.data.decoding import read_image
 from dagan.data.seeking import VideoIndex, index_video, read_numbered
 from dagan.errors import UserError
+from dagan.files import write_text
 
 INDEX_FILE = "clip_index.json"
 INDEX_VERSION = 1
@@ -217,9 +218,4 @@ def _load(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _save(file: Path, clips: dict[str, dict[str, Any]]) -> None:
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps({"version": INDEX_VERSION, "clips": clips}))
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(file, json.dumps({"version": INDEX_VERSION, "clips": clips}))

@@ -20,6 +20,7 @@ from dagan.data.seeking import VideoIndex
 from dagan.data.shards import PackedClip, index_path, list_members, read_index, write_index
 from dagan.data.storing import PackConfig, Prepared, prepare
 from dagan.errors import UserError
+from dagan.files import write_text
 
 PENDING_PER_JOB = 2  # clips prepared ahead of the writer: what bounds memory
 SETTINGS_FILE = "pack.json"
@@ -185,8 +186,6 @@ class _ShardWriter:
 
 def _write_lines(file: Path, lines: Sequence[str]) -> None:
     if lines:
-        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-        partial.write_text("".join(f"{line}\n" for line in lines))
-        os.replace(partial, file)
+        write_text(file, "".join(f"{line}\n" for line in lines))
     else:
         file.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ Lists of ours add `source_sha256,driving_sha256` (see `frame_sha256`).
 
 import csv
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -19,6 +18,7 @@ from dagan.data.clips import Clip, frame_files, identity_of
 from dagan.data.decoding import VIDEO_SUFFIXES
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames, frame_sha256
 from dagan.errors import UserError
+from dagan.files import written_whole
 
 LONGEST_MATCH = 6  # parts of a path that are looked for below the root
 COLUMNS = ("source", "driving", "frame", "source_sha256", "driving_sha256")
@@ -199,17 +199,12 @@ def write_pair_list(file: Path, root: Path, pairs: Iterable[ReenactmentPair]) ->
     """
     listed = list(pairs)
     hashes = frame_hashes([frame for pair in listed for frame in (pair.source, pair.driving)])
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for _, source, driving, _ in listed:
-                sums = [hashes[str(frame.clip.path), frame.number] for frame in (source, driving)]
-                writer.writerow([_frame_path(source, root), _frame_path(driving, root), "", *sums])
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(file) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for _, source, driving, _ in listed:
+            sums = [hashes[str(frame.clip.path), frame.number] for frame in (source, driving)]
+            writer.writerow([_frame_path(source, root), _frame_path(driving, root), "", *sums])
     return len(listed)
 
 

@@ -6,7 +6,6 @@ the tar is looked through once. Members are `CLIP.mp4` (or another video), or `C
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from dagan.data.clips import MIN_FRAMES, PROGRESS_DELAY, Clip, ClipFrames, Store
 from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, read_image
 from dagan.data.seeking import VideoIndex, index_video, read_numbered
 from dagan.errors import UserError
+from dagan.files import write_text
 
 INDEX_VERSION = 1
 
@@ -157,12 +157,7 @@ def read_index(tar: Path, index: Path | None = None) -> list[PackedClip] | None:
 def write_index(tar: Path, clips: Sequence[PackedClip], index: Path) -> None:
     """Raises OSError when it cannot be written."""
     plain = {"version": INDEX_VERSION, "tar_bytes": tar.stat().st_size, "clips": [_to_plain(clip) for clip in clips]}
-    partial = index.with_name(f".{index.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(plain))
-        os.replace(partial, index)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(index, json.dumps(plain))
 
 
 def _to_plain(clip: PackedClip) -> dict[str, Any]:

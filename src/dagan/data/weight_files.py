@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dagan.errors import UserError
+from dagan.files import written_whole
 
 CACHE_VARIABLE = "DAGAN_CACHE"
 DOWNLOAD_VARIABLE = "DAGAN_DOWNLOAD"
@@ -136,10 +137,6 @@ def _fetch(url: str) -> bytes:
 
 def _store(content: bytes, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with written_whole(target) as partial:
         partial.write_bytes(content)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
     return target

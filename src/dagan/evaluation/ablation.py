@@ -1,7 +1,6 @@
 """The runs of an ablation: each variant and seed trained and measured, split among processes, taken up again."""
 
 import json
-import os
 import platform
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from dagan.evaluation.contenders import ModelFile
 from dagan.evaluation.plans import PairChoice, make_plan
 from dagan.evaluation.ruler import RulerConfig
 from dagan.evaluation.run import evaluate
+from dagan.files import write_text
 from dagan.training.ablation import AblationConfig, Materials, train_variant
 from dagan.training.loop import MODEL
 from dagan.training.run_folder import prepare_folder
@@ -114,7 +114,7 @@ def train_cell(cell: Cell, run: Path, config: AblationConfig, materials: Materia
         "dagan": dagan.__version__,
         "finished": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
     }
-    write_file(folder / TRAINED, json.dumps(facts, indent=1) + "\n")
+    write_text(folder / TRAINED, json.dumps(facts, indent=1) + "\n")
 
 
 def device_name(device: torch.device) -> str:
@@ -142,18 +142,8 @@ def measure_cell(cell: Cell, run: Path, protocol: str, examination: Examination,
     model = ModelFile(path=str(folder / MODEL), device=str(device), label=cell.variant)
     ledger = folder / f"{protocol}.unfinished.jsonl"
     report = evaluate(make_plan(choice, model, examination.ruler), ledger_file=ledger)
-    write_file(folder / result_file(protocol), report.to_json())
+    write_text(folder / result_file(protocol), report.to_json())
     ledger.unlink(missing_ok=True)
-
-
-def write_file(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def keep_settings(run: Path, settings: dict[str, Any]) -> None:
@@ -165,7 +155,7 @@ def keep_settings(run: Path, settings: dict[str, Any]) -> None:
     file = run / SETTINGS
     settings = json.loads(json.dumps(settings))
     if not file.is_file():
-        write_file(file, json.dumps(settings, indent=1) + "\n")
+        write_text(file, json.dumps(settings, indent=1) + "\n")
         return
     changed = differences(read_settings(run), settings)
     if changed:

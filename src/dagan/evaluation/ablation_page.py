@@ -6,7 +6,7 @@ from typing import Any
 
 from dagan.config import from_plain
 from dagan.errors import UserError
-from dagan.evaluation.ablation import read_settings, write_file
+from dagan.evaluation.ablation import read_settings
 from dagan.evaluation.ablation_facts import costs, facts
 from dagan.evaluation.ablation_pictures import draw_curves, draw_grid
 from dagan.evaluation.ablation_results import TITLES, Difference, Results, published
@@ -15,6 +15,7 @@ from dagan.evaluation.published import TABLE_4 as PUBLISHED
 from dagan.evaluation.records import BY_FIELD
 from dagan.evaluation.report import interval_text, number
 from dagan.evaluation.tally import Tally
+from dagan.files import write_text
 from dagan.training.ablation import AblationConfig
 
 SELF_FIELDS = ("l1", "ssim", "psnr", "lpips", "akd", "aed", "head_pose_error")
@@ -34,7 +35,7 @@ def write_page(run: Path, page: Path) -> list[Path]:
     written = _draw(results, run, settings["examination"], page.parent / page.stem) if results.runs else []
     measured = (_cross_table(results), _self_table(results), _pictures(page.stem)) if results.runs else ()
     parts = (_opening(results, settings), _verdicts(results), *measured, costs(settings), facts(results, settings))
-    write_file(page, "\n".join(line for part in parts for line in part) + "\n")
+    write_text(page, "\n".join(line for part in parts for line in part) + "\n")
     return [page, *written]
 
 

@@ -1,6 +1,5 @@
 """Pictures of an ablation: learning curves, and the grid of Fig. 8."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from dagan.evaluation.figure_page import compose, save_page
 from dagan.evaluation.figures import Pair, ablation_row
 from dagan.evaluation.plans import PairChoice, choose_jobs
 from dagan.evaluation.work import load_pair
+from dagan.files import written_whole
 from dagan.models.weights import load
 from dagan.training.loop import MODEL
 
@@ -53,12 +53,8 @@ def draw_curves(results: Results, path: Path) -> None:
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8, frameon=False)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        figure.savefig(partial, dpi=110)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as partial:
+        figure.savefig(partial, dpi=110, format=path.suffix.removeprefix("."))
 
 
 def _curve(found: FinishedRun, field: str) -> tuple[list[int], list[float]]:

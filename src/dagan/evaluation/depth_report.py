@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from dagan.evaluation.depth_clips import ClipsReport
 from dagan.evaluation.depth_heads import HeadsReport
 from dagan.evaluation.depth_metrics import DepthScores
+from dagan.files import write_text
 
 HEAD_COLUMNS = dict(
     zip(
@@ -55,9 +55,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def write_json(path: Path, facts: Mapping[str, Any]) -> None:
     """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(plain(facts), indent=2) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(plain(facts), indent=2) + "\n")
 
 
 def plain(value: Any) -> Any:

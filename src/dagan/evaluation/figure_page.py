@@ -1,7 +1,6 @@
 """Pictures laid out as a paper's figure: tiles in rows, titles below the columns, marks drawn sharply on top."""
 
 import colorsys
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from dagan.errors import UserError
+from dagan.files import written_whole
 
 SIDE = 192  # pixels of a tile
 GAP = 3  # between tiles
@@ -118,9 +118,5 @@ def check_target(path: Path) -> None:
 def save_page(page: Image.Image, path: Path) -> None:
     """Writes the page, whole or not at all. Raises UserError as `check_target`."""
     check_target(path)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        page.save(partial, quality=QUALITY)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as partial:
+        page.save(partial, Image.registered_extensions()[path.suffix.lower()], quality=QUALITY)

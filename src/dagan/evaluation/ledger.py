@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from dagan.evaluation.observers.faces import ObserverVersion
 from dagan.evaluation.records import SkippedClip, plain, sample_from_plain
 from dagan.evaluation.work import JobResult, Plan
+from dagan.files import write_text
 
 FILE = "unfinished.jsonl"
 
@@ -34,10 +34,8 @@ class Ledger:
                 warnings.warn(
                     f"{path} is of another evaluation (model, pairs or ruler differ): starting anew", stacklevel=2
                 )
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         text = [json.dumps({"key": key}), *(_line(result) for result in self.done)]
-        partial.write_text("\n".join(text) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_text(path, "\n".join(text) + "\n")
 
     def add(self, result: JobResult) -> None:
         """Writes down one job; it is safe on disk when this returns."""

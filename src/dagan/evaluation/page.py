@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from html import escape
 
 from dagan.evaluation.pictures import Picture
-from dagan.evaluation.published import ABSENT
 from dagan.evaluation.records import Metric
-from dagan.evaluation.report import Report, interval_text, number, paper_tables
+from dagan.evaluation.report import COLUMNS, Report, cells, number, paper_tables
 from dagan.evaluation.tally import Tally
 
 NUM_BINS = 24
@@ -53,21 +52,7 @@ def to_html(report: Report, pictures: Sequence[Picture] = ()) -> str:
 
 
 def _table(tallies: Sequence[Tally]) -> str:
-    heads = ("metric", "generated", "95 % interval", "penalised", "coverage", "unmoved source", "ratio", "pairs")
-    rows = [_cells("th", heads)]
-    for found in tallies:
-        digits = found.metric.decimals
-        cells = (
-            found.metric.title + (" ↓" if found.metric.lower_is_better else " ↑"),
-            number(found.mean.compute(), digits),
-            interval_text(found.interval, digits),
-            number(found.penalised, digits),
-            ABSENT if found.coverage is None else f"{found.coverage:.1%}",
-            number(found.unmoved.compute(), digits),
-            number(found.ratio, 3),
-            str(found.mean.count),
-        )
-        rows.append(_cells("td", cells))
+    rows = [_cells("th", COLUMNS), *(_cells("td", cells(found)) for found in tallies)]
     return f'<div class="scroll"><table>{"".join(rows)}</table></div>'
 
 

@@ -12,6 +12,7 @@ from dagan.evaluation.published import ABSENT, CAVEAT, CROSS_TABLES, SELF_TABLES
 from dagan.evaluation.records import FOLLOWED, METRICS, Faces, Metric, Sample, SkippedClip, plain
 from dagan.evaluation.tally import Interval, Tally, tally
 
+COLUMNS = ("metric", "generated", "95 % interval", "penalised", "coverage", "unmoved source", "ratio", "pairs")
 FORMAT = "dagan-evaluation-3"
 
 
@@ -74,9 +75,8 @@ class Report:
     def to_markdown(self) -> str:
         """The table with counts, the paper's tables with this run as a row, and how it was measured; reads as text."""
         tallies = self.tallies()
-        header = ["metric", "generated", "95 % interval", "penalised", "coverage", "unmoved source", "ratio", "pairs"]
-        lines = [row([*header, "not measured"]), "| --- |" + " ---: |" * len(header)]
-        lines += [_line(found) for found in tallies]
+        lines = [row([*COLUMNS, "not measured"]), "| --- |" + " ---: |" * len(COLUMNS)]
+        lines += [row([*cells(found), str(found.mean.num_missing + found.num_unusable)]) for found in tallies]
         lines += ["", *self.facts(), "", *paper_tables([self])]
         return "\n".join(lines) + "\n"
 
@@ -156,22 +156,19 @@ def interval_text(interval: Interval | None, decimals: int) -> str:
     return ABSENT if interval is None else f"{interval.low:.{decimals}f} to {interval.high:.{decimals}f}"
 
 
-def _line(found: Tally) -> str:
-    """A metric's line of the Markdown table."""
+def cells(found: Tally) -> list[str]:
+    """A metric's cells under `COLUMNS`."""
     digits = found.metric.decimals
-    return row(
-        [
-            found.metric.title + (" ↓" if found.metric.lower_is_better else " ↑"),
-            number(found.mean.compute(), digits),
-            interval_text(found.interval, digits),
-            number(found.penalised, digits),
-            ABSENT if found.coverage is None else f"{found.coverage:.1%}",
-            number(found.unmoved.compute(), digits),
-            number(found.ratio, 3),
-            str(found.mean.count),
-            str(found.mean.num_missing + found.num_unusable),
-        ]
-    )
+    return [
+        found.metric.title + (" ↓" if found.metric.lower_is_better else " ↑"),
+        number(found.mean.compute(), digits),
+        interval_text(found.interval, digits),
+        number(found.penalised, digits),
+        ABSENT if found.coverage is None else f"{found.coverage:.1%}",
+        number(found.unmoved.compute(), digits),
+        number(found.ratio, 3),
+        str(found.mean.count),
+    ]
 
 
 def _summary(found: Tally) -> dict[str, object]:

@@ -1,8 +1,6 @@
 """Depth as files: pictures and numbers. Each appears whole or not at all."""
 
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from dagan.files import written_whole
 from dagan.inference.depth_estimate import DepthPicture
 
 RAW_STEPS = 10_000  # values of a 16-bit map per unit of depth: a tenth of a millimetre if the unit is a metre
@@ -23,13 +22,8 @@ NUMBERS = np.dtype("<f4")
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes its name when all is well, and leaves nothing otherwise."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as partial, partial.open("wb") as file:
+        yield file
 
 
 def to_pixels(image: Float[Tensor, "1 3 h w"]) -> UInt8[np.ndarray, "h w 3"]:

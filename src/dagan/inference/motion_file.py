@@ -1,7 +1,6 @@
 """A recorded motion: the keypoints of a driving video without one pixel of the driver, small enough to bundle."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.errors import UserError
+from dagan.files import written_whole
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints
 
@@ -102,13 +102,9 @@ def save_motion(motion: Motion, path: str | Path) -> None:
         raise UserError(f"no such folder for the motion file: {path.parent}; create it first")
     tensors = {name: part for name, part in motion.keypoints._asdict().items() if part is not None}
     metadata = {"format": FORMAT, "fps": str(motion.fps), "fingerprint": motion.fingerprint}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with written_whole(path) as partial:
         save_file(tensors, partial, metadata)
         partial.chmod(0o644)  # safetensors writes for the owner alone
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_motion(path: str | Path) -> Motion:

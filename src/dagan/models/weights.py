@@ -1,7 +1,6 @@
 """Model files: safetensors with the configuration in the metadata, and the bundled default weights."""
 
 import json
-import os
 import textwrap
 from collections.abc import Mapping
 from importlib.resources import as_file, files
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from dagan.config import from_plain, to_plain
 from dagan.errors import UserError
+from dagan.files import written_whole
 from dagan.models.checkpoint_file import mistaken_for_weights
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.discriminator import Discriminator, DiscriminatorConfig
@@ -67,13 +67,9 @@ def save_state(
     path = Path(path)
     kept = {name: _stored(value, half) for name, value in state.items()}
     metadata = {"format": FORMATS[type(config)], "config": json.dumps(to_plain(config)), **provenance}
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        save_file(kept, temporary, metadata=metadata)
-        temporary.chmod(0o644)  # safetensors writes for the owner alone
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as partial:
+        save_file(kept, partial, metadata=metadata)
+        partial.chmod(0o644)  # safetensors writes for the owner alone
 
 
 def _stored(value: Tensor, half: bool) -> Tensor:

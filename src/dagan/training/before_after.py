@@ -1,13 +1,13 @@
 """Whether training helped: the model that a run started from and the one it ended with, on the same held-out pairs."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from dagan.files import write_text
 from dagan.models.talking_head import TalkingHead
 from dagan.training.panels import write_sheet
 from dagan.training.run_folder import write_json
@@ -52,9 +52,7 @@ def measure_outcome(
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
     """The numbers, for people (.md) and for programs (.json)."""
-    temporary = folder / f".{NAME}.md.partial"
-    temporary.write_text(outcome.table + "\n")
-    os.replace(temporary, folder / f"{NAME}.md")
+    write_text(folder / f"{NAME}.md", outcome.table + "\n")
     write_json(
         folder / f"{NAME}.json",
         {

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dagan.errors import UserError
+from dagan.files import written_whole
 
 FOLDER = "checkpoints"
 SUFFIX = ".pt"
@@ -34,14 +35,10 @@ def save_checkpoint(
     newest `keep` and that of `best_step`."""
     path = checkpoint_path(folder, step)
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        torch.save(state, temporary)
-        with temporary.open("rb") as file:
+    with written_whole(path) as partial:
+        torch.save(state, partial)
+        with partial.open("rb") as file:
             os.fsync(file.fileno())  # a machine that loses power must not leave a name without its content
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     kept = [
         *checkpoints_in(folder)[: max(keep, 1)],
         *([] if best_step is None else [checkpoint_path(folder, best_step)]),

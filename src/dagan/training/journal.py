@@ -1,7 +1,6 @@
 """What a run writes down while it goes: metrics.jsonl always, TensorBoard and Weights & Biases when asked for."""
 
 import json
-import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dagan.errors import UserError
+from dagan.files import write_text
 from dagan.training.distributed import World
 
 METRICS = "metrics.jsonl"
@@ -115,9 +115,7 @@ class JsonLines:
         lines = self.path.read_text().splitlines(keepends=True)
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= start]
         if len(kept) < len(lines):
-            temporary = self.path.with_name(f".{self.path.name}.partial")
-            temporary.write_text("".join(kept))
-            os.replace(temporary, self.path)
+            write_text(self.path, "".join(kept))
 
     def scalars(self, step: int, phase: str, values: Mapping[str, float]) -> None:
         line = {"step": step, "time": round(time.time(), 1), "phase": phase}

@@ -1,7 +1,6 @@
 """Pictures of a run on fixed frames."""
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from dagan.files import written_whole
 from dagan.geometry.grid import coordinate_grid
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Rendering, View
@@ -128,6 +128,5 @@ def write_sheet(path: Path, columns: Mapping[str, Float[Tensor, "b 3 _h _w"]], s
     pen = ImageDraw.Draw(page)
     for place, title in enumerate(columns):
         pen.text((place * side + side // 2, HEADER // 2), title, fill="black", anchor="mm")
-    temporary = path.with_name(f".partial.{path.name}")
-    page.save(temporary)
-    os.replace(temporary, path)
+    with written_whole(path) as partial:
+        page.save(partial, Image.registered_extensions()[path.suffix.lower()])

@@ -18,6 +18,7 @@ import torch
 
 from dagan import __version__
 from dagan.errors import UserError
+from dagan.files import write_text
 from dagan.training.distributed import World
 
 RUN_FILE = "run.json"
@@ -37,9 +38,7 @@ def prepare_folder(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Atomically."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def fingerprint(clips: Iterable[Path]) -> dict[str, Any]:

@@ -86,7 +86,13 @@ LITE = with_cam(
                 resize=FixedSize(side=128),
             ),
             motion=MotionConfig(
-                local_motion="affine", width=32, cap=256, kernel=3, resize=FixedSize(side=64), has_mask_prior=True
+                local_motion="affine",
+                width=32,
+                cap=256,
+                kernel=3,
+                resize=FixedSize(side=64),
+                has_mask_prior=True,
+                background="registered",
             ),
             generator=GeneratorConfig(width=16, num_down=3, cap=160, decoder=BlendDecoderConfig()),
         ),

@@ -81,6 +81,26 @@ def test_a_talking_head_encodes_a_source_once_and_gives_what_the_model_gives(tin
     assert len(calls) == 1 + 2  # one of the contender, two of the calls above
 
 
+def test_the_background_is_moved_between_frames_of_one_clip_only_and_only_when_it_may(tiny_model):
+    blobs = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    wide = np.asarray(Image.fromarray(blobs).resize((72, 72), Image.Resampling.BICUBIC))
+    frames = PairImages(wide[:64, :64], wide[:64, 8:])
+    source, driving = (to_tensor(frame) for frame in frames[:2])
+    with torch.inference_mode():
+        followed = to_pixels(tiny_model(source, driving).generated)
+        still = to_pixels(tiny_model.render(tiny_model.view(source), tiny_model.view(driving).keypoints).generated)
+    one_clip = pair()
+    other = one_clip.driving._replace(clip=Clip(Path("bob.mp4"), "bob", "bob"))
+    two_clips = one_clip._replace(driving=other)
+
+    contender = ModelContender(tiny_model)
+
+    assert not np.array_equal(followed, still)
+    assert np.array_equal(contender.generate(one_clip, frames), followed)
+    assert np.array_equal(contender.generate(two_clips, frames), still)
+    assert np.array_equal(ModelContender(tiny_model, still_background=True).generate(one_clip, frames), still)
+
+
 def test_relative_motion_from_rest_to_rest_leaves_the_source_where_it_is(tiny_model):
     source, driving = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     contender = ModelContender(tiny_model)

@@ -26,7 +26,7 @@ PARTS = {
 
 @pytest.fixture
 def networks(tiny_config: TalkingHeadConfig) -> GenerationNetworks:
-    keypoints = replace(tiny_config.keypoints, num_keypoints=len(GUIDED_LANDMARKS))
+    keypoints = replace(tiny_config.keypoints, num_keypoints=len(GUIDED_LANDMARKS) + 2)
     networks = tiny_networks(replace(tiny_config, keypoints=keypoints))
     torch.nn.init.constant_(networks.model.generator.refine.merge.gamma, 0.5)  # a closed gate lets nothing through
     networks.discriminator.requires_grad_(False)  # as generation_step does

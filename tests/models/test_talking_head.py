@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
+from dagan.geometry.grid import coordinate_grid
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.motion import MotionConfig
 from dagan.models.refine import AttentionConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+from dagan.presets import BASELINE, DAGAN
 from dagan.types import View
 from parts import identity_flow
 
@@ -33,10 +36,39 @@ def test_a_view_holds_the_image_its_depth_and_its_keypoints(tiny_model: TalkingH
     assert view.appearance is None
 
 
-def test_forward_renders_the_source_at_the_driving_frames_keypoints(tiny_model: TalkingHead) -> None:
-    source, driving = torch.rand(2, 2, 3, 64, 64)
-    rendered = tiny_model.render(tiny_model.view(source), tiny_model.view(driving).keypoints)
+def moved_frames() -> tuple[torch.Tensor, torch.Tensor]:
+    """A smooth picture, and the same with everything 8 pixels further left."""
+    picture = F.interpolate(torch.rand(1, 3, 10, 10), (72, 72), mode="bicubic").clamp(0, 1)
+    return picture[..., :64, :64], picture[..., :64, 8:]
+
+
+def test_forward_renders_the_source_at_the_driving_frames_keypoints_with_its_background_moved(
+    tiny_model: TalkingHead,
+) -> None:
+    source, driving = moved_frames()
+    background = tiny_model.background(source, driving)
+    assert background is not None
+    assert abs(float(background[0, 0, 2]) - 2 * 8 / 64) < 0.02
+    rendered = tiny_model.render(tiny_model.view(source), tiny_model.view(driving).keypoints, background=background)
     assert torch.equal(tiny_model(source, driving).generated, rendered.generated)
+
+
+def test_the_first_motion_is_the_backgrounds(tiny_model: TalkingHead) -> None:
+    source, driving = moved_frames()
+    views = tiny_model.view(source), tiny_model.view(driving)
+    with torch.no_grad():
+        tiny_model.motion.mask.bias[0] += 1000  # everything is background
+    flow = tiny_model.render(views[0], views[1].keypoints, background=tiny_model.background(source, driving)).flow
+    shift = flow - coordinate_grid(*flow.shape[1:3], flow)
+    assert torch.allclose(shift[..., 0].mean(), torch.tensor(0.25), atol=0.03)
+    still = tiny_model.render(views[0], views[1].keypoints).flow
+    assert torch.allclose(still[0], coordinate_grid(*flow.shape[1:3], flow), atol=1e-5)
+
+
+def test_in_the_papers_models_the_background_stands_still(tiny_config: TalkingHeadConfig) -> None:
+    paper = replace(tiny_config, motion=replace(tiny_config.motion, background="still")).build()
+    assert paper.background(*moved_frames()) is None
+    assert BASELINE.motion.background == DAGAN.motion.background == "still"
 
 
 def test_an_encoded_source_is_not_encoded_again(tiny_model: TalkingHead) -> None:

@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--model", metavar="PATH", help="weights to measure (default: those of the package)")
     who.add_argument("--generated", metavar="DIR", help="images or videos that any system generated for the pairs")
     parser.add_argument("--name", help="what the system is called in the report")
+    parser.add_argument(
+        "--still-background",
+        action="store_true",
+        help="between two frames of one clip, too, leave the background where the source has it (as `dagan animate` "
+        "does), although the model can tell how it moved",
+    )
     _add_pairs(parser)
     add_ruler_arguments(parser)
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
@@ -148,7 +154,7 @@ def _contender(args: argparse.Namespace) -> "ContenderConfig":
         if args.model is not None:
             load_config(args.model)  # a mistake in the path should not wait for the clips
         device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return ModelFile(path=args.model, device=device, label=args.name)
+        return ModelFile(path=args.model, device=device, label=args.name, still_background=args.still_background)
     if args.pairs is None and args.protocol != "reconstruction" and not is_triple_folder(args.clips):
         raise UserError(
             "--generated needs to know which image is for which pair: give --pairs LIST, --protocol reconstruction, or "

@@ -71,16 +71,19 @@ class ContenderConfig(Protocol):
 
 
 class ModelContender:
-    """A model, on images rounded to 8 bits as a file would hold them. A talking head encodes equal sources once."""
+    """A model, on images rounded to 8 bits as a file would hold them. A talking head encodes equal sources once.
 
-    def __init__(self, model: Model, device: torch.device | str = "cpu") -> None:
-        self._model, self._device = model, device
+    Between two frames of one clip a model that can tell how the background moved does so, unless `still_background`.
+    """
+
+    def __init__(self, model: Model, device: torch.device | str = "cpu", *, still_background: bool = False) -> None:
+        self._model, self._device, self._still_background = model, device, still_background
         self._encoded: tuple[Frame, View] | None = None
 
     def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
         with torch.inference_mode():
             wanted = to_tensor(images.driving)
-            image = self._answer(pair.source, images, wanted.to(self._device)).generated.float().cpu()
+            image = self._answer(pair, images, wanted.to(self._device)).generated.float().cpu()
         if image.shape != wanted.shape:
             raise ValueError(f"the model made an image of shape {tuple(image.shape)} of {tuple(wanted.shape)}")
         if not image.isfinite().all():
@@ -88,19 +91,21 @@ class ModelContender:
             raise UserError(f"the model's image for {name} has values that are not finite; the weights are broken")
         return to_pixels(image)
 
-    def _answer(self, frame: Frame, images: PairImages, driving: Tensor) -> Generated:
+    def _answer(self, pair: ReenactmentPair, images: PairImages, driving: Tensor) -> Generated:
         model, source = self._model, to_tensor(images.source).to(self._device)
         if not isinstance(model, TalkingHead):
             if images.rest is not None:
                 raise UserError("relative motion needs a model with keypoints; this one takes images only")
             return model(source, driving)
-        if self._encoded is None or self._encoded[0] != frame:
-            self._encoded = frame, model.encode(model.view(source))
+        if self._encoded is None or self._encoded[0] != pair.source:
+            self._encoded = pair.source, model.encode(model.view(source))
         view, keypoints = self._encoded[1], model.view(driving).keypoints
-        if images.rest is not None:
+        if images.rest is not None:  # as `dagan animate` does: the background stands still
             rest = model.view(to_tensor(images.rest).to(self._device)).keypoints
-            keypoints = transfer(view.keypoints, keypoints, rest)
-        return model.render(view, keypoints)
+            return model.render(view, transfer(view.keypoints, keypoints, rest))
+        is_one_video = pair.source.clip == pair.driving.clip and not self._still_background
+        background = model.background(source, driving) if is_one_video else None
+        return model.render(view, keypoints, background=background)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,18 +115,22 @@ class ModelFile:
     path: str | None = None
     device: str = "cpu"
     label: str | None = None
+    still_background: bool = False
 
     @property
     def name(self) -> str:
-        return self.label or self.path or BUNDLED
+        name = self.path or BUNDLED
+        return self.label or (f"{name}, still background" if self.still_background else name)
 
     def fingerprint(self) -> str:
         bundled = Path(dagan.__file__).parent / "assets" / DEFAULT_WEIGHTS
         path = Path(self.path) if self.path is not None else bundled
-        return sha256_of(path) if path.is_file() else "missing"
+        content = sha256_of(path) if path.is_file() else "missing"
+        return f"{content} still background" if self.still_background else content
 
     def build(self) -> ModelContender:
-        return ModelContender(dagan.load(self.path, self.device), self.device)
+        model = dagan.load(self.path, self.device)
+        return ModelContender(model, self.device, still_background=self.still_background)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.data.landmarks import FaceLandmarks
+from dagan.geometry.registration import register
 from dagan.geometry.tps import PlaneWarp
 from dagan.geometry.warp import warp
 from dagan.losses.adversarial import feature_matching, generator_adversarial
@@ -18,6 +19,7 @@ from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.landmark_guidance import landmark_guidance
 from dagan.losses.perceptual import PerceptualLoss
+from dagan.losses.torso_guidance import torso_guidance
 from dagan.models.discriminator import Discriminator, Judgement
 from dagan.models.talking_head import TalkingHead
 from dagan.types import DenseMotion, Keypoints, Rendering, View
@@ -64,7 +66,10 @@ class StepState:
 
     @cached_property
     def motion(self) -> DenseMotion:
-        motion: DenseMotion = self.model.motion(self.batch.source, self.source.keypoints, self.driving.keypoints)
+        background = self.model.background(self.batch.source, self.batch.driving)
+        motion: DenseMotion = self.model.motion(
+            self.batch.source, self.source.keypoints, self.driving.keypoints, background
+        )
         return motion
 
     @cached_property
@@ -138,6 +143,14 @@ def _landmark_guidance(state: StepState) -> Tensor:
     return torch.stack(losses).sum()
 
 
+def _torso_guidance(state: StepState) -> Tensor:
+    landmarks = state.batch.driving_landmarks
+    if landmarks is None:
+        raise ValueError("the objective has torso_guidance but the batch has no landmarks: which keypoints are free?")
+    torso = register(state.batch.source, state.batch.driving, "torso")
+    return torso_guidance(state.source.keypoints, state.driving.keypoints, torso, landmarks.position.shape[1])
+
+
 def _expressive_reconstruction(state: StepState) -> Tensor:
     landmarks = state.batch.driving_landmarks
     if landmarks is None:
@@ -159,9 +172,10 @@ TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
     ),
     "keypoint_distance": _keypoint_distance,
     "landmark_guidance": _landmark_guidance,
+    "torso_guidance": _torso_guidance,
 }
 
-NEED_LANDMARKS = frozenset({"landmark_guidance", "expressive_reconstruction"})  # of the batch
+NEED_LANDMARKS = frozenset({"landmark_guidance", "torso_guidance", "expressive_reconstruction"})  # of the batch
 
 PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2; feature matching as FOMM weighs it
     ("perceptual", 10.0),

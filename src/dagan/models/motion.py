@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dagan.geometry.grid import GridFunction, coordinate_grid
 from dagan.geometry.keypoints import gaussians
 from dagan.geometry.local_motion import LOCAL_MOTIONS, LocalMotion
+from dagan.geometry.registration import affine_flow
 from dagan.geometry.warp import PIXELS, PixelConvention
 from dagan.nn.blocks import Resize, ScaleBy
 from dagan.nn.hourglass import Hourglass
@@ -25,7 +26,11 @@ PRIOR_BACKGROUND = 4.0  # logit of no motion: wins where no keypoint is near (20
 
 @dataclass(frozen=True, kw_only=True)
 class MotionConfig:
-    """Paper: offsets only (Eq. 7), an hourglass at a quarter of the image's size."""
+    """Paper: offsets only (Eq. 7), an hourglass at a quarter of the image's size, a background that stands still.
+
+    `background`: "registered" is told how the background moved between two frames of one video (`register`), since
+    keypoints on a face cannot know. For a photo and somebody else's video it stands still either way.
+    """
 
     local_motion: Literal["offset", "affine"] = "offset"
     width: int = 64
@@ -36,6 +41,7 @@ class MotionConfig:
     channels_last: bool = True  # faster; False sums as published models do, equal to the last digit
     resize: Resize = ScaleBy(factor=0.25)
     has_mask_prior: bool = False  # not in the paper; starts the mask from nearness to the keypoints
+    background: Literal["still", "registered"] = "still"
 
     def build(self, num_keypoints: int) -> "DenseMotionNet":
         return DenseMotionNet(self, num_keypoints)
@@ -47,6 +53,7 @@ class DenseMotionNet(nn.Module):
     def __init__(self, config: MotionConfig, num_keypoints: int):
         super().__init__()
         self.local_motion = LOCAL_MOTIONS[config.local_motion]
+        self.follows_background = config.background == "registered"
         self.pixels = PIXELS[config.pixels]
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.resize = config.resize.build()
@@ -56,11 +63,23 @@ class DenseMotionNet(nn.Module):
         self.occlusion = nn.Conv2d(maps, 1, config.kernel, padding=config.kernel // 2)
         self.mask_prior = NearnessPrior() if config.has_mask_prior else NoPrior()
 
-    def forward(self, image: Float[Tensor, "b 3 h w"], source: Keypoints, driving: Keypoints) -> DenseMotion:
-        """The flow from driving pixels into the source `image`, at this network's own size."""
+    def forward(
+        self,
+        image: Float[Tensor, "b 3 h w"],
+        source: Keypoints,
+        driving: Keypoints,
+        background: Float[Tensor, "b 2 3"] | None = None,
+    ) -> DenseMotion:
+        """The flow from driving pixels into the source `image`, at this network's own size.
+
+        `background`: its affine motion from driving to source coordinates; None: it stands still.
+        """
         small = self.resize(image)
         with torch.autocast(image.device.type, enabled=False):
             flows = sparse_motions(self.local_motion, source, driving, small.float(), self.pixels.grid)  # b s h w 2
+            if background is not None:
+                moved = affine_flow(background, flows.shape[2], flows.shape[3])
+                flows = torch.cat([moved[:, None], flows[:, 1:]], dim=1)
             slots = self._slots(small.float(), source, driving, flows)
         features = self.hourglass(slots.contiguous(memory_format=self.layout))
         mask = F.softmax(self.mask_prior(self.mask(features).float(), driving), dim=1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagan.geometry.registration import register
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.generator import Generator, GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, KeypointDetector, Modality
@@ -65,12 +66,28 @@ class TalkingHead(nn.Module):
         """The view with the generator's features of it filled in: call once per source."""
         return view._replace(appearance=self.generator.encode(view.image, view.depth))
 
-    def render(self, source: View, driving: Keypoints, with_attention: bool = False) -> Rendering:
-        """The source moved to the driving keypoints; a source that was not encoded yet is encoded here."""
+    def background(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 2 3"] | None:
+        """How the background moved between two frames of one video; None for models in which it stands still."""
+        return register(source, driving, "background") if self.motion.follows_background else None
+
+    def render(
+        self,
+        source: View,
+        driving: Keypoints,
+        with_attention: bool = False,
+        background: Float[Tensor, "b 2 3"] | None = None,
+    ) -> Rendering:
+        """The source moved to the driving keypoints; a source that was not encoded yet is encoded here.
+
+        `background`: from `background()`, where both are of one video; None: it stands still.
+        """
         encoded = source if source.appearance is not None else self.encode(source)
-        motion = self.motion(encoded.image, encoded.keypoints, driving)
+        motion = self.motion(encoded.image, encoded.keypoints, driving, background)
         rendering: Rendering = self.generator(encoded, motion, with_attention)
         return rendering
 
     def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Rendering:
-        return self.render(self.view(source), self.view(driving).keypoints)
+        """The source moved as in the driving frame of the same video."""
+        return self.render(self.view(source), self.view(driving).keypoints, background=self.background(source, driving))

@@ -32,8 +32,10 @@ def generation_panel(
     """Writes everything that makes each generated image, a row a pair."""
     rows = []
     for row in range(len(source)):  # attention maps of many pairs at once would fill a GPU
-        view, wanted = (model.view(images[row : row + 1]) for images in (source, driving))
-        rows.append(panel_columns(view, wanted, model.render(view, wanted.keypoints, with_attention=True)))
+        pair = source[row : row + 1], driving[row : row + 1]
+        view, wanted = map(model.view, pair)
+        rendering = model.render(view, wanted.keypoints, with_attention=True, background=model.background(*pair))
+        rows.append(panel_columns(view, wanted, rendering))
     write_sheet(path, {title: torch.cat([row[title] for row in rows]) for title in rows[0]})
 
 

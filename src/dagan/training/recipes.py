@@ -50,6 +50,7 @@ LITE_RECIPE = (
             ("warped_perceptual", 10.0),
             ("jacobian_equivariance", 10.0),
             ("landmark_guidance", 100.0),
+            ("torso_guidance", 50.0),
         ),
     ),
     Phase(
@@ -58,20 +59,20 @@ LITE_RECIPE = (
         batch_size=8,
         image_size=128,
         learning_rate=4e-4,
-        objective=(*LITE_TERMS, ("landmark_guidance", 50.0)),
+        objective=(*LITE_TERMS, ("landmark_guidance", 50.0), ("torso_guidance", 20.0)),
     ),
     Phase(
         name="full_size",
         steps=1000,
         batch_size=8,
-        objective=(*LITE_TERMS, ("landmark_guidance", 20.0)),
+        objective=(*LITE_TERMS, ("landmark_guidance", 20.0), ("torso_guidance", 10.0)),
     ),
     Phase(
         name="anneal",
         steps=200,
         batch_size=8,
         learning_rate=4e-5,
-        objective=(*LITE_TERMS, ("landmark_guidance", 20.0)),
+        objective=(*LITE_TERMS, ("landmark_guidance", 20.0), ("torso_guidance", 10.0)),
     ),
 )
 

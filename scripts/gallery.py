@@ -1,13 +1,14 @@
-"""The pictures of docs/gallery.md: people driven by other people, as a strip and a short GIF each.
+"""The pictures of docs/gallery.md: people driven by other people, as a strip and a short MP4 each.
 
 python scripts/gallery.py docs/gallery NAME=PHOTO:CLIP.mp4[:FIRST] [...]        (FIRST: the driver's first frame)
 
-A strip shows the photo, and below each of some driver's frames what comes out; a GIF shows photo | driver | result.
+A strip shows the photo, and below each of some driver's frames what comes out; a video shows photo | driver | result.
 Motion is relative, as in `dagan animate`; photos and clips are face crops already.
 """
 
 import argparse
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +20,11 @@ from PIL import Image
 import dagan
 from dagan.data.clips import fit_square
 from dagan.data.decoding import read_frames, read_image
+from dagan.inference.video import VideoWriter
 
 SIDE = 256
-STRIP_SIDE, GIF_SIDE = 128, 144  # pixels of a tile
-SHOWN, GIF_FRAMES, GIF_STEP, GIF_MS = 6, 48, 2, 80  # frames of a strip; of a GIF, every second one of the driver
+STRIP_SIDE, CLIP_SIDE = 128, 192  # pixels of a tile
+SHOWN, FRAMES, RATE, CONSTANT_RATE_FACTOR = 6, 90, 25, 26  # of a strip; of a clip: frames, frames/s, x264's quality
 
 
 class Entry(NamedTuple):
@@ -51,8 +53,7 @@ def to_image(tensor: torch.Tensor) -> np.ndarray:
 def results(animator: dagan.Animator, chosen: Entry) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Driver's frame and result, one after the other."""
     animator.set_source(to_tensor(fit_square(read_image(chosen.photo), SIDE)))
-    last = chosen.first + GIF_FRAMES * GIF_STEP
-    for frame in islice(read_frames(chosen.clip), chosen.first, last, GIF_STEP):
+    for frame in islice(read_frames(chosen.clip), chosen.first, chosen.first + FRAMES):
         driver = fit_square(frame, SIDE)
         yield driver, to_image(animator.animate(to_tensor(driver)).generated)
 
@@ -70,10 +71,10 @@ def draw(folder: Path, chosen: Entry, animator: dagan.Animator) -> None:
     top = row([np.full_like(photo, 255), *(driver for driver, _ in some)], STRIP_SIDE)
     bottom = row([photo, *(result for _, result in some)], STRIP_SIDE)
     Image.fromarray(np.vstack([top, bottom])).save(folder / f"{chosen.name}.jpg", quality=88)
-    frames = [Image.fromarray(row([photo, driver, result], GIF_SIDE)).quantize(128) for driver, result in made]
-    frames[0].save(
-        folder / f"{chosen.name}.gif", save_all=True, append_images=frames[1:], duration=GIF_MS, loop=0, optimize=True
-    )
+    clip = folder / f"{chosen.name}.mp4"
+    with VideoWriter(clip, Fraction(RATE), (3 * CLIP_SIDE, CLIP_SIDE), quality=CONSTANT_RATE_FACTOR) as video:
+        for driver, result in made:
+            video.write(row([photo, driver, result], CLIP_SIDE))
 
 
 def main() -> None:
@@ -86,7 +87,7 @@ def main() -> None:
     animator = dagan.Animator(dagan.load(args.model))
     for chosen in args.entries:
         draw(args.folder, chosen, animator)
-        sizes = [args.folder / f"{chosen.name}{suffix}" for suffix in (".jpg", ".gif")]
+        sizes = [args.folder / f"{chosen.name}{suffix}" for suffix in (".jpg", ".mp4")]
         print(", ".join(f"{path}: {path.stat().st_size // 1000} kB" for path in sizes))
 
 

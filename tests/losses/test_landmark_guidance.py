@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dagan.losses.landmark_guidance import landmark_guidance
+from dagan.losses.landmark_guidance import ZOOM, landmark_guidance, random_similarities, seen_through
 
 
 def test_points_on_their_landmarks_have_no_loss_wherever_the_others_are() -> None:
@@ -38,3 +38,19 @@ def test_the_gradient_moves_guided_points_of_found_faces_only() -> None:
     assert position.grad[0, :3].min() > 0
     assert position.grad[0, 3:].abs().max() == 0
     assert position.grad[1].abs().max() == 0
+
+
+def test_points_are_found_in_the_moved_frame_where_its_window_looks() -> None:
+    window = random_similarities(4, torch.Generator().manual_seed(0), torch.zeros(1))
+    points = torch.rand(4, 5, 2) - 0.5
+    there = seen_through(window, points)
+    assert torch.allclose(there @ window[:, :, :2].mT + window[:, None, :, 2], points, atol=1e-5)
+
+
+def test_windows_turn_and_zoom_without_shear_and_differ_from_each_other() -> None:
+    linear = random_similarities(16, torch.Generator().manual_seed(0), torch.zeros(1))[:, :, :2]
+    scale = torch.linalg.det(linear).sqrt()
+    assert torch.allclose(linear @ linear.mT, scale[:, None, None] ** 2 * torch.eye(2), atol=1e-5)
+    assert scale.min() > 1 / (1 + ZOOM) - 1e-5
+    assert scale.max() < 1 + ZOOM + 1e-5
+    assert scale.std() > 0.05

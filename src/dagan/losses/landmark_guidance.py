@@ -1,7 +1,12 @@
 """Start of the keypoints from face landmarks, released later (not in the paper; docs/decisions.md)."""
 
+import math
+
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+TURN, ZOOM, SHIFT = 25.0, 0.25, 0.2  # of a moved frame, at most: degrees, share of the size, in [-1, 1]
 
 
 def landmark_guidance(
@@ -11,3 +16,19 @@ def landmark_guidance(
     error = (position[:, : landmarks.shape[1]] - landmarks).abs().mean(dim=(1, 2))  # b
     weight = found.to(error.dtype)
     return (error * weight).sum() / weight.sum().clamp_min(1)
+
+
+def random_similarities(batch: int, generator: torch.Generator, like: Tensor) -> Float[Tensor, "b 2 3"]:
+    """Turned, zoomed and shifted windows [A t], from a moved frame's coordinates to the frame's, drawn evenly from
+    `generator` (a CPU generator), on the device of `like`: faces where and how clips seldom show them."""
+    turn, zoom, x, y = (2 * torch.rand(batch, 4, generator=generator) - 1).unbind(1)
+    angle, scale = turn * math.radians(TURN), torch.exp(zoom * math.log1p(ZOOM))
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    rows = torch.stack([torch.stack([cos, -sin, x * SHIFT], -1), torch.stack([sin, cos, y * SHIFT], -1)], 1)
+    return rows.to(like.device)
+
+
+def seen_through(window: Float[Tensor, "b 2 3"], points: Float[Tensor, "b l 2"]) -> Float[Tensor, "b l 2"]:
+    """Where points of a frame are in its moved version: A^-1 (x - t)."""
+    shifted = points - window[:, None, :, 2]
+    return torch.linalg.solve(window[:, :, :2], shifted.mT).mT

@@ -10,14 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.data.landmarks import FaceLandmarks
-from dagan.geometry.registration import register
+from dagan.geometry.registration import affine_flow, register
 from dagan.geometry.tps import PlaneWarp
 from dagan.geometry.warp import warp
 from dagan.losses.adversarial import feature_matching, generator_adversarial
 from dagan.losses.equivariance import equivariance, jacobian_equivariance
 from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
-from dagan.losses.landmark_guidance import landmark_guidance
+from dagan.losses.landmark_guidance import landmark_guidance, random_similarities, seen_through
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.losses.torso_guidance import torso_guidance
 from dagan.models.discriminator import Discriminator, Judgement
@@ -143,6 +143,18 @@ def _landmark_guidance(state: StepState) -> Tensor:
     return torch.stack(losses).sum()
 
 
+def _moved_landmark_guidance(state: StepState) -> Tensor:
+    """landmark_guidance on a version of the driving frame that is turned, zoomed and shifted at random."""
+    frame, landmarks = state.batch.driving, state.batch.driving_landmarks
+    if landmarks is None:
+        raise ValueError("the objective has moved_landmark_guidance but the batch has no landmarks")
+    window = random_similarities(state.share.total, torch.default_generator, frame)[state.share.rows]
+    moved = state.model.view(warp(frame, affine_flow(window, frame.shape[2], frame.shape[3])))
+    aims = seen_through(window, landmarks.position)
+    whole = landmarks.found & (aims.abs() <= 1).all(2).all(1)  # a keypoint cannot leave the frame
+    return landmark_guidance(moved.keypoints.position, aims, whole)
+
+
 def _torso_guidance(state: StepState) -> Tensor:
     landmarks = state.batch.driving_landmarks
     if landmarks is None:
@@ -172,10 +184,13 @@ TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
     ),
     "keypoint_distance": _keypoint_distance,
     "landmark_guidance": _landmark_guidance,
+    "moved_landmark_guidance": _moved_landmark_guidance,
     "torso_guidance": _torso_guidance,
 }
 
-NEED_LANDMARKS = frozenset({"landmark_guidance", "torso_guidance", "expressive_reconstruction"})  # of the batch
+NEED_LANDMARKS = frozenset(
+    {"landmark_guidance", "moved_landmark_guidance", "torso_guidance", "expressive_reconstruction"}
+)  # of the batch
 
 PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2; feature matching as FOMM weighs it
     ("perceptual", 10.0),

@@ -2,6 +2,7 @@
 
 Writes `<clip name>.npz` per clip, in the order in which `dagan.data` decodes them:
   landmarks    float16  t 478 2   (x, y) in [-1, 1], where -1 and +1 are the outer edges of the image
+  farther      float16  t 478     z, away from the camera, in half image widths from the head's middle
   found        bool     t         False where no face was found, or the frame was skipped by --stride
   blendshapes  float16  t 52      by `dagan.evaluation.observers.BLENDSHAPE_NAMES`
 Finished clips are skipped, so an interrupted run goes on where it stopped.
@@ -22,23 +23,27 @@ from dagan.evaluation.observers import BLENDSHAPE_NAMES, NUM_LANDMARKS, FaceObse
 
 class ClipLandmarks(NamedTuple):
     landmarks: np.ndarray
+    farther: np.ndarray
     found: np.ndarray
     blendshapes: np.ndarray
 
 
 def clip_landmarks(observer: FaceObserver, clip: Path, stride: int) -> ClipLandmarks:
-    landmarks, found, blendshapes = [], [], []
+    landmarks, farther, found, blendshapes = [], [], [], []
     for index, image in enumerate(read_frames(clip)):
         seen = observer.observe(image) if index % stride == 0 else None
         found.append(seen is not None)
         if seen is None:
             landmarks.append(np.zeros((NUM_LANDMARKS, 2)))
+            farther.append(np.zeros(NUM_LANDMARKS))
             blendshapes.append(np.zeros(len(BLENDSHAPE_NAMES)))
             continue
         landmarks.append(seen.landmarks[:, :2] / (image.shape[1], image.shape[0]) * 2 - 1)
+        farther.append(seen.landmarks[:, 2] / image.shape[1] * 2)
         blendshapes.append(seen.blendshapes)
     return ClipLandmarks(
         np.asarray(landmarks, np.float16).reshape(-1, NUM_LANDMARKS, 2),
+        np.asarray(farther, np.float16).reshape(-1, NUM_LANDMARKS),
         np.asarray(found, bool),
         np.asarray(blendshapes, np.float16).reshape(-1, len(BLENDSHAPE_NAMES)),
     )
@@ -47,7 +52,7 @@ def clip_landmarks(observer: FaceObserver, clip: Path, stride: int) -> ClipLandm
 def save(arrays: ClipLandmarks, path: Path) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     with part.open("wb") as file:
-        np.savez_compressed(file, landmarks=arrays.landmarks, found=arrays.found, blendshapes=arrays.blendshapes)
+        np.savez_compressed(file, **arrays._asdict())
     os.replace(part, path)
 
 

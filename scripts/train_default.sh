@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Trains the bundled weights: depth first, then the talking head, then the fp16 file for the package.
 #
-#   scripts/train_default.sh CLIPS_DIR PERCEPTUAL.safetensors RUN_DIR
+#   scripts/train_default.sh CLIPS_DIR STILLS_DIR PERCEPTUAL.safetensors RUN_DIR
 #
-# CLIPS_DIR holds train/ and train_lowres/. Stops and goes on: finished steps are not repeated. On two CPU cores give it
+# CLIPS_DIR holds train/ and train_lowres/, STILLS_DIR photos of faces. Stops and goes on: finished steps are not repeated. On two CPU cores give it
 # a night; the steps of each phase are in src/dagan/training/recipes.py.
 set -euo pipefail
-clips=$1 perceptual=$2 run=$3
+clips=$1 stills=$2 perceptual=$3 run=$4
 bin=${BIN:-.venv/bin}
 both=("$clips/train" "$clips/train_lowres")
 mkdir -p "$run"
@@ -19,10 +19,15 @@ done
 common=(--cache "$run/cache" ${THREADS:+--threads "$THREADS"})
 stage_2=("${common[@]}" --perceptual "$perceptual" --perceptual-side 64 --landmarks "${tracks[@]}")
 
-# exact depth of synthetic heads beside the self-supervised loss on real clips (docs/depth.md)
-"$bin/dagan" train-depth "${both[@]}" -o "$run/depth" "${common[@]}" --synthetic 120 --truth 1
-"$bin/dagan" train "${both[@]}" -o "$run/small" "${stage_2[@]}" \
-  --depth "$run/depth/model.safetensors" --phases motion,half_size
+# exact depth of synthetic heads, and the order of landmarks, beside the self-supervised loss on real clips (docs/depth.md)
+"$bin/dagan" train-depth "${both[@]}" -o "$run/depth" "${common[@]}" --synthetic 120 --truth 1 \
+  --order 0.3 --landmarks "${tracks[@]}" --ema 0.99
+# more people: photos, seen from elsewhere on the surface that F_d makes of them
+"$bin/python" scripts/still_clips.py "$stills" -o "$run/still_clips" --depth "$run/depth/model.safetensors"
+"$bin/python" scripts/landmarks.py "$run/still_clips" -o "$run/landmarks/still_clips"
+all=("${both[@]}" "$run/still_clips")
+"$bin/dagan" train "${all[@]}" -o "$run/small" "${stage_2[@]}" --landmarks "${tracks[@]}" "$run/landmarks/still_clips" \
+  --depth "$run/depth/model.safetensors" --phases keypoints,motion,half_size
 # full size on the sharp clips alone: the low-resolution ones would teach blur
 "$bin/dagan" train "$clips/train" -o "$run/full" "${stage_2[@]}" \
   --from "$run/small/model.safetensors" --phases full_size,anneal

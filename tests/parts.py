@@ -1,8 +1,10 @@
-"""Small parts that several tests need: keypoints, narrow networks, clips of drawn faces, narrow presets."""
+"""Small parts that several tests need: keypoints, narrow networks and presets, clips of drawn faces, landmarks."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,6 +50,26 @@ def face_clips(count: int = 1, num_frames: int = 6, size: int = 64) -> list[Clip
     """Clips of different drawn people."""
     clips = [Clip(Path(f"p{seed}__0.mp4"), f"p{seed}", f"p{seed}__0") for seed in range(count)]
     return [ClipFrames(drawn_clip(num_frames, size, seed), clip) for seed, clip in enumerate(clips)]
+
+
+def write_landmarks(
+    folder: Path,
+    clips: list[ClipFrames],
+    found: Callable[[int], bool] = lambda frame: True,
+    nose: tuple[float, float] = (0.0, 0.0),
+) -> None:
+    """What scripts/landmarks.py writes: the same landmarks in every frame, drawn at random but for the nose's tip."""
+    numbers = np.random.default_rng(0)
+    position, farther = numbers.uniform(-0.6, 0.6, (478, 2)), numbers.uniform(-0.3, 0.3, 478)
+    position[1] = nose
+    for clip in clips:
+        count = len(clip)
+        np.savez(
+            folder / f"{clip.clip.name}.npz",
+            landmarks=np.repeat(position[None], count, 0).astype(np.float16),
+            farther=np.repeat(farther[None], count, 0).astype(np.float16),
+            found=np.array([found(frame) for frame in range(count)]),
+        )
 
 
 def narrowed(config: TalkingHeadConfig) -> TalkingHeadConfig:

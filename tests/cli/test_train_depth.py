@@ -15,7 +15,7 @@ from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load_depth, load_pose, save_model
 from dagan.presets import PRESETS
 from media import write_video
-from parts import face_clips
+from parts import face_clips, write_landmarks
 
 
 @pytest.fixture
@@ -56,6 +56,9 @@ def test_a_run_leaves_a_depth_network_that_loads(
         (["--size", "33"], "multiple of 32"),
         (["--truth", "1"], "--synthetic N"),
         (["--synthetic", "-1"], "0 or more"),
+        (["--learning-rate", "0"], "--learning-rate is 0"),
+        (["--order", "1"], "--landmarks DIR"),
+        (["--order", "1", "--landmarks", "/nowhere"], "run scripts/landmarks.py first"),
         (["--set", "depth.num_layers=19"], "num_layers"),
         (["-o", "/proc/nothing"], "/proc/nothing"),
     ],
@@ -87,8 +90,24 @@ def test_procedural_heads_train_alone_and_their_truth_is_a_term_of_its_own(
     assert train_depth("--synthetic", "1", "--truth", "1", "--from", save_tiny_depth(tmp_path)) == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines[0]["truth"] > 0
+    plain = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert plain["stage"]["prior_weight"] == 0  # an F_d that is started from knows which way round a face is
     assert {"degenerate_flat_depth", "degenerate_no_motion", "degenerate_odd_focal"} <= set(lines[0])
     assert load_pose(tmp_path / "run" / "pose.safetensors").config.base_width == 8
+
+
+def test_the_order_of_landmarks_is_a_term_of_its_own_and_goes_with_the_truth(
+    train_depth: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagan.cli.train_depth
+
+    monkeypatch.setattr(dagan.cli.train_depth, "SYNTHETIC_FRAMES", 6)
+    write_landmarks(tmp_path, face_clips(2))
+    order = ("--order", "0.3", "--landmarks", tmp_path)
+    assert train_depth("--synthetic", "1", "--truth", "1", *order) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["truth"] > 0
+    assert lines[0]["order"] > 0
 
 
 def save_tiny_depth(folder: Path) -> Path:

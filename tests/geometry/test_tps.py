@@ -61,3 +61,11 @@ def test_random_warps_bend_but_stay_near_the_identity() -> None:
     jacobian = plane_warp.jacobian(points)
     assert torch.linalg.det(jacobian).min() > 0.2  # never folded
     assert jacobian.std(dim=1).mean() > 0.005  # more than affine
+
+
+def test_an_affine_plane_warp_is_its_motion_everywhere() -> None:
+    motion = torch.tensor([[[1.1, -0.2, 0.1], [0.3, 0.9, -0.2]]])
+    points = torch.rand(1, 7, 2) * 2 - 1
+    warp = PlaneWarp.affine(motion)
+    assert torch.allclose(warp(points), points @ motion[:, :, :2].mT + motion[:, None, :, 2])
+    assert torch.equal(warp.jacobian(points), motion[:, None, :, :2].expand(1, 7, 2, 2))

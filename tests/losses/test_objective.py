@@ -60,6 +60,8 @@ def moved_by(loss: Tensor, networks: GenerationNetworks) -> set[str]:
         ("equivariance", {"keypoints"}),
         ("keypoint_distance", {"keypoints"}),
         ("landmark_guidance", {"keypoints"}),
+        ("moved_landmark_guidance", {"keypoints"}),
+        ("torso_guidance", {"keypoints"}),
     ],
 )
 def test_each_terms_gradient_reaches_what_it_should_move_and_nothing_else(
@@ -70,8 +72,9 @@ def test_each_terms_gradient_reaches_what_it_should_move_and_nothing_else(
     assert not any(name.startswith(("discriminator.", "perceptual.", "model.depth.")) for name in moved)
 
 
-def test_the_term_of_frames_moves_their_head(networks: GenerationNetworks) -> None:
-    moved = moved_by(TERMS["jacobian_equivariance"](state_of(networks)), networks)
+@pytest.mark.parametrize("term", ["jacobian_equivariance", "moved_jacobian"])
+def test_the_terms_of_frames_move_their_head(networks: GenerationNetworks, term: str) -> None:
+    moved = moved_by(TERMS[term](state_of(networks)), networks)
     assert "model.keypoints.jacobian.conv.weight" in moved
     assert not any(name.startswith("model.generator.") for name in moved)
 

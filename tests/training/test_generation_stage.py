@@ -1,6 +1,7 @@
 """Stage 2, one step at a time."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,12 +177,16 @@ def test_gradients_are_clipped_to_the_largest_norm_on_each_side(tiny_config: Tal
 
 
 def test_a_batch_in_parts_has_the_gradients_of_the_whole_but_for_batch_norm(tiny_config: TalkingHeadConfig) -> None:
-    """Parts draw the random warps and squares of the whole batch, each for its own samples."""
+    """Parts draw the random warps and squares of the whole batch, each for its own samples.
+
+    The background stands still: registering two pictures of noise is anybody's guess, and rounding decides it.
+    """
+    still = replace(tiny_config, motion=replace(tiny_config.motion, background="still"))
     batch = PairBatch(torch.rand(4, 3, 64, 64), torch.rand(4, 3, 64, 64))
     gradients, terms = [], []
     for parts in (1, 2, 4):
         torch.manual_seed(0)
-        networks = tiny_networks(tiny_config)
+        networks = tiny_networks(still)
         for module in networks.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dagan.data.synthetic.store import StoredClip
     from dagan.models.depth import FaceDepthNet
     from dagan.training.distributed import World
+    from dagan.training.stages import DepthPhase
 
 SYNTHETIC_FRAMES = 40
 TURNED_FRAMES, TURNED = 12, 0.7  # of the heads that only the supervised term sees: seen from the side, too (radians)
@@ -29,7 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHT",
         help="supervise with the exact depth of the procedural heads (default: 0, self-supervised as in the paper)",
     )
+    parser.add_argument(
+        "--order",
+        type=float,
+        default=0.0,
+        metavar="WEIGHT",
+        help="supervise with the order in depth of the faces' landmarks (default: 0, self-supervised as in the paper)",
+    )
+    parser.add_argument(
+        "--landmarks", type=Path, nargs="+", help="for --order: folders written by scripts/landmarks.py"
+    )
     parser.add_argument("--from", dest="start", type=Path, help="start from an F_d of an earlier run")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="default: the recipe's")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,9 +50,10 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from dagan.models.weights import load_depth
+    from dagan.training.depth_order import find_faces
     from dagan.training.depth_stage import DepthNetworks
     from dagan.training.loop import train
-    from dagan.training.recipes import DEPTH_RECIPE, depth_recipe
+    from dagan.training.recipes import depth_recipe
     from dagan.training.run_folder import fingerprint
     from dagan.training.schedule import check_split
     from dagan.training.stages import MAX_DEPTH_GRADIENT, DepthStage
@@ -50,16 +63,17 @@ def run(args: argparse.Namespace) -> int:
     config = preset_config(args).depth
     if config is None:
         raise UserError(f"preset {args.preset} has no depth network; choose one that has, such as lite or dagan")
-    changes = {"steps": args.steps, "batch_size": args.batch_size}
-    phase = replace(DEPTH_RECIPE, **{name: value for name, value in changes.items() if value is not None})
+    phase = pick_phase(args)
     loop, world = loop_config(args), join(args)
     check_split((phase,), world.size, args.accumulate)
     torch.manual_seed(args.seed)
-    pose, settings = depth_recipe(phase, config, truth_weight=args.truth)
+    pose, settings = depth_recipe(phase, config, args.truth, args.order)
     networks = DepthNetworks(config.build(), pose.build())
     if args.start is not None:
         start_from(networks.depth, load_depth(args.start), args.start)
+        settings = replace(settings, prior_weight=0.0)  # it knows by now which way round a face is
     clips = open_together(args, world)
+    faces = find_faces(clips, args.landmarks) if args.order > 0 else []
     heads = open_heads(args, world)
     clips += [head.clip for head in heads]
     stage = DepthStage(
@@ -74,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         how=step_config(args, world.device, MAX_DEPTH_GRADIENT),
         repeats=args.repeats,
         truth=heads + open_heads(args, world, TURNED_FRAMES, TURNED) if args.truth > 0 else (),
+        faces=faces,
     )
     say(world, f"{len(clips)} clips to train on; {phase.steps} steps")
     plain = run_config(args, model=config, pose=pose, stage=settings, phases=(phase,), synthetic=args.synthetic)
@@ -83,14 +98,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def pick_phase(args: argparse.Namespace) -> "DepthPhase":
+    """The recipe's phase with what was asked for instead."""
+    from dataclasses import replace
+
+    from dagan.training.recipes import DEPTH_RECIPE
+
+    if args.learning_rate is not None and not args.learning_rate > 0:
+        raise UserError(f"--learning-rate is {args.learning_rate:g}; it must be above 0")
+    changes = {"steps": args.steps, "batch_size": args.batch_size, "learning_rate": args.learning_rate}
+    return replace(DEPTH_RECIPE, **{name: value for name, value in changes.items() if value is not None})
+
+
 def check_sources(args: argparse.Namespace) -> None:
     """Raises UserError when there is nothing to train on, or nothing to supervise with."""
-    if args.synthetic < 0 or args.truth < 0:
-        raise UserError("--synthetic and --truth must be 0 or more")
+    if min(args.synthetic, args.truth, args.order) < 0:
+        raise UserError("--synthetic, --truth and --order must be 0 or more")
     if not args.clips and not args.synthetic:
         raise UserError("nothing to train on: give folders of clips, or --synthetic N for procedural heads")
     if args.truth > 0 and not args.synthetic:
         raise UserError("--truth needs procedural heads, of which the depth is known: give --synthetic N too")
+    if args.order > 0 and not (args.clips and args.landmarks):
+        raise UserError("--order needs clips and their landmarks: give --landmarks DIR (see scripts/landmarks.py)")
 
 
 def open_heads(

@@ -1,7 +1,8 @@
-"""Face landmarks found beforehand, one file per clip (scripts/landmarks.py), for the start of the keypoints."""
+"""Face landmarks found beforehand, one file per clip (scripts/landmarks.py): where keypoints start, and face relief."""
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,13 +33,9 @@ class LandmarkTracks:
     def __init__(self, clips: list[ClipFrames], folders: list[Path]):
         self.landmarks, self.found = [], []
         for clip in clips:
-            paths = [folder / f"{clip.clip.name}.npz" for folder in folders]
-            path = next((path for path in paths if path.is_file()), None)
-            if path is None:
-                raise UserError(f"no landmarks for {clip.clip.name} in {folders[0]}; run scripts/landmarks.py first")
-            landmarks, found = _read_track(path)
-            self.landmarks.append(landmarks)
-            self.found.append(found)
+            track = _read(clip.clip.name, folders, "landmarks", "found")
+            self.landmarks.append(track["landmarks"].astype(np.float32))
+            self.found.append(track["found"])
 
     def at(self, clip: int, frame: int, flipped: bool) -> FaceLandmarks:
         """Landmarks of a frame, mirrored when the frame was flipped. A frame past the track counts as not found."""
@@ -51,10 +48,29 @@ class LandmarkTracks:
         return FaceLandmarks(position, torch.tensor(True))
 
 
-def _read_track(path: Path) -> tuple[Float[np.ndarray, "t 478 2"], Bool[np.ndarray, "t"]]:
+class FaceRelief(NamedTuple):
+    """All landmarks of every frame of a clip: (x, y) in [-1, 1], how far away in the same unit, and whether found."""
+
+    position: Float[np.ndarray, "t 478 2"]
+    farther: Float[np.ndarray, "t 478"]
+    found: Bool[np.ndarray, "t"]
+
+
+def read_relief(name: str, folders: Sequence[Path]) -> FaceRelief:
+    """Of the clip of that name. Raises UserError when no folder has it, or from a time before it held depth."""
+    track = _read(name, folders, "landmarks", "farther", "found")
+    return FaceRelief(track["landmarks"].astype(np.float32), track["farther"].astype(np.float32), track["found"])
+
+
+def _read(name: str, folders: Sequence[Path], *fields: str) -> dict[str, np.ndarray]:
+    path = next((path for folder in folders if (path := folder / f"{name}.npz").is_file()), None)
+    if path is None:
+        raise UserError(f"no landmarks for {name} in {folders[0]}; run scripts/landmarks.py first")
     try:
         with np.load(path, allow_pickle=False) as track:
-            return track["landmarks"].astype(np.float32), track["found"]
+            return {field: track[field] for field in fields}
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} holds no landmarks ({reason}); make it again: scripts/landmarks.py") from error
+        raise UserError(
+            f"{path} holds no {' or '.join(fields)} ({reason}); make it again: scripts/landmarks.py"
+        ) from error

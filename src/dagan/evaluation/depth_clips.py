@@ -11,12 +11,13 @@ from dagan.data.clips import ClipFrames
 from dagan.evaluation.depth_heads import Box, as_image, placed, predicted_depth
 from dagan.evaluation.depth_real import (
     FaceOrder,
+    ReprojectionScore,
     face_order,
     landmark_inconsistency,
     landmark_points,
     reprojection_error,
 )
-from dagan.evaluation.observers.faces import FaceObserver
+from dagan.evaluation.observers.faces import FaceObservation, FaceObserver
 from dagan.models.depth import FaceDepthNet
 
 GAP = 6  # frames between a frame and the one it is reprojected from
@@ -69,50 +70,66 @@ def head_box(landmarks: Float[np.ndarray, "n 3"]) -> Box:
 def evaluate_clips(
     candidates: dict[str, Method], face: FaceObserver, clips: Iterable[ClipFrames], frames_per_clip: int
 ) -> ClipsReport:
-    orders: dict[str, list[FaceOrder]] = {name: [] for name in candidates}
-    unlike: dict[str, list[float]] = {name: [] for name in candidates}
-    errors: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
-    count = found = number = 0
-    for clip in clips:
-        number += 1
-        places = np.linspace(0, max(0, len(clip) - 1 - GAP), frames_per_clip).astype(int)
-        seen = []
-        for at in places:
-            frame = np.asarray(clip.frames[int(at)])
-            observed = face.observe(frame)
-            count += 1
-            if observed is None:
-                continue
-            found += 1
-            seen.append((frame, observed))
-            other = clip.frames[min(int(at) + GAP, len(clip) - 1)]
-            for name, method in candidates.items():
-                depth = method(frame, observed.landmarks)
-                orders[name].append(face_order(depth, observed.landmarks))
-                errors[name].append(_reprojection(depth, frame, other, observed.landmarks))
-        if len(seen) > 1:
-            first, second = _most_different([observed.pose for _, observed in seen])
-            for name, method in candidates.items():
-                points = [
-                    landmark_points(method(frame, observed.landmarks), observed.landmarks)
-                    for frame, observed in (seen[first], seen[second])
-                ]
-                unlike[name].append(landmark_inconsistency(*points))
+    tallies = {name: _Tally([], [], []) for name in candidates}
+    looked_at, with_face, number = 0, 0, 0
+    for number, clip in enumerate(clips, 1):  # noqa: B007
+        places = np.linspace(0, max(0, len(clip) - 1 - GAP), frames_per_clip).astype(int).tolist()
+        seen = _faces(clip, face, places)
+        looked_at, with_face = looked_at + len(places), with_face + len(seen)
+        for name, method in candidates.items():
+            tallies[name].add(method, seen)
     return ClipsReport(
-        order={name: _shares(values) for name, values in orders.items()},
-        nearer_than_all={name: _mean(_before_all(order) for order in values) for name, values in orders.items()},
-        inconsistency={name: _mean(values) for name, values in unlike.items()},
-        reprojected={name: _mean(value[1] for value in values) for name, values in errors.items()},
-        unmoved=_mean(value[0] for values in errors.values() for value in values),
-        frames_with_face=found,
-        frames=count,
+        order={name: _shares(tally.orders) for name, tally in tallies.items()},
+        nearer_than_all={name: _mean(map(_before_all, tally.orders)) for name, tally in tallies.items()},
+        inconsistency={name: _mean(tally.unlike) for name, tally in tallies.items()},
+        reprojected={name: _mean(error.reprojected for error in tally.errors) for name, tally in tallies.items()},
+        unmoved=_mean(error.unmoved for tally in tallies.values() for error in tally.errors),
+        frames_with_face=with_face,
+        frames=looked_at,
         clips=number,
     )
 
 
+class _Seen(NamedTuple):
+    """A frame with a face, the one `GAP` frames on, and what the observer says of the first."""
+
+    frame: UInt8[np.ndarray, "h w 3"]
+    other: UInt8[np.ndarray, "h w 3"]
+    face: FaceObservation
+
+
+def _faces(clip: ClipFrames, face: FaceObserver, places: Sequence[int]) -> list[_Seen]:
+    looks = []
+    for at in places:
+        frame, other = np.asarray(clip.frames[at]), np.asarray(clip.frames[min(at + GAP, len(clip) - 1)])
+        observed = face.observe(frame)
+        if observed is not None:
+            looks.append(_Seen(frame, other, observed))
+    return looks
+
+
+class _Tally(NamedTuple):
+    """What one method got, by frame, and by clip (`unlike`)."""
+
+    orders: list[FaceOrder]
+    unlike: list[float]
+    errors: list[ReprojectionScore]
+
+    def add(self, method: Method, seen: Sequence[_Seen]) -> None:
+        """The frames of one clip."""
+        depths = [method(look.frame, look.face.landmarks) for look in seen]
+        for depth, look in zip(depths, seen, strict=True):
+            self.orders.append(face_order(depth, look.face.landmarks))
+            self.errors.append(_reprojection(depth, look.frame, look.other, look.face.landmarks))
+        if len(seen) > 1:
+            pair = _most_different([look.face.pose for look in seen])
+            points = [landmark_points(depths[index], seen[index].face.landmarks) for index in pair]
+            self.unlike.append(landmark_inconsistency(*points))
+
+
 def _reprojection(
     depth: DepthMap, frame: UInt8[np.ndarray, "h w 3"], other: np.ndarray, landmarks: Float[np.ndarray, "n 3"]
-) -> tuple[float, float]:
+) -> ReprojectionScore:
     """At a fixed size, on the face's ellipse."""
     scale = REPROJECTED_SIDE / frame.shape[0]
     images = [
@@ -120,7 +137,7 @@ def _reprojection(
     ]
     small = torch.nn.functional.interpolate(torch.from_numpy(depth)[None, None], size=REPROJECTED_SIDE, mode="area")
     face = _ellipse(landmarks[:, :2] * scale, REPROJECTED_SIDE)
-    return tuple(reprojection_error(small[0, 0].numpy(), images[0], images[1], face))  # type: ignore[return-value]
+    return reprojection_error(small[0, 0].numpy(), images[0], images[1], face)
 
 
 def _ellipse(points: Float[np.ndarray, "n 2"], side: int) -> Bool[np.ndarray, "s s"]:

@@ -36,6 +36,11 @@ class PlaneWarp:
         )
         return cls(linear, shift, controls, weights)
 
+    @classmethod
+    def affine(cls, motion: Float[Tensor, "b 2 3"]) -> "PlaneWarp":
+        """A x + t without any bend."""
+        return cls(motion[:, :, :2], motion[:, :, 2], motion.new_zeros(1, 2), motion.new_zeros(len(motion), 1))
+
     def of(self, rows: slice) -> "PlaneWarp":
         """The warps of some elements of the batch."""
         return replace(self, linear=self.linear[rows], shift=self.shift[rows], weights=self.weights[rows])

@@ -95,6 +95,19 @@ class StepState:
         return self.model.view(image).keypoints
 
     @cached_property
+    def window(self) -> Float[Tensor, "b 2 3"]:
+        """A random window [A t] that the driving frame is seen through, drawn from PyTorch's global generator."""
+        windows = random_similarities(self.share.total, torch.default_generator, self.batch.driving)
+        return windows[self.share.rows]
+
+    @cached_property
+    def moved(self) -> Keypoints:
+        """Keypoints of the driving frame seen through the window."""
+        frame = self.batch.driving
+        seen = warp(frame, affine_flow(self.window, frame.shape[2], frame.shape[3]))
+        return self.model.view(seen).keypoints
+
+    @cached_property
     def judged_real(self) -> Judgement:
         """D's judgement of the driving frame, with its graph: D's own step needs it again, and D stays as it is."""
         keypoints = self.driving.keypoints
@@ -144,15 +157,13 @@ def _landmark_guidance(state: StepState) -> Tensor:
 
 
 def _moved_landmark_guidance(state: StepState) -> Tensor:
-    """landmark_guidance on a version of the driving frame that is turned, zoomed and shifted at random."""
-    frame, landmarks = state.batch.driving, state.batch.driving_landmarks
+    """landmark_guidance on the driving frame as it is seen through a window turned, zoomed and shifted at random."""
+    landmarks = state.batch.driving_landmarks
     if landmarks is None:
         raise ValueError("the objective has moved_landmark_guidance but the batch has no landmarks")
-    window = random_similarities(state.share.total, torch.default_generator, frame)[state.share.rows]
-    moved = state.model.view(warp(frame, affine_flow(window, frame.shape[2], frame.shape[3])))
-    aims = seen_through(window, landmarks.position)
+    aims = seen_through(state.window, landmarks.position)
     whole = landmarks.found & (aims.abs() <= 1).all(2).all(1)  # a keypoint cannot leave the frame
-    return landmark_guidance(moved.keypoints.position, aims, whole)
+    return landmark_guidance(state.moved.position, aims, whole)
 
 
 def _torso_guidance(state: StepState) -> Tensor:
@@ -185,6 +196,9 @@ TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
     "keypoint_distance": _keypoint_distance,
     "landmark_guidance": _landmark_guidance,
     "moved_landmark_guidance": _moved_landmark_guidance,
+    "moved_jacobian": lambda state: jacobian_equivariance(
+        state.driving.keypoints, state.moved, PlaneWarp.affine(state.window)
+    ),
     "torso_guidance": _torso_guidance,
 }
 

@@ -21,7 +21,7 @@ from dagan.losses.portrait import background_error, bump_distance, camera_offset
 from dagan.models.depth import FaceDepthNet, depth_from_disparity
 from dagan.models.pose import PoseNet
 from dagan.training.depth_health import signs_of_health
-from dagan.training.depth_truth import TrueDepth, truth_error
+from dagan.training.depth_labels import UNLABELLED, DepthLabels, label_terms
 from dagan.types import CameraPose
 
 COARSE = 8  # poses are compared on every eighth pixel
@@ -52,6 +52,7 @@ class DepthStageConfig:
     prior_weight: float = 0.5
     prior_steps: int = 600
     truth_weight: float = 0.0  # of the supervised term on synthetic heads; only the default weights have it
+    order_weight: float = 0.0  # of the order of landmarks on real frames; likewise
     min_depth: float = 0.7
     max_depth: float = 1.2
 
@@ -95,26 +96,18 @@ def depth_step(
     batch: NeighbouringFrames,
     config: DepthStageConfig,
     step: int = 1_000_000,
-    truth: TrueDepth | None = None,
+    labels: DepthLabels = UNLABELLED,
 ) -> DepthStep:
     """Loss of one batch. `step` counts from 0 and only sets the weight of the prior, gone by `config.prior_steps`.
 
-    `truth` adds the supervised term, weighted by `config.truth_weight`; None (always, in what is called
-    self-supervised) leaves it out. The networks may run under autocast; everything after them is float32.
+    `labels` add terms that are weighted by `config.truth_weight` and `config.order_weight`; without them, always, in
+    what is called self-supervised. The networks may run under autocast; everything after them is float32.
     """
     disparities, poses = networks(batch)
     with torch.autocast(batch.frame.device.type, enabled=False):
-        guidance = batch.frame.new_zeros(())
-        if config.align:
-            depth = finest_depth(disparities[0], batch, config)
-            corrected = tuple(
-                align(pose, depth, batch.frame, neighbour, config.alignment_levels)
-                for pose, neighbour in zip(poses, batch.neighbours, strict=True)
-            )
-            guidance = mean_of(distance(pose, better, depth) for pose, better in zip(poses, corrected, strict=True))
-            poses = corrected
+        poses, guidance = corrected(poses, disparities[0], batch, config)
         levels = [
-            judge(disparity.float(), poses, batch, level, config)
+            judge(disparity, poses, batch, level, config)
             for disparity, level in zip(disparities, config.image_levels, strict=True)
         ]
         height, width = batch.frame.shape[-2:]
@@ -127,37 +120,58 @@ def depth_step(
             "camera": mean_of(camera_offset(pose.intrinsics, (height, width), config.portrait_focal) for pose in poses),
             "prior": mean_of(bump_distance(level.disparity) for level in levels),
         }
-        weights = {
-            "photometric": 1.0,
-            "guidance": config.guidance_weight,
-            "smoothness": config.smoothness_weight,
-            "background": config.background_weight,
-            "gauge": config.gauge_weight,
-            "camera": config.camera_weight,
-            "prior": config.prior_weight * max(0.0, 1 - step / max(config.prior_steps, 1)),
-        }
         if config.consistency_weight > 0:
             terms["consistency"] = neighbour_consistency(networks.depth, batch, levels[0], config)
-            weights["consistency"] = config.consistency_weight
-        if truth is not None:
-            terms["truth"] = truth_error(networks.depth.pyramid(truth.frame), truth)
-            weights["truth"] = config.truth_weight
+        terms |= label_terms(networks.depth, labels)
+        weights = term_weights(config, step)
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         logged = terms | signs_of_health(levels[0].disparity, levels[0].minimum, poses, width)
     return DepthStep(total, {name: value.detach() for name, value in logged.items()})
+
+
+def term_weights(config: DepthStageConfig, step: int) -> dict[str, float]:
+    """Of every term that a step may have."""
+    return {
+        "photometric": 1.0,
+        "guidance": config.guidance_weight,
+        "smoothness": config.smoothness_weight,
+        "background": config.background_weight,
+        "gauge": config.gauge_weight,
+        "camera": config.camera_weight,
+        "prior": config.prior_weight * max(0.0, 1 - step / max(config.prior_steps, 1)),
+        "consistency": config.consistency_weight,
+        "truth": config.truth_weight,
+        "order": config.order_weight,
+    }
+
+
+def corrected(
+    poses: tuple[CameraPose, ...],
+    disparity: Float[Tensor, "b 1 _h _w"],
+    batch: NeighbouringFrames,
+    config: DepthStageConfig,
+) -> tuple[tuple[CameraPose, ...], Float[Tensor, ""]]:
+    """The poses after direct alignment, and how far F_p's were from them; with `align` off F_p's own, and 0."""
+    if not config.align:
+        return poses, batch.frame.new_zeros(())
+    _, depth = resized_depth(disparity.detach(), batch.frame, config)
+    better = tuple(
+        align(pose, depth, batch.frame, neighbour, config.alignment_levels)
+        for pose, neighbour in zip(poses, batch.neighbours, strict=True)
+    )
+    return better, mean_of(distance(pose, aim, depth) for pose, aim in zip(poses, better, strict=True))
 
 
 def mean_of(values: Iterable[Float[Tensor, ""]]) -> Float[Tensor, ""]:
     return torch.stack(list(values)).mean()
 
 
-def finest_depth(
-    disparity: Float[Tensor, "b 1 _h _w"], batch: NeighbouringFrames, config: DepthStageConfig
-) -> Float[Tensor, "b 1 h w"]:
-    """Depth at the frame's size, without gradient."""
-    size = batch.frame.shape[-2:]
-    disparity = functional.interpolate(disparity.detach().float(), size=size, mode="bilinear", align_corners=False)
-    return depth_from_disparity(disparity, config.min_depth, config.max_depth)
+def resized_depth(
+    disparity: Float[Tensor, "b 1 _h _w"], like: Float[Tensor, "b _c h w"], config: DepthStageConfig
+) -> tuple[Float[Tensor, "b 1 h w"], Float[Tensor, "b 1 h w"]]:
+    """Disparity and depth at the size of `like`, in float32."""
+    resized = functional.interpolate(disparity.float(), size=like.shape[-2:], mode="bilinear", align_corners=False)
+    return resized, depth_from_disparity(resized, config.min_depth, config.max_depth)
 
 
 def distance(pose: CameraPose, better: CameraPose, depth: Float[Tensor, "b 1 h w"]) -> Float[Tensor, ""]:
@@ -187,8 +201,7 @@ def judge(
 ) -> Judgement:
     """Reprojects the neighbours into the frame (Eqs. 3, 4) and takes P_e (Eq. 5), at 1 / 2^level of the size."""
     frame, *others = (shrink(image, level) for image in (batch.frame, *batch.neighbours))
-    disparity = functional.interpolate(disparity, size=frame.shape[-2:], mode="bilinear", align_corners=False)
-    depth = depth_from_disparity(disparity, config.min_depth, config.max_depth)
+    disparity, depth = resized_depth(disparity, frame, config)
     reprojections = tuple(
         reproject(depth, pose._replace(intrinsics=scale_intrinsics(pose.intrinsics, 0.5**level))) for pose in poses
     )
@@ -213,13 +226,10 @@ def neighbour_consistency(
     network: FaceDepthNet, batch: NeighbouringFrames, level: Judgement, config: DepthStageConfig
 ) -> Float[Tensor, ""]:
     """Depth carried to each neighbour against that neighbour's own depth, held fixed, where the pixel moves."""
-    size = level.disparity.shape[-2:]
     values = []
     for image, at in zip(batch.neighbours, level.reprojections, strict=True):
         with torch.no_grad():
-            disparity = functional.interpolate(
-                network.pyramid(image)[0].float(), size=size, mode="bilinear", align_corners=False
-            )
-            own = sample(depth_from_disparity(disparity, config.min_depth, config.max_depth), at.grid.detach())
+            _, depth = resized_depth(network.pyramid(image)[0], level.disparity, config)
+            own = sample(depth, at.grid.detach())
         values.append(scale_consistency(at.depth, own, at.valid * level.minimum.moving))
     return torch.stack(values).mean()

@@ -15,7 +15,6 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from dagan.data.augment import augment
-from dagan.data.sampling import ConsecutiveFrames
 from dagan.data.synthetic import BACKGROUND, HEAD
 from dagan.data.synthetic.store import StoredClip
 from dagan.losses.portrait import HEAD_DISPARITY
@@ -75,7 +74,7 @@ class TrueDepths(Dataset[TrueDepth]):
         coloured, flipped = augment(frame[None], generator)
         if flipped:
             disparity, weight = disparity.flip(-1), weight.flip(-1)
-        return TrueDepth(_worn(coloured[0], numbers, generator), disparity, weight)
+        return TrueDepth(worn(coloured[0], numbers, generator), disparity, weight)
 
     def _target(self, depth: Float[Tensor, "h w"], head: Tensor, focal: float) -> Float[Tensor, "h w"]:
         """Sigmoid disparity: the head's mean at `HEAD_DISPARITY`, relief as the portrait camera would see it."""
@@ -83,19 +82,6 @@ class TrueDepths(Dataset[TrueDepth]):
         relief = 1 + (depth / depth[head].median() - 1) * (focal / self.portrait_focal)
         inverse = middle / relief.clamp(min=0.2)
         return ((inverse - self.farthest) / (self.nearest - self.farthest)).clamp(0.01, 0.99)
-
-
-class WithTruth(Dataset[tuple[Tensor, Tensor, TrueDepth]]):
-    """Neighbouring frames, each with a synthetic frame beside it."""
-
-    def __init__(self, frames: ConsecutiveFrames, truth: TrueDepths) -> None:
-        self.frames, self.truth = frames, truth
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, TrueDepth]:
-        return (*self.frames[index], self.truth[index])
 
 
 def truth_error(disparities: tuple[Float[Tensor, "b 1 _h _w"], ...], truth: TrueDepth) -> Float[Tensor, ""]:
@@ -118,7 +104,7 @@ def _cropped(planes: Float[Tensor, "c h w"], zoom: float, numbers: np.random.Gen
     return functional.grid_sample(planes[None], grid, padding_mode="border", align_corners=False)[0]
 
 
-def _worn(
+def worn(
     frame: Float[Tensor, "3 h w"], numbers: np.random.Generator, generator: torch.Generator
 ) -> Float[Tensor, "3 h w"]:
     """As cameras and codecs leave a picture: another gamma, at times grey, blurred or noisy."""

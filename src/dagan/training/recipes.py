@@ -10,36 +10,52 @@ from dagan.training.depth_stage import DepthStageConfig
 from dagan.training.generation_stage import Phase
 from dagan.training.stages import DepthPhase
 
-# Stage 1 of the bundled weights: 128 px, neighbours up to half a second away. The bump prior gives the face its sign
-# (nose to the front) and is gone after 200 steps.
+# Stage 1 of the lite model: 128 px, neighbours up to half a second away. The bump prior gives the face its sign (nose
+# to the front) and is gone after 200 steps. A slow end calms the map: half of what is learned (docs/depth.md).
 LITE_POSE = PoseConfig(base_width=32, head_width=128)
 LITE_DEPTH_STAGE = DepthStageConfig(prior_steps=200)
-DEPTH_RECIPE = DepthPhase(steps=730, batch_size=12, image_size=128, learning_rate=8e-4, gaps=tuple(range(3, 13)))
+DEPTH_RECIPE = DepthPhase(
+    steps=900, batch_size=12, image_size=128, learning_rate=8e-4, decay=0.6, gaps=tuple(range(3, 13))
+)
 
 
 def depth_recipe(
-    phase: DepthPhase, depth: FaceDepthConfig, truth_weight: float = 0.0
+    phase: DepthPhase, depth: FaceDepthConfig, truth_weight: float = 0.0, order_weight: float = 0.0
 ) -> tuple[PoseConfig, DepthStageConfig]:
     """F_p and the stage's settings for an F_d: judged at the size it works at, F_p no larger."""
     size = min(depth.working_size or phase.image_size, phase.image_size)
     halvings = max(0, round(math.log2(phase.image_size / size)))
     levels = tuple(level + halvings for level in LITE_DEPTH_STAGE.image_levels)
     pose = replace(LITE_POSE, working_size=size if halvings else LITE_POSE.working_size)
-    return pose, replace(LITE_DEPTH_STAGE, image_levels=levels, truth_weight=truth_weight)
+    settings = replace(LITE_DEPTH_STAGE, image_levels=levels, truth_weight=truth_weight, order_weight=order_weight)
+    return pose, settings
 
 
-# Keypoints and motion first, judged on the warped frame at 64 px, without a generator: an eighth of the cost. The
-# keypoints are drawn to face landmarks, less and less. Then everything at half size, then at full size, at last with a
-# fifth of the learning rate.
+# The detector alone first, drawn to face landmarks in frames as they are and turned, zoomed and shifted: a sample costs a
+# tenth of one at half size. Then motion, judged on the warped frame at 64 px, without a generator. Then everything at
+# half size, then at full size, at last with a fifth of the learning rate; landmarks draw less and less.
 RECONSTRUCTION = ("reconstruction", 200.0)
 LITE_TERMS = (
     ("perceptual", 10.0),
     RECONSTRUCTION,
     ("equivariance", 10.0),
     ("jacobian_equivariance", 10.0),
-    ("expressive_reconstruction", 100.0),
+    ("expressive_reconstruction", 300.0),
 )
 LITE_RECIPE = (
+    Phase(
+        name="keypoints",
+        steps=500,
+        batch_size=16,
+        image_size=128,
+        learning_rate=4e-4,
+        objective=(
+            ("landmark_guidance", 100.0),
+            ("moved_landmark_guidance", 100.0),
+            ("moved_jacobian", 10.0),
+            ("torso_guidance", 50.0),
+        ),
+    ),
     Phase(
         name="motion",
         steps=150,

@@ -22,8 +22,10 @@ from dagan.models.weights import save_model
 from dagan.training.batch_norm import synchronise_batch_norm
 from dagan.training.batches import rows_of, to_device
 from dagan.training.depth_health import HealthWatch
+from dagan.training.depth_labels import Beside, DepthLabels
+from dagan.training.depth_order import FoundFaces, OrderedFaces
 from dagan.training.depth_stage import DepthNetworks, DepthStageConfig, NeighbouringFrames, depth_step
-from dagan.training.depth_truth import TrueDepth, TrueDepths, WithTruth
+from dagan.training.depth_truth import TrueDepths
 from dagan.training.distributed import ALONE, World, average_gradients
 from dagan.training.generation_stage import (
     GenerationNetworks,
@@ -152,7 +154,10 @@ class DepthPhase:
 
 @dataclass(kw_only=True)
 class DepthStage:
-    """Stage 1 over clips; `how` as in `GenerationStage`. `truth`: synthetic clips for the supervised term, or none."""
+    """Stage 1 over clips; `how` as in `GenerationStage`.
+
+    `truth`: synthetic clips for the supervised term, or none. `faces`: real ones for the ordinal term, or none.
+    """
 
     networks: DepthNetworks
     config: FaceDepthConfig
@@ -166,6 +171,7 @@ class DepthStage:
     judged_by: str | None = None
     repeats: int = REPEATS
     truth: Sequence[StoredClip] = ()
+    faces: Sequence[FoundFaces] = ()
 
     def __post_init__(self) -> None:
         self.networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -181,7 +187,12 @@ class DepthStage:
     def dataset(self, length: int) -> Dataset[Any]:
         (phase,) = self.phases
         frames = ConsecutiveFrames(self.clips, length, self.seed, gaps=phase.gaps, repeats=self.repeats)
-        return WithTruth(frames, TrueDepths(self.truth, length, self.seed)) if self.truth else frames
+        labels: list[Dataset[Any]] = []
+        if self.truth:
+            labels.append(TrueDepths(self.truth, length, self.seed))
+        if self.faces:
+            labels.append(OrderedFaces(self.faces, phase.image_size, length, self.seed))
+        return Beside(frames, *labels) if labels else frames
 
     def step(self, phase: DepthPhase, batch: Any, step: int) -> StepReport:
         for group in self.optimizer.param_groups:
@@ -189,12 +200,13 @@ class DepthStage:
         frame, neighbours, *rest = batch
         images = to_device((frame, *neighbours.unbind(1)), self.device)
         frames = NeighbouringFrames(*(resize_images(image, phase.image_size) for image in images))
-        truth = to_device(rest[0], self.device) if rest else None
+        given = iter(to_device(tuple(rest), self.device))
+        labels = DepthLabels(next(given) if self.truth else None, next(given) if self.faces else None)
         before = RunningState(self.networks)
         self.optimizer.zero_grad(set_to_none=True)
         size = len(frame) // self._step.accumulate
         rows = [slice(at, at + size) for at in range(0, len(frame), size)]
-        parts = [self._backward(rows_of(frames, part), step, truth and rows_of(truth, part)) for part in rows]
+        parts = [self._backward(rows_of(frames, part), step, rows_of(labels, part)) for part in rows]
         terms = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
         average_gradients(self.networks)
         terms["gradient"] = clip_gradients([self.networks], self._step.max_gradient)
@@ -203,10 +215,10 @@ class DepthStage:
         before.keep_if(finite)
         return StepReport(terms | self.health.see(terms), finite)
 
-    def _backward(self, frames: NeighbouringFrames, step: int, truth: TrueDepth | None) -> dict[str, Tensor]:
+    def _backward(self, frames: NeighbouringFrames, step: int, labels: DepthLabels) -> dict[str, Tensor]:
         """Adds the gradients of one part of the batch; gives its terms."""
         with torch.autocast(self.device.type, dtype=self._step.precision, enabled=self._step.is_mixed):
-            result = depth_step(self.networks, frames, self.settings, step, truth)
+            result = depth_step(self.networks, frames, self.settings, step, labels)
         (result.total / self._step.accumulate).backward()  # type: ignore[no-untyped-call]
         return {**result.terms, "total": result.total.detach()}
 

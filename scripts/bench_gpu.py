@@ -63,7 +63,7 @@ def graph_of(preset: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     model = (load() if preset == "lite" else PRESETS[preset].build().eval()).cuda()
     image = torch.rand(1, 3, 256, 256, device="cuda")
     source = model.encode(model.view(image))
-    folded = fold(model, 256)
+    folded = fold(model, 256, narrow=False)
     change_convolutions(folded, HalfConv)
     folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     points = flat_keypoints(source.keypoints)

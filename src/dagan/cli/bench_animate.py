@@ -10,7 +10,8 @@ from dagan.errors import UserError
 if TYPE_CHECKING:
     from dagan.inference.bench import Timing
 
-MODES = "torch:fp32,torch:bf16,onnx:fp32,openvino:fp32,openvino:bf16"
+MODES = "torch:fp32,torch:bf16,onnx:fp32,openvino:fp32,openvino:bf16,openvino:int8"
+PRECISIONS = ("fp32", "bf16", "int8")
 COLUMNS = (
     *("preset", "mode", "ms/frame", "frames/s", "times naive", "CPU ms", "GMAC", "floor ms", "floor/measured"),
     *("peak MiB", "largest difference", "agreement"),
@@ -33,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from dagan.inference.bench import Subject, measure
+    from dagan.inference.bench import measure
+    from dagan.inference.bench_subject import Subject
 
     modes = [mode for mode in args.modes.split(",") if mode]
-    if not modes or any(mode.count(":") != 1 or mode.split(":")[1] not in ("fp32", "bf16") for mode in modes):
+    if not modes or any(mode.count(":") != 1 or mode.split(":")[1] not in PRECISIONS for mode in modes):
         raise UserError(f"--modes takes runtime:precision such as {MODES}; got {args.modes}")
     threads = torch.get_num_threads() if args.threads is None else args.threads
     if min(args.rounds, args.frames, threads) < 1 or args.size < 32 or args.size % 32:

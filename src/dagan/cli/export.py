@@ -22,16 +22,12 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"the output is a file: {args.output}; give a folder")
-    from importlib.resources import files
-
-    from dagan.inference.crop import apply_crop, crop_for_image
     from dagan.inference.onnx_graphs import OPSET, animation_graphs, write_graphs
-    from dagan.inference.video import read_image
+    from dagan.inference.samples import portrait_frames
     from dagan.models.weights import load
 
     model = load(args.model)
-    picture = read_image(str(files("dagan") / "assets" / "astronaut.png"))  # what the graphs are checked with
-    image = apply_crop(picture, crop_for_image(picture, "auto"), args.size)[None]
+    image, _ = portrait_frames(args.size, 0)  # what the graphs are checked with
     graphs = animation_graphs(model, image)
     differences = write_graphs(graphs, args.output)
     for name, difference in differences.items():

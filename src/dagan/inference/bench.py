@@ -8,44 +8,21 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from multiprocessing.connection import Connection
 from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
 
 from dagan.errors import UserError
+from dagan.inference.bench_subject import Subject, Way, count, peak_of
 from dagan.inference.engines import Precision, Runtime, build_engine
-from dagan.models.fold import fold
-from dagan.models.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_keypoints, signature_of
-from dagan.models.talking_head import TalkingHead
-from dagan.models.weights import load
-from dagan.presets import PRESETS
+from dagan.inference.samples import portrait_frames
 
 NAIVE = "naive"  # everything per frame, float32, no caching, contiguous memory: as a demo script does it
 NUM_DRIVING = 6  # different driving frames, repeated
 NUM_COMPARED = 2  # frames on which outputs are compared
-
-
-class Subject(NamedTuple):
-    """What is timed: the bundled lite weights, or a preset with random ones, at one image size."""
-
-    preset: str
-    size: int
-    num_threads: int
-
-    def build(self) -> TalkingHead:
-        """Raises UserError for a name that is no preset."""
-        if self.preset == "lite":
-            return load()
-        if self.preset not in PRESETS:
-            raise UserError(f"no preset {self.preset}; one of {', '.join(PRESETS)}")
-        torch.manual_seed(0)
-        return PRESETS[self.preset].build().eval()
 
 
 class Timing(NamedTuple):
@@ -83,50 +60,14 @@ def measure(subject: Subject, modes: Sequence[str], num_rounds: int, num_frames:
                     rounds[mode].append(taken)
         reference = workers[NAIVE].pictures
         peaks.setdefault("fp32", peak_of("fp32", subject.num_threads))
-        naive, ours = count(subject)
+        gigamacs = {way: count(subject, way) for way in {_way(mode) for mode in workers}}
         return [
-            _timing(mode, rounds[mode], worker, reference, naive if mode == NAIVE else ours, peaks[_precision(mode)])
+            _timing(mode, rounds[mode], worker, reference, gigamacs[_way(mode)], peaks[_precision(mode)])
             for mode, worker in workers.items()
         ]
     finally:
         for worker in workers.values():
             worker.close()
-
-
-def peak_of(precision: str, num_threads: int) -> float:
-    """Multiply-adds per second, in billions, of a 3x3 convolution of 256 channels at 64x64, channels last."""
-    torch.set_num_threads(num_threads)
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    conv = nn.Conv2d(256, 256, 3, padding=1).to(kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    image = torch.rand(4, 256, 64, 64).to(kind).contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        best = min(_seconds(lambda: conv(image)) for _ in range(4))
-    return float(4 * 256 * 256 * 9 * 64 * 64 / best / 1e9)
-
-
-@torch.inference_mode()
-def count(subject: Subject) -> tuple[float, float]:
-    """Multiply-adds per frame, in billions: everything per frame, and what is left when folded and cached."""
-    model = subject.build()
-    image = frames_for(subject.size)[0]
-    source = model.encode(model.view(image))
-    folded, signature = fold(model, subject.size), signature_of(source)
-    see, draw = KeypointGraph(folded, signature), PictureGraph(folded, signature)
-    points = flat_keypoints(source.keypoints)
-    kept = (image, *points, *flat_appearance(source))
-    return _gigamacs(lambda: model(image, image)), _gigamacs(lambda: (see(image), draw(*points, *kept)))
-
-
-def frames_for(size: int) -> tuple[Float[Tensor, "1 3 h w"], list[Float[Tensor, "1 3 h w"]]]:
-    """The bundled portrait, and driving frames: it, moved sideways."""
-    from dagan.inference.crop import apply_crop, crop_for_image
-    from dagan.inference.video import read_image
-
-    photo = read_image(str(files("dagan") / "assets" / "astronaut.png"))
-    crop = crop_for_image(photo, "auto")
-    moved = [crop._replace(x=crop.x + 2 * index) for index in range(NUM_DRIVING)]
-    image, *driving = (apply_crop(photo, place, size)[None] for place in (crop, *moved))
-    return image, driving
 
 
 class _Worker:
@@ -165,7 +106,9 @@ def _work(pipe: Connection, subject: Subject, mode: str) -> None:
         torch.set_num_threads(subject.num_threads)
         started = time.perf_counter()
         perform, picture = _naive(subject) if mode == NAIVE else _engine(subject, mode)
-        pictures = np.concatenate([picture(frame) for frame in frames_for(subject.size)[1][:NUM_COMPARED]])
+        pictures = np.concatenate(
+            [picture(frame) for frame in portrait_frames(subject.size, NUM_DRIVING)[1][:NUM_COMPARED]]
+        )
         pipe.send((time.perf_counter() - started, pictures))
         while True:
             num_frames = pipe.recv()
@@ -184,11 +127,11 @@ Mode = tuple[Callable[[int], None], Callable[[Tensor], np.ndarray]]  # so many f
 
 def _naive(subject: Subject) -> Mode:
     model = subject.build()
-    source, driving = frames_for(subject.size)
+    source, driving = portrait_frames(subject.size, NUM_DRIVING)
 
     @torch.inference_mode()
     def picture(frame: Tensor) -> np.ndarray:
-        rendered: Tensor = model(source, frame).generated
+        rendered: Tensor = model.render(model.view(source), model.view(frame).keypoints).generated
         return rendered.numpy()
 
     def perform(num_frames: int) -> None:
@@ -203,7 +146,7 @@ def _engine(subject: Subject, mode: str) -> Mode:
 
     runtime, precision = mode.split(":")
     model = subject.build()
-    image, driving = frames_for(subject.size)
+    image, driving = portrait_frames(subject.size, NUM_DRIVING)
     with torch.inference_mode():
         source = model.encode(model.view(image))
         engine = build_engine(model, source, cast(Runtime, runtime), cast(Precision, precision), subject.num_threads)
@@ -220,16 +163,11 @@ def _engine(subject: Subject, mode: str) -> Mode:
     return perform, picture
 
 
-def _gigamacs(call: Callable[[], object]) -> float:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return float(counter.get_total_flops() / 2e9)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+def _way(mode: str) -> Way:
+    """What a mode computes; NNPACK's filtering inside of PyTorch is not counted."""
+    if mode == NAIVE:
+        return "everything"
+    return "winograd" if mode == "openvino:fp32" else "folded"
 
 
 def _precision(mode: str) -> str:

@@ -12,7 +12,7 @@ from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, View
 
 Runtime = Literal["auto", "torch", "onnx", "openvino"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "int8"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 EXTRA = "fast"  # of the package: what installs OpenVINO
@@ -45,7 +45,8 @@ def build_engine(
     """The engine that was asked for, with its source set. `num_threads` 0: all cores.
 
     `auto`: OpenVINO where it is installed and computes in bfloat16 natively, else PyTorch; on a GPU always PyTorch.
-    Precision `auto`: bfloat16 where the processor has it, else float32.
+    Precision `auto`: the fastest that the runtime has on this processor (OpenVINO: int8, else bf16, else fp32; PyTorch:
+    bf16 or fp32).
 
     Raises:
         UserError: OpenVINO is not installed, or a precision that the runtime does not have.
@@ -66,6 +67,8 @@ def _fastest(source: View) -> Runtime:
 
 
 def _torch(model: TalkingHead, source: View, precision: Precision, num_threads: int) -> Engine:
+    if precision == "int8":
+        raise UserError(f"--precision int8 needs OpenVINO: pip install 'dagan[{EXTRA}]' and --runtime openvino")
     from dagan.inference.engine_torch import TorchEngine
 
     return TorchEngine(model, source, precision, num_threads)
@@ -80,7 +83,7 @@ def _openvino(model: TalkingHead, source: View, precision: Precision, num_thread
 
 
 def _onnx(model: TalkingHead, source: View, precision: Precision, num_threads: int) -> Engine:
-    if precision == "bf16":
+    if precision in ("bf16", "int8"):
         raise UserError("--runtime onnx computes in fp32 only; use --precision fp32 or another runtime")
     from dagan.inference.engine_onnx import OnnxEngine
 

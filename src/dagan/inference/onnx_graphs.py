@@ -146,13 +146,15 @@ def _nested(graph: OnnxGraph, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _stacked(values: Sequence[Tensor], num_batched: int, batch: int) -> tuple[Tensor, ...]:
-    """The first inputs as a batch of different ones: darker pictures, moved keypoints."""
+    """The first inputs as a batch of different ones: darker pictures with an edge through them, moved keypoints."""
     stacked = [torch.cat([_varied(value, index) for index in range(batch)]) for value in values[:num_batched]]
     return (*stacked, *values[num_batched:])
 
 
 def _varied(value: Tensor, index: int) -> Tensor:
-    return value * (1 - 0.1 * index) if value.shape[1] == 3 else value + 0.01 * index
+    if value.shape[1] == 3:
+        return value.roll(value.shape[3] // 8 * index, 3) * (1 - 0.1 * index)
+    return value + 0.01 * index
 
 
 @torch.no_grad()

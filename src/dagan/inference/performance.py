@@ -55,6 +55,11 @@ class Performer:
         self._model, self._engine, self._source = model, engine, source
         self._transfer = partial(transfer, relative=motion == "relative", adapt_scale=adapt_scale)
 
+    @property
+    def num_workers(self) -> int:
+        """How many frames are computed at once; one: the engine spreads each over the cores."""
+        return self._engine.num_workers
+
     def stream(self, frames: Iterable[Float[Tensor, "1 3 h w"]]) -> Iterator[Picture]:
         """One picture per frame of a driving video."""
         return self._perform(frames, self._engine.keypoints)

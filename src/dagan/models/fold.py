@@ -1,8 +1,9 @@
 """A model rewritten for inference at one image size: the same function with fewer multiplications and fewer steps.
 
-Batch norm goes into the convolution beside it; a convolution of an enlarged image becomes four smaller ones; a resize
-to a fixed size becomes two matrix products (which every exporter knows); 2x2 matrices are inverted by formula. Results
-agree with the model's to about 1e-5. The copy is for running and exporting, not for training or saving.
+Batch norm goes into the convolution beside it; a convolution of an enlarged image becomes four smaller ones, one to few
+channels does several pixels at once; a resize to a fixed size becomes two matrix products and 2x2 matrices are inverted
+by formula (which every exporter knows). Results agree with the model's to about 1e-5. The copy is for running and
+exporting, not for training or saving.
 """
 
 import copy
@@ -16,12 +17,15 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dagan.geometry.local_motion import affine
+from dagan.models.decoder import BlendDecoder, PlainDecoder
 from dagan.models.keypoints import JacobianHead
 from dagan.models.motion import DenseMotionNet
 from dagan.models.refine import Attention, CrossModalAttention, Refined
 from dagan.models.talking_head import TalkingHead
 from dagan.nn.blocks import ResBlock, ResizeTo, SameBlock, UpBlock
+from dagan.nn.narrow import NarrowConv, factor_for
 from dagan.nn.resnet import BasicBlock, Bottleneck, ResNetEncoder
+from dagan.nn.winograd import WinogradChain, suits
 from dagan.types import Keypoints
 
 ROWS_AT_ONCE = 1024  # queries of an attention: its matrix is made in parts of so many rows
@@ -29,13 +33,19 @@ PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))  # row and column of an output pixel i
 
 
 @torch.no_grad()
-def fold(model: TalkingHead, side: int) -> TalkingHead:
-    """A copy of `model`, in eval mode, for images of `side` pixels."""
-    folded = copy.deepcopy(model).eval().requires_grad_(False)
+def fold(model: TalkingHead, side: int, narrow: bool = True, winograd: bool = False) -> TalkingHead:
+    """A copy of `model`, in eval mode, for images of `side` pixels.
+
+    `narrow`: several pixels at once where channels are few. `winograd`: for one image at a time, wide residual blocks.
+    """
+    folded: TalkingHead = copy.deepcopy(model).eval().requires_grad_(False)
     folded = folded.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] # an animator's is not
     _fold_children(folded, side)
-    made: TalkingHead = folded
-    return made
+    if winograd:
+        _filter_residuals(folded, side)
+    if narrow:
+        _fold_narrow(folded)
+    return folded
 
 
 def invert_2x2(matrix: Float[Tensor, "*b 2 2"]) -> Float[Tensor, "*b 2 2"]:
@@ -70,6 +80,7 @@ class FoldedUpBlock(nn.Module):
         self.conv = conv
         bias = conv.bias
         assert bias is not None
+        self.seen: nn.Module = nn.Identity()  # a quantized model rounds here
         self.places = nn.ModuleList()
         for row, column in PLACES:
             place = nn.Conv2d(conv.in_channels, conv.out_channels, 2)
@@ -80,6 +91,7 @@ class FoldedUpBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"], size: tuple[int, int] | None = None) -> Float[Tensor, "b c2 h2 w2"]:
         if size is not None and size != (2 * x.shape[2], 2 * x.shape[3]):
             return F.relu(self.conv(F.interpolate(x, size, mode="nearest")))
+        x = self.seen(x)
         maps = [
             F.relu(place(F.pad(x, (1 - column, column, 1 - row, row))))
             for (row, column), place in zip(PLACES, self.places, strict=True)
@@ -109,19 +121,33 @@ class FoldedResize(nn.Module):
 
 
 class FoldedJacobianHead(nn.Module):
-    """`JacobianHead` in operations that exporters know: maps by convolution, then their means."""
+    """`JacobianHead` in operations that exporters know: the mean of a convolution without its maps.
+
+    It is the convolution of means: for each tap, the features' mean under the heatmap moved by that tap. A quarter of
+    the multiplications, and of the rounding error, of the maps' mean.
+    """
+
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, head: JacobianHead) -> None:
         super().__init__()
-        self.conv = head.conv
+        conv = head.conv
+        assert conv.bias is not None
+        self.register_buffer("weight", rearrange(conv.weight, "(k d) c i j -> k d (i j c)", d=4).contiguous())
+        self.register_buffer("bias", rearrange(conv.bias, "(k d) -> k d 1", d=4).contiguous())
+        self.reach, self.padding = conv.kernel_size[0] - 1, int(conv.padding[0])
 
     def forward(
         self, features: Float[Tensor, "b c h w"], heatmap: Float[Tensor, "b k h2 w2"]
     ) -> Float[Tensor, "b k 2 2"]:
-        maps = rearrange(self.conv(features).float(), "b (k d) h w -> b k d (h w)", d=4)
-        mean = maps @ rearrange(heatmap, "b k h w -> b k (h w) 1")  # b k 4 1
-        frames: Tensor = rearrange(mean, "b k (i j) 1 -> b k i j", i=2)
-        return frames
+        reach, (height, width) = self.reach, features.shape[2:]
+        wide = F.pad(heatmap, (reach, reach, reach, reach))
+        taps = [reach + self.padding - tap for tap in range(reach + 1)]
+        moved = torch.stack([wide[:, :, y : y + height, x : x + width] for y in taps for x in taps], 2)
+        means = moved.flatten(3) @ rearrange(features.float(), "b c h w -> b 1 (h w) c")  # b k taps c
+        mean = self.weight @ means.flatten(2)[..., None] + self.bias * heatmap.sum((2, 3))[..., None, None]  # b k 4 1
+        return rearrange(mean, "b k (i j) 1 -> b k i j", i=2)
 
 
 class FoldedAttention(nn.Module):
@@ -182,6 +208,21 @@ def _fold_norms(block: nn.Module) -> None:
     shortcut = getattr(block, "downsample", None)
     if isinstance(shortcut, nn.Sequential):
         block.downsample = fuse_conv_bn_eval(shortcut[0], shortcut[1])  # type: ignore[arg-type,type-var]
+
+
+def _filter_residuals(model: TalkingHead, side: int) -> None:
+    decoder, small = model.generator.decoder, side >> len(model.generator.encoder.down)
+    if isinstance(decoder, PlainDecoder | BlendDecoder) and suits(decoder.res, small):
+        decoder.res = WinogradChain(decoder.res, small)  # type: ignore[assignment]
+
+
+def _fold_narrow(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.Conv2d):
+            factor = factor_for(child)
+            setattr(module, name, NarrowConv(child, factor) if factor > 1 else child)
+        else:
+            _fold_narrow(child)
 
 
 REPLACEMENTS: tuple[tuple[type[nn.Module], Callable[..., nn.Module]], ...] = (

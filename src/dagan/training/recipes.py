@@ -32,8 +32,8 @@ def depth_recipe(
 
 
 # The detector alone first, drawn to face landmarks in frames as they are and turned, zoomed and shifted: a tenth of the
-# cost of a sample at half size. Then motion, judged on the warped frame at 64 px, without a generator. Then everything at
-# half size, then at full size, at last with a fifth of the learning rate; landmarks draw less and less.
+# cost of a sample at half size. Then motion, judged on the warped frame at 64 px, without a generator. Then everything
+# at half size, then at full size, at last with a fifth of the learning rate; landmarks draw less and less.
 RECONSTRUCTION = ("reconstruction", 200.0)
 LITE_TERMS = (
     ("perceptual", 10.0),

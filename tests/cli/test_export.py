@@ -57,3 +57,13 @@ def test_the_example_is_as_short_as_it_claims():
 def test_a_size_that_the_networks_cannot_halve_is_refused(tmp_path, capsys):
     assert main(["export", "-o", str(tmp_path / "graphs"), "--size", "100"]) == 2
     assert "multiple of 32" in capsys.readouterr().err
+
+
+def test_graphs_that_differ_by_more_than_the_tolerance_are_not_written(model_file, tmp_path):
+    pytest.importorskip("onnxscript")
+    folder = tmp_path / "graphs"
+    command = [sys.executable, "-m", "dagan", "export", str(model_file), "-o", str(folder), "--size", str(SIDE)]
+    refused = subprocess.run([*command, "--tolerance", "0"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "source.onnx differs from PyTorch by" in refused.stderr
+    assert not list(folder.iterdir())

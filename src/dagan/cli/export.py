@@ -7,6 +7,7 @@ from dagan.errors import UserError
 
 DEFAULT_SIZE = 256
 SIZE_STEP = 32
+DEFAULT_TOLERANCE = 1e-4  # between ONNX Runtime's and PyTorch's values; pixels are in [0, 1]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", metavar="DIR", type=Path, required=True, help="folder for source.onnx and frame.onnx")
     add("--format", choices=["onnx"], default="onnx", help="what to write (default onnx)")
     add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the images (default {DEFAULT_SIZE})")
+    add("--tolerance", metavar="T", type=float, default=DEFAULT_TOLERANCE, help="largest difference (default 1e-4)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     model = load(args.model)
     image, _ = portrait_frames(args.size, 0)  # what the graphs are checked with
     graphs = animation_graphs(model, image)
-    differences = write_graphs(graphs, args.output)
+    differences = write_graphs(graphs, args.output, args.tolerance)
     for name, difference in differences.items():
         path = args.output / f"{name}.onnx"
         size = path.stat().st_size / 2**20

@@ -128,8 +128,13 @@ def _replace(model: nn.Module, name: str, module: nn.Module, quantizer: Quantize
     if isinstance(module, FoldedUpBlock):
         module.seen = quantizer
         for index, place in enumerate(module.places):
-            assert isinstance(place, nn.Conv2d)
-            module.places[index] = QuantizedConv(place, nn.Identity())
+            conv = place.wide if isinstance(place, NarrowConv) else place
+            assert isinstance(conv, nn.Conv2d)
+            rounded = QuantizedConv(conv, nn.Identity())
+            if isinstance(place, NarrowConv):
+                place.wide = rounded
+            else:
+                module.places[index] = rounded
     else:
         assert isinstance(module, nn.Conv2d)
         parent, _, own = name.rpartition(".")

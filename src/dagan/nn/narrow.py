@@ -52,7 +52,7 @@ class NarrowConv(nn.Module):
         wide.bias = (
             None if conv.bias is None else nn.Parameter(conv.bias.repeat_interleave(factor**2), requires_grad=False)
         )
-        self.wide = wide
+        self.wide: nn.Module = wide  # a quantized model puts its own here
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         if any((side - self.lost) % self.factor for side in x.shape[2:]):

@@ -1,5 +1,5 @@
-"""OpenVINO as an engine: both graphs compiled for the processor, in whole numbers or bfloat16 where it has those, one
-stream per core.
+"""OpenVINO as an engine: both graphs compiled for the processor, in bfloat16 where it has that, in whole numbers where
+that is asked for, one stream per core.
 
 A stream computes one frame on one core, so that cores never wait for each other; frames are independent. Compiled
 graphs are kept in the cache folder (`engine_cache`).
@@ -50,7 +50,7 @@ class OpenVinoEngine:
 
         self._core = openvino.Core()
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self.precision: str = _best(has_bf16) if precision == "auto" else precision
+        self.precision: str = ("bf16" if has_bf16 else "fp32") if precision == "auto" else precision
         if source.image.is_cuda:
             raise UserError("--runtime openvino runs on the CPU; use --device cpu or --runtime torch")
         num_cores = num_threads or torch.get_num_threads()
@@ -115,13 +115,6 @@ class OpenVinoEngine:
         if self.precision != "int8":
             return fold(model, side, winograd=self.precision == "fp32")
         return quantize(fold(model, side), partial(show_samples, size=side))
-
-
-def _best(has_bf16: bool) -> str:
-    """Whole numbers only where products of theirs are summed without overflow (VNNI)."""
-    if torch.cpu._is_vnni_supported():
-        return "int8"
-    return "bf16" if has_bf16 else "fp32"
 
 
 @torch.no_grad()

@@ -45,8 +45,7 @@ def build_engine(
     """The engine that was asked for, with its source set. `num_threads` 0: all cores.
 
     `auto`: OpenVINO where it is installed and computes in bfloat16 natively, else PyTorch; on a GPU always PyTorch.
-    Precision `auto`: the fastest that the runtime has on this processor (OpenVINO: int8, else bf16, else fp32; PyTorch:
-    bf16 or fp32).
+    Precision `auto`: bfloat16 where the processor has it, else float32; int8 (OpenVINO) when it is asked for.
 
     Raises:
         UserError: OpenVINO is not installed, or a precision that the runtime does not have.

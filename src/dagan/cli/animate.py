@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=["auto", "fp32", "bf16", "int8"],
         default="auto",
-        help="auto: bfloat16 where the processor has it (default); fp32: to the last digit; int8: a little faster, with "
+        help="auto: bfloat16 where the processor has it (default); fp32: to the last digit; int8: faster, with "
         "OpenVINO",
     )
 

@@ -65,8 +65,6 @@ def run(args: argparse.Namespace) -> int:
 
     from concurrent.futures import ThreadPoolExecutor
 
-    import torch
-
     from dagan.inference.crop import apply_crop, crop_for_image, parse_crop
     from dagan.inference.drivers import open_driver
     from dagan.inference.performance import perform
@@ -80,8 +78,6 @@ def run(args: argparse.Namespace) -> int:
         model, source = load(args.model, pick_device(args.device)), apply_crop(picture, crop, args.size)[None]
         performer = perform(model, source, args.motion, args.adapt_scale, args.runtime, args.precision)
         driver = opening.result()
-    if performer.num_workers > 1:  # cores have a frame each: PyTorch's own threads would only wait beside them
-        torch.set_num_threads(1)
     loaded = time.perf_counter()
     num_frames = _write(driver, performer, args.output, args.size)
     ended = time.perf_counter()

@@ -94,7 +94,7 @@ LITE = with_cam(
                 has_mask_prior=True,
                 background="registered",
             ),
-            generator=GeneratorConfig(width=16, num_down=3, cap=160, decoder=BlendDecoderConfig()),
+            generator=GeneratorConfig(width=16, num_down=3, cap=160, decoder=BlendDecoderConfig(num_points=17)),
         ),
         LITE_DEPTH,
     ),

@@ -8,6 +8,7 @@ import torch
 
 from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_LANDMARKS, LandmarkTracks
 from dagan.errors import UserError
+from dagan.evaluation.observers import BLENDSHAPE_NAMES
 from parts import face_clips
 
 
@@ -16,7 +17,9 @@ def write_track(folder: Path, name: str, num_frames: int = 6) -> np.ndarray:
     folder.mkdir(exist_ok=True)
     landmarks = np.zeros((num_frames, 478, 2), np.float16)
     landmarks[..., 0], landmarks[..., 1] = np.arange(num_frames)[:, None] / 10, np.arange(478) / 1000
-    np.savez_compressed(folder / f"{name}.npz", landmarks=landmarks, found=np.arange(num_frames) != 2)
+    blendshapes = np.arange(52) / 100 + np.arange(num_frames)[:, None]
+    found = np.arange(num_frames) != 2
+    np.savez_compressed(folder / f"{name}.npz", landmarks=landmarks, found=found, blendshapes=blendshapes)
     return landmarks
 
 
@@ -50,6 +53,17 @@ def test_frames_without_landmarks_count_as_not_found(tmp_path: Path, frame: int)
     missing = LandmarkTracks(clips, [tmp_path]).at(0, frame, flipped=False)
     assert not missing.found
     assert torch.equal(missing.position, torch.zeros(len(GUIDED_LANDMARKS), 2))
+
+
+def test_expressions_are_those_of_jaw_and_lids_and_unknown_without_a_face(tmp_path: Path) -> None:
+    clips = face_clips(1)
+    num_frames = len(clips[0])
+    write_track(tmp_path, clips[0].clip.name, num_frames - 1)
+    (expressions,) = LandmarkTracks(clips, [tmp_path]).expressions
+    names = [BLENDSHAPE_NAMES.index(name) for name in ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")]
+    assert expressions.shape == (num_frames, 3)
+    assert np.allclose(expressions[3], np.array(names) / 100 + 3, atol=1e-3)
+    assert np.isnan(expressions[[2, num_frames - 1]]).all()  # no face, and no longer in the track
 
 
 def test_every_folder_is_searched(tmp_path: Path) -> None:

@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from dagan.losses.landmark_guidance import ZOOM, landmark_guidance, random_similarities, seen_through
+from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_LANDMARKS
+from dagan.losses.landmark_guidance import (
+    OPENINGS,
+    ZOOM,
+    landmark_guidance,
+    opening_guidance,
+    random_similarities,
+    seen_through,
+)
 
 
 def test_points_on_their_landmarks_have_no_loss_wherever_the_others_are() -> None:
@@ -38,6 +46,23 @@ def test_the_gradient_moves_guided_points_of_found_faces_only() -> None:
     assert position.grad[0, :3].min() > 0
     assert position.grad[0, 3:].abs().max() == 0
     assert position.grad[1].abs().max() == 0
+
+
+def test_openings_do_not_care_where_the_face_is_and_count_how_far_apart_its_lids_are() -> None:
+    landmarks = torch.rand(2, 17, 2)
+    found = torch.tensor([True, False])
+    assert opening_guidance(landmarks + 0.3, landmarks, found).item() == pytest.approx(0, abs=1e-6)
+    upper_lid = GUIDED_LANDMARKS.index(159)
+    wider = landmarks.clone()
+    wider[:, upper_lid, 1] -= 0.08
+    assert opening_guidance(wider, landmarks, found).item() == pytest.approx(0.08 / 2 / len(OPENINGS))
+
+
+def test_openings_are_pairs_of_landmarks_that_a_mirror_keeps_together() -> None:
+    named = {frozenset(GUIDED_LANDMARKS[i] for i in pair) for pair in OPENINGS}
+    assert named == {frozenset(MIRRORED_LANDMARKS[i] for i in pair) for pair in OPENINGS}
+    assert frozenset((13, 14)) in named  # inner lips
+    assert frozenset((159, 145)) in named  # lids
 
 
 def test_points_are_found_in_the_moved_frame_where_its_window_looks() -> None:

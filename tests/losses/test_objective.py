@@ -54,6 +54,9 @@ def moved_by(loss: Tensor, networks: GenerationNetworks) -> set[str]:
         ("perceptual", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
         ("reconstruction", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
         ("expressive_reconstruction", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
+        ("keypoint_consistency", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
+        ("opening_consistency", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
+        ("opening_guidance", {"keypoints"}),
         ("adversarial", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
         ("feature_matching", {"keypoints", "motion", "encoder", "decoder", "depth_encoder"}),
         ("warped_perceptual", {"keypoints", "motion"}),
@@ -166,3 +169,24 @@ def test_equal_frames_have_no_motion_to_learn(networks: GenerationNetworks) -> N
     networks.eval()
     state = state_of(networks, PairBatch(image, image))
     assert TERMS["warped_perceptual"](state) < 1e-3
+
+
+@pytest.mark.parametrize("term", ["keypoint_consistency", "opening_consistency"])
+def test_a_generated_frame_is_looked_at_without_teaching_the_detector(networks: GenerationNetworks, term: str) -> None:
+    state = state_of(networks)
+    state.rendering  # noqa: B018 # the detector has seen both frames
+    buffers = {name: value.clone() for name, value in networks.model.keypoints.named_buffers()}
+    state.found_again  # noqa: B018
+    assert all(torch.equal(value, buffers[name]) for name, value in networks.model.keypoints.named_buffers())
+    # with the generated frame held fixed nothing is left to learn
+    state.__dict__["rendering"] = state.rendering._replace(generated=state.rendering.generated.detach())
+    del state.__dict__["found_again"]
+    assert not TERMS[term](state).requires_grad
+
+
+def test_a_perfect_picture_is_consistent(networks: GenerationNetworks) -> None:
+    networks.model.keypoints.eval()
+    state = state_of(networks)
+    state.__dict__["rendering"] = state.rendering._replace(generated=state.batch.driving)
+    for term in ("keypoint_consistency", "opening_consistency"):
+        assert TERMS[term](state).item() == pytest.approx(0, abs=1e-6)

@@ -14,6 +14,7 @@ PLAIN = GeneratorConfig(width=4, cap=8, decoder=PlainDecoderConfig(num_res_block
 FULL = GeneratorConfig(
     width=4, num_down=3, cap=8, refine=AttentionConfig(), decoder=BlendDecoderConfig(num_res_blocks=1, last_width=4)
 )
+POINTS = random_keypoints(2)  # of the driving frame
 
 
 def encoded(generator: Generator, side: int = 32, batch: int = 2) -> View:
@@ -32,7 +33,7 @@ def still(batch: int = 2, visible: float = 1.0) -> DenseMotion:
 def test_the_rendering_holds_the_image_and_everything_that_made_it(config: GeneratorConfig, side: int) -> None:
     generator, motion = config.build().eval(), still()
     source = encoded(generator, side)
-    rendering = generator(source, motion)
+    rendering = generator(source, motion, POINTS)
     assert rendering.generated.shape == source.image.shape
     assert rendering.flow is motion.flow
     assert rendering.mask is motion.mask
@@ -43,7 +44,7 @@ def test_the_rendering_holds_the_image_and_everything_that_made_it(config: Gener
 def test_identity_motion_warps_the_source_to_itself() -> None:
     generator = FULL.build().eval()
     source = encoded(generator)
-    assert torch.allclose(generator(source, still()).warped, source.image, atol=1e-5)
+    assert torch.allclose(generator(source, still(), POINTS).warped, source.image, atol=1e-5)
 
 
 def test_only_the_features_that_the_decoder_reads_are_kept_fine_to_coarse() -> None:
@@ -68,8 +69,10 @@ def test_depth_and_image_encoders_have_one_structure() -> None:
 def test_where_everything_is_occluded_the_source_is_not_seen() -> None:
     generator = PLAIN.build().eval()
     one, other = encoded(generator), encoded(generator)
-    assert torch.equal(generator(one, still(visible=0.0)).generated, generator(other, still(visible=0.0)).generated)
-    assert not torch.equal(generator(one, still()).generated, generator(other, still()).generated)
+    assert torch.equal(
+        generator(one, still(visible=0.0), POINTS).generated, generator(other, still(visible=0.0), POINTS).generated
+    )
+    assert not torch.equal(generator(one, still(), POINTS).generated, generator(other, still(), POINTS).generated)
 
 
 def test_occlusion_is_resized_to_the_feature() -> None:
@@ -85,7 +88,7 @@ def test_the_decoder_reads_warped_and_occluded_skips() -> None:
     generator.decoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
     source = encoded(generator)
     motion = still()._replace(flow=identity_flow(2, 8, 8) + 0.1, occlusion=torch.rand(2, 1, 8, 8))
-    generator(source, motion)
+    generator(source, motion, POINTS)
     skips, warped_image = seen[0][1:3]
     assert source.appearance is not None
     for skip, feature in zip(skips, source.appearance.features[:-1], strict=True):
@@ -95,7 +98,7 @@ def test_the_decoder_reads_warped_and_occluded_skips() -> None:
 
 def test_attention_comes_out_when_asked_for() -> None:
     generator = FULL.build().eval()
-    rows = generator(encoded(generator), still(), with_attention=True).attention
+    rows = generator(encoded(generator), still(), POINTS, with_attention=True).attention
     assert rows is not None
     assert rows.shape == (2, 16, 16)
 
@@ -103,7 +106,7 @@ def test_attention_comes_out_when_asked_for() -> None:
 def test_a_source_that_was_not_encoded_is_refused() -> None:
     generator = PLAIN.build()
     with pytest.raises(ValueError, match=r"TalkingHead\.encode"):
-        generator(encoded(generator)._replace(appearance=None), still())
+        generator(encoded(generator)._replace(appearance=None), still(), POINTS)
 
 
 def test_a_depth_encoder_without_depth_is_refused() -> None:

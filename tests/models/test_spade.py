@@ -11,7 +11,7 @@ WIDTHS = (4, 8, 12)
 
 
 def inputs() -> tuple:
-    return torch.randn(2, 12, 4, 4), (), torch.rand(2, 3, 16, 16), torch.rand(2, 1, 4, 4)
+    return torch.randn(2, 12, 4, 4), (), torch.rand(2, 3, 16, 16), torch.rand(2, 1, 4, 4), torch.zeros(2, 3, 2)
 
 
 def test_the_norm_is_the_normalised_map_scaled_and_shifted_by_the_guide():
@@ -50,17 +50,21 @@ def test_the_image_is_within_0_and_1_at_four_times_the_features_size():
 
 def test_the_guide_is_the_warped_source_where_it_is_visible():
     decoder = CONFIG.build(WIDTHS).eval()
-    refined, skips, warped, _ = inputs()
+    refined, skips, warped, _, driving = inputs()
     hidden = torch.zeros(2, 1, 4, 4)
-    assert torch.equal(decoder(refined, skips, warped, hidden), decoder(refined, skips, 1 - warped, hidden))
+    assert torch.equal(
+        decoder(refined, skips, warped, hidden, driving), decoder(refined, skips, 1 - warped, hidden, driving)
+    )
     shown = torch.ones(2, 1, 4, 4)
-    assert not torch.equal(decoder(refined, skips, warped, shown), decoder(refined, skips, 1 - warped, shown))
+    assert not torch.equal(
+        decoder(refined, skips, warped, shown, driving), decoder(refined, skips, 1 - warped, shown, driving)
+    )
 
 
 def test_gradients_reach_every_parameter_and_everything_that_is_read():
     decoder = SpadeDecoder(CONFIG, WIDTHS[-1])
-    refined, skips, warped, occlusion = (value.requires_grad_() if len(value) else value for value in inputs())
-    decoder(refined, skips, warped, occlusion)[:, :, ::3].square().sum().backward()
+    refined, skips, warped, occlusion, driving = (value.requires_grad_() if len(value) else value for value in inputs())
+    decoder(refined, skips, warped, occlusion, driving)[:, :, ::3].square().sum().backward()
     silent = [name for name, value in decoder.named_parameters() if value.grad is None or not value.grad.any()]
     # the instance norm that follows takes a constant away, and one of two shifts after another cannot be told from it
     assert not [name for name in silent if not name.endswith(("conv0.bias", "expand.bias"))]

@@ -3,10 +3,10 @@
 import pytest
 
 from dagan.data.landmarks import GUIDED_LANDMARKS
-from dagan.losses.objective import PAPER_OBJECTIVE, Objective
+from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE, Objective
 from dagan.presets import LITE
 from dagan.training.generation_stage import Phase
-from dagan.training.recipes import DEPTH_RECIPE, LITE_RECIPE, PAPER_RECIPE, RECIPES
+from dagan.training.recipes import DEPTH_RECIPE, LITE_RECIPE, PAPER_RECIPE, RECIPES, without_landmarks
 
 ALL_PHASES = [phase for recipe in RECIPES.values() for phase in recipe]
 
@@ -45,3 +45,20 @@ def test_the_depth_rate_rises_stays_and_falls() -> None:
     assert 0 < rates[0] < 0.1 * max(rates)
     assert 0 < rates[-1] < 0.1 * max(rates)
     assert rates[DEPTH_RECIPE.warm_up] == max(rates)
+
+
+def test_without_landmarks_nothing_is_frozen_and_keypoints_still_have_something_to_learn_from() -> None:
+    phases = without_landmarks(LITE_RECIPE)
+    assert [phase.name for phase in phases] == [phase.name for phase in LITE_RECIPE]
+    for phase in phases:
+        terms = dict(phase.objective)
+        assert not phase.frozen
+        assert not NEED_LANDMARKS & terms.keys()
+        assert phase.name == "keypoints" or terms["equivariance"] > 0
+
+
+def test_frozen_parts_are_parts_of_the_lite_model() -> None:
+    model = LITE.build()
+    for phase in LITE_RECIPE:
+        for part in phase.frozen:
+            model.get_submodule(part)

@@ -160,10 +160,31 @@ def test_each_phase_sets_its_learning_rate(tiny_config: TalkingHeadConfig) -> No
         assert rates == {rate}
 
 
+def test_a_phase_leaves_its_frozen_parts_as_they_are_and_the_next_one_trains_them(
+    tiny_config: TalkingHeadConfig,
+) -> None:
+    stage = generation_stage(tiny_config)
+    model = stage.networks.model
+    batch = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    for frozen in (("keypoints.stem", "keypoints.hourglass", "keypoints.heatmap"), ()):
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        stage.step(replace(MOTION, frozen=frozen), batch, 0)
+        changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+        assert any(name.startswith("motion.") for name in changed)
+        assert not [name for name in changed if name.startswith("depth.")]
+        assert any(name.startswith("keypoints.hourglass") and "weight" in name for name in changed) is not bool(frozen)
+        assert any(name.startswith("keypoints.hourglass") and "running" in name for name in changed) is not bool(frozen)
+
+
 def test_pairs_come_with_the_landmarks_of_both_frames_mirrored_like_them(tmp_path: Path) -> None:
     clips = face_clips(1)
     landmarks = np.random.default_rng(0).uniform(-1, 1, (6, 478, 2)).astype(np.float16)
-    np.savez(tmp_path / f"{clips[0].clip.name}.npz", landmarks=landmarks, found=np.array([True] * 5 + [False]))
+    np.savez(
+        tmp_path / f"{clips[0].clip.name}.npz",
+        landmarks=landmarks,
+        found=np.array([True] * 5 + [False]),
+        blendshapes=np.zeros((6, 52)),
+    )
     tracks = LandmarkTracks(clips, [tmp_path])
     pairs = SourceDrivingPairs(clips, 20, seed=0)
     samples = PairDataset(pairs, tracks)
@@ -181,7 +202,12 @@ def test_pairs_come_with_the_landmarks_of_both_frames_mirrored_like_them(tmp_pat
 
 def test_batches_of_pairs_are_pair_batches_with_and_without_landmarks(tmp_path: Path) -> None:
     clips = face_clips(1)
-    np.savez(tmp_path / f"{clips[0].clip.name}.npz", landmarks=np.zeros((6, 478, 2)), found=np.ones(6, bool))
+    np.savez(
+        tmp_path / f"{clips[0].clip.name}.npz",
+        landmarks=np.zeros((6, 478, 2)),
+        found=np.ones(6, bool),
+        blendshapes=np.zeros((6, 52)),
+    )
     pairs = SourceDrivingPairs(clips, 4, seed=0)
     for tracks in (None, LandmarkTracks(clips, [tmp_path])):
         (batch,) = DataLoader(PairDataset(pairs, tracks), batch_size=4)

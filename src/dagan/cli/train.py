@@ -136,8 +136,7 @@ def pick_phases(args: argparse.Namespace) -> "tuple[Phase, ...]":
     """The recipe's phases that were asked for. Raises UserError for unknown names or missing landmarks."""
     from dataclasses import replace
 
-    from dagan.losses.objective import NEED_LANDMARKS
-    from dagan.training.recipes import RECIPES
+    from dagan.training.recipes import RECIPES, without_landmarks
 
     if args.recipe not in RECIPES:
         raise UserError(f"unknown recipe {args.recipe!r}; known: {', '.join(RECIPES)}")
@@ -150,12 +149,7 @@ def pick_phases(args: argparse.Namespace) -> "tuple[Phase, ...]":
     changes = {"steps": args.steps, "batch_size": args.batch_size}
     given = {name: value for name, value in changes.items() if value is not None}
     chosen = tuple(replace(phase, **given) for phase in chosen)
-    if args.landmarks:
-        return chosen
-    return tuple(
-        replace(phase, objective=tuple(term for term in phase.objective if term[0] not in NEED_LANDMARKS))
-        for phase in chosen
-    )
+    return chosen if args.landmarks else without_landmarks(chosen)
 
 
 def check_numbers(args: argparse.Namespace) -> None:

@@ -20,6 +20,9 @@ GUIDED_LANDMARKS = (1, 152, 10, 234, 454, 61, 291, 13, 14, 159, 145, 386, 374, 1
 MIRRORED_LANDMARKS = (1, 152, 10, 454, 234, 291, 61, 13, 14, 386, 374, 159, 145, 334, 105, 473, 468)
 
 
+EXPRESSIONS = (25, 9, 10)  # places in a track's blendshapes: jaw open, left and right eye closed
+
+
 class FaceLandmarks(NamedTuple):
     """The guided landmarks of one frame in [-1, 1], and whether a face was found (zeros if not)."""
 
@@ -28,14 +31,18 @@ class FaceLandmarks(NamedTuple):
 
 
 class LandmarkTracks:
-    """The guided landmarks of every frame of some clips."""
+    """The guided landmarks of every frame of some clips, and its expression (`t 3` a clip; NaN: no face)."""
 
     def __init__(self, clips: list[ClipFrames], folders: list[Path]):
-        self.landmarks, self.found = [], []
+        self.landmarks, self.found, self.expressions = [], [], []
         for clip in clips:
-            track = _read(clip.clip.name, folders, "landmarks", "found")
+            track = _read(clip.clip.name, folders, "landmarks", "found", "blendshapes")
             self.landmarks.append(track["landmarks"].astype(np.float32))
             self.found.append(track["found"])
+            known = np.full((len(clip), len(EXPRESSIONS)), np.nan, np.float32)
+            seen = track["found"][: len(clip)].nonzero()[0]
+            known[seen] = track["blendshapes"][:, EXPRESSIONS][seen]
+            self.expressions.append(known)
 
     def at(self, clip: int, frame: int, flipped: bool) -> FaceLandmarks:
         """Landmarks of a frame, mirrored when the frame was flipped. A frame past the track counts as not found."""

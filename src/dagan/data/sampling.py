@@ -20,6 +20,7 @@ from dagan.errors import UserError
 
 SHUFFLE = 1  # keeps the shuffles' random numbers apart from the items'
 REPEATS = 1  # published: 75; evenly spread visits differ from it only in where an epoch ends
+CANDIDATES = 4  # frames of which the one with the most different expression drives
 GAPS = (1, 2, 3)  # frames between a frame and its neighbours: 1 is the paper's; more gives slow faces a baseline
 
 
@@ -75,12 +76,23 @@ class _Visits:
 
 
 class SourceDrivingPairs(Dataset[FramePair]):
-    """Pairs for stage 2: a visit to a person, then one of their clips, then two different frames of it."""
+    """Pairs for stage 2: a visit to a person, then one of their clips, then two different frames of it.
+
+    With `expressions` of every frame of every clip (NaN: unknown), the driving frame of every second pair is the one of
+    `CANDIDATES` whose expression differs most from the source's: blinks are a twentieth of all frames.
+    """
 
     def __init__(
-        self, clips: Sequence[ClipFrames], length: int, seed: int, augment: bool = True, repeats: int = REPEATS
+        self,
+        clips: Sequence[ClipFrames],
+        length: int,
+        seed: int,
+        augment: bool = True,
+        repeats: int = REPEATS,
+        expressions: Sequence[Float[np.ndarray, "t e"]] | None = None,
     ):
         self.clips, self.length, self.seed, self.augment = clips, length, seed, augment
+        self.expressions = expressions
         self._visits = _Visits(_clips_by_person(clips, min_frames=2), repeats, seed)
 
     @property
@@ -98,9 +110,18 @@ class SourceDrivingPairs(Dataset[FramePair]):
         clip = draw.one_of(self._visits.clips_at(index))
         count = len(self.clips[clip])
         source = draw.below(count)
-        driving = (source + 1 + draw.below(count - 1)) % count  # any but the source
+        lively = self.expressions is not None and draw.below(2) == 1
+        others = [(source + 1 + draw.below(count - 1)) % count for _ in range(CANDIDATES if lively else 1)]
+        driving = self._liveliest(clip, source, others)
         frames, flipped = _load(self.clips[clip], [source, driving], self.augment, draw)
         return FramePair(frames[0], frames[1], clip, source, driving, flipped)
+
+    def _liveliest(self, clip: int, source: int, others: list[int]) -> int:
+        """Of the other frames, the one whose expression differs most from the source's."""
+        if self.expressions is None or len(others) == 1:
+            return others[0]
+        change = np.linalg.norm(self.expressions[clip][others] - self.expressions[clip][source], axis=1)
+        return others[int(np.nan_to_num(change).argmax())]
 
 
 class ConsecutiveFrames(Dataset[FrameTriple]):

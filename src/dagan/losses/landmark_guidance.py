@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+# Pairs of GUIDED_LANDMARKS whose distance is an expression: inner lips, lids of either eye, mouth corners.
+OPENINGS = ((7, 8), (9, 10), (11, 12), (5, 6))
 TURN, ZOOM, SHIFT = 25.0, 0.25, 0.2  # of a moved frame, at most: degrees, share of the size, in [-1, 1]
 
 
@@ -16,6 +18,18 @@ def landmark_guidance(
     error = (position[:, : landmarks.shape[1]] - landmarks).abs().mean(dim=(1, 2))  # b
     weight = found.to(error.dtype)
     return (error * weight).sum() / weight.sum().clamp_min(1)
+
+
+def opening_guidance(
+    position: Float[Tensor, "b k 2"], landmarks: Float[Tensor, "b l 2"], found: Bool[Tensor, " b"]
+) -> Float[Tensor, ""]:
+    """Mean L1 between what keypoints and landmarks say of how open mouth and eyes are (`OPENINGS`), over faces found.
+
+    Lids are 0.04 apart: keypoints as near to their landmarks as that can be as near to them whether an eye is open or
+    shut, and the plain distance hardly tells.
+    """
+    one, other = (list(end) for end in zip(*OPENINGS, strict=True))
+    return landmark_guidance(position[:, one] - position[:, other], landmarks[:, one] - landmarks[:, other], found)
 
 
 def random_similarities(batch: int, generator: torch.Generator, like: Tensor) -> Float[Tensor, "b 2 3"]:

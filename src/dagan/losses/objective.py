@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.func import functional_call
 
 from dagan.data.landmarks import FaceLandmarks
 from dagan.geometry.registration import affine_flow, register
@@ -17,7 +18,12 @@ from dagan.losses.adversarial import feature_matching, generator_adversarial
 from dagan.losses.equivariance import equivariance, jacobian_equivariance
 from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
-from dagan.losses.landmark_guidance import landmark_guidance, random_similarities, seen_through
+from dagan.losses.landmark_guidance import (
+    landmark_guidance,
+    opening_guidance,
+    random_similarities,
+    seen_through,
+)
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.losses.torso_guidance import torso_guidance
 from dagan.models.discriminator import Discriminator, Judgement
@@ -75,7 +81,7 @@ class StepState:
     @cached_property
     def rendering(self) -> Rendering:
         source = self.model.encode(self.source)
-        rendering: Rendering = self.model.generator(source, self.motion)
+        rendering: Rendering = self.model.generator(source, self.motion, self.driving.keypoints)
         return rendering
 
     @cached_property
@@ -106,6 +112,15 @@ class StepState:
         frame = self.batch.driving
         seen = warp(frame, affine_flow(self.window, frame.shape[2], frame.shape[3]))
         return self.model.view(seen).keypoints
+
+    @cached_property
+    def found_again(self) -> Keypoints:
+        """Keypoints of the generated frame, by the detector as it is: its weights get no gradient from this look. The
+        depth beside it is the driving frame's, which it should have."""
+        detector = self.model.keypoints
+        fixed = {name: tensor.detach().clone() for name, tensor in detector.state_dict().items()}
+        found: Keypoints = functional_call(detector, fixed, (self.rendering.generated, self.driving.depth))
+        return found
 
     @cached_property
     def judged_real(self) -> Judgement:
@@ -144,15 +159,16 @@ def _keypoint_distance(state: StepState) -> Tensor:
     return keypoint_distance(state.source.keypoints.position) + keypoint_distance(state.driving.keypoints.position)
 
 
-def _landmark_guidance(state: StepState) -> Tensor:
+def _guidance_of_both(state: StepState, name: str, guidance: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    """Of the source's keypoints and the driving frame's."""
     pairs = ((state.source, state.batch.source_landmarks), (state.driving, state.batch.driving_landmarks))
     losses = [
-        landmark_guidance(view.keypoints.position, landmarks.position, landmarks.found)
+        guidance(view.keypoints.position, landmarks.position, landmarks.found)
         for view, landmarks in pairs
         if landmarks is not None
     ]
     if not losses:
-        raise ValueError("the objective has landmark_guidance but the batch has no landmarks")
+        raise ValueError(f"the objective has {name} but the batch has no landmarks")
     return torch.stack(losses).sum()
 
 
@@ -182,6 +198,14 @@ def _expressive_reconstruction(state: StepState) -> Tensor:
     return expressive_reconstruction(generated, driving, landmarks.position, landmarks.found)
 
 
+def _opening_consistency(state: StepState) -> Tensor:
+    """How differently open mouth and eyes look to the detector in the generated frame and in the driving one."""
+    landmarks = state.batch.driving_landmarks
+    if landmarks is None:
+        raise ValueError("the objective has opening_consistency but the batch has no landmarks: is there a face?")
+    return opening_guidance(state.found_again.position, state.driving.keypoints.position.detach(), landmarks.found)
+
+
 TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
     "perceptual": _perceptual,
     "warped_perceptual": _warped_perceptual,
@@ -194,7 +218,12 @@ TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
         state.driving.keypoints, state.transformed, state.plane_warp
     ),
     "keypoint_distance": _keypoint_distance,
-    "landmark_guidance": _landmark_guidance,
+    "keypoint_consistency": lambda state: (
+        (state.found_again.position - state.driving.keypoints.position.detach()).abs().mean()
+    ),
+    "opening_consistency": _opening_consistency,
+    "landmark_guidance": lambda state: _guidance_of_both(state, "landmark_guidance", landmark_guidance),
+    "opening_guidance": lambda state: _guidance_of_both(state, "opening_guidance", opening_guidance),
     "moved_landmark_guidance": _moved_landmark_guidance,
     "moved_jacobian": lambda state: jacobian_equivariance(
         state.driving.keypoints, state.moved, PlaneWarp.affine(state.window)
@@ -203,7 +232,14 @@ TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
 }
 
 NEED_LANDMARKS = frozenset(
-    {"landmark_guidance", "moved_landmark_guidance", "torso_guidance", "expressive_reconstruction"}
+    {
+        "landmark_guidance",
+        "opening_guidance",
+        "opening_consistency",
+        "moved_landmark_guidance",
+        "torso_guidance",
+        "expressive_reconstruction",
+    }
 )  # of the batch
 
 PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2; feature matching as FOMM weighs it

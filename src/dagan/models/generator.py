@@ -10,7 +10,7 @@ from dagan.geometry.warp import PIXELS, PixelConvention, occlude
 from dagan.models.decoder import DecoderConfig, PlainDecoderConfig
 from dagan.models.refine import PassThroughConfig, RefineConfig
 from dagan.nn.blocks import DownBlock, SameBlock
-from dagan.types import Appearance, DenseMotion, Rendering, View
+from dagan.types import Appearance, DenseMotion, Keypoints, Rendering, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +85,13 @@ class Generator(nn.Module):
         features = self.encoder(image)
         return Appearance(features[len(features) - 1 - self.decoder.num_skips :], self.depth_encoder(depth))
 
-    def forward(self, source: View, motion: DenseMotion, with_attention: bool = False) -> Rendering:
-        """I_g. `source.appearance` must be filled (`TalkingHead.render` sees to it)."""
+    def forward(self, source: View, motion: DenseMotion, driving: Keypoints, with_attention: bool = False) -> Rendering:
+        """I_g, by the motion to `driving`. `source.appearance` must be filled (`TalkingHead.render` sees to it)."""
         if source.appearance is None:
             raise ValueError("the source view has no appearance; call TalkingHead.encode first")
         warp, occlusion = self.pixels.warp, motion.occlusion
         warped = tuple(occlude(warp(feature, motion.flow), occlusion) for feature in source.appearance.features)
         refined = self.refine(warped[-1], source.appearance.depth_features, with_attention)
         warped_image = warp(source.image, motion.flow)
-        generated = self.decoder(refined.feature, warped[:-1], warped_image, occlusion)
+        generated = self.decoder(refined.feature, warped[:-1], warped_image, occlusion, driving.position)
         return Rendering(generated, *motion, warped=warped_image, attention=refined.attention)

@@ -111,6 +111,7 @@ class SpadeDecoder(nn.Module):
         skips: tuple[Float[Tensor, "b _c _h _w"], ...],
         warped_image: Float[Tensor, "b 3 H W"],
         occlusion: Float[Tensor, "b 1 _h _w"],
+        driving: Float[Tensor, "b k 2"],
     ) -> Float[Tensor, "b 3 H W"]:
         compressed = F.interpolate(self.compress(refined), warped_image.shape[2:], mode="nearest")
         guide = torch.cat([compressed, occlude(warped_image, occlusion).to(compressed.dtype)], dim=1)

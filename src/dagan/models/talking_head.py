@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.geometry.registration import register
+from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.generator import Generator, GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, KeypointDetector, Modality
@@ -29,6 +30,11 @@ class TalkingHeadConfig:
             raise ValueError("cross-modal attention needs a depth network: set depth, or another refine")
         if self.motion.local_motion == "affine" and not self.keypoints.has_jacobian:
             raise ValueError("affine local motion needs jacobians: set keypoints.has_jacobian")
+        decoder, found = self.generator.decoder, self.keypoints.num_keypoints
+        if isinstance(decoder, BlendDecoderConfig) and decoder.num_points > found:
+            raise ValueError(
+                f"the decoder draws {decoder.num_points} keypoints of {found}: set fewer decoder.num_points"
+            )
         if len({self.keypoints.pixels, self.motion.pixels, self.generator.pixels}) > 1:
             raise ValueError("keypoints, motion and generator must have the same pixels: one meaning of coordinates")
 
@@ -85,7 +91,7 @@ class TalkingHead(nn.Module):
         """
         encoded = source if source.appearance is not None else self.encode(source)
         motion = self.motion(encoded.image, encoded.keypoints, driving, background)
-        rendering: Rendering = self.generator(encoded, motion, with_attention)
+        rendering: Rendering = self.generator(encoded, motion, driving, with_attention)
         return rendering
 
     def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Rendering:

@@ -17,7 +17,7 @@ from dagan.nn.vgg import VGG
 from dagan.training.generation_stage import GenerationNetworks, Phase
 from dagan.training.journal import JournalConfig
 from dagan.training.loop import LoopConfig
-from dagan.training.recipes import FINETUNE_RECIPE, RECONSTRUCTION, RELEASED_RECIPE
+from dagan.training.recipes import FINETUNE_RECIPE, FINETUNE_RECONSTRUCTION, RELEASED_RECIPE
 from dagan.training.stages import GenerationStage
 from dagan.training.validation import Pairs, to_images
 
@@ -77,8 +77,8 @@ def finetuning_phase(
     (phase,) = RELEASED_RECIPE if has_discriminator else FINETUNE_RECIPE
     missing = {"jacobian_equivariance": not has_jacobian, "perceptual": not has_perceptual}
     terms = tuple(term for term in phase.objective if not missing.get(term[0], False))
-    if not has_perceptual and RECONSTRUCTION not in terms:
-        terms = (RECONSTRUCTION, *terms)
+    if not has_perceptual and FINETUNE_RECONSTRUCTION not in terms:
+        terms = (FINETUNE_RECONSTRUCTION, *terms)
     return replace(phase, name="finetune", objective=terms, **changes)
 
 

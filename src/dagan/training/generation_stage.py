@@ -1,6 +1,6 @@
 """Stage 2: the talking head, F_d frozen (Sec. 3.5)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,7 +25,10 @@ ADAM_BETAS = (0.5, 0.999)  # as FOMM
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of training with one objective. The paper has a single phase of everything at 256."""
+    """A stretch of training with one objective. The paper has a single phase of everything at 256.
+
+    `frozen`: parts of the model, by their names in it, that stay as the phase finds them.
+    """
 
     name: str = "all"
     steps: int
@@ -33,6 +36,7 @@ class Phase:
     image_size: int = 256
     learning_rate: float = 2e-4
     objective: tuple[tuple[str, float], ...] = PAPER_OBJECTIVE
+    frozen: tuple[str, ...] = ()
 
 
 class GenerationNetworks(nn.Module):
@@ -41,6 +45,7 @@ class GenerationNetworks(nn.Module):
     def __init__(self, model: TalkingHead, discriminator: Discriminator, perceptual: PerceptualLoss):
         super().__init__()
         self.model, self.discriminator, self.perceptual = model, discriminator, perceptual
+        self.frozen: tuple[str, ...] = ()
         if model.depth is not None:
             model.depth.requires_grad_(False)
         self.train()
@@ -52,6 +57,18 @@ class GenerationNetworks(nn.Module):
         if self.model.depth is not None:
             self.model.depth.eval()
         return self
+
+    def freeze(self, parts: Sequence[str]) -> None:
+        """These parts of the model stay as they are, running statistics too; all the others, but F_d, are trained."""
+        if tuple(parts) == self.frozen:
+            return
+        self.frozen = tuple(parts)
+        self.model.requires_grad_(True)
+        if self.model.depth is not None:
+            self.model.depth.requires_grad_(False)
+        self.train()
+        for part in parts:
+            self.model.get_submodule(part).requires_grad_(False).eval()
 
 
 def compile_networks(networks: GenerationNetworks) -> None:

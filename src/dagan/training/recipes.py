@@ -1,6 +1,7 @@
 """How the bundled weights and the paper's model are trained, as values."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE
@@ -32,15 +33,18 @@ def depth_recipe(
 
 
 # The detector alone first, drawn to face landmarks in frames as they are and turned, zoomed and shifted: a tenth of the
-# cost of a sample at half size. Then motion, judged on the warped frame at 64 px, without a generator. Then everything
-# at half size, then at full size, at last with a fifth of the learning rate; landmarks draw less and less.
-RECONSTRUCTION = ("reconstruction", 200.0)
+# cost of a sample at half size. Where it finds keypoints then stays: a detector that goes on learning beside the
+# generator comes to know the people of the clips, and finds others' faces half as well (docs/decisions.md). Then
+# motion, judged on the warped frame at 64 px, without a generator; then everything at half size, then at full size, at
+# last with a fifth of the learning rate.
+FOUND = ("keypoints.stem", "keypoints.hourglass", "keypoints.heatmap")
+EQUIVARIANCE = (("equivariance", 10.0), ("jacobian_equivariance", 10.0))
 LITE_TERMS = (
     ("perceptual", 10.0),
-    RECONSTRUCTION,
-    ("equivariance", 10.0),
-    ("jacobian_equivariance", 10.0),
-    ("expressive_reconstruction", 300.0),
+    ("reconstruction", 400.0),
+    ("expressive_reconstruction", 500.0),
+    ("keypoint_consistency", 300.0),
+    ("opening_consistency", 1000.0),
 )
 LITE_RECIPE = (
     Phase(
@@ -51,6 +55,7 @@ LITE_RECIPE = (
         learning_rate=4e-4,
         objective=(
             ("landmark_guidance", 100.0),
+            ("opening_guidance", 200.0),
             ("moved_landmark_guidance", 100.0),
             ("moved_jacobian", 10.0),
             ("torso_guidance", 50.0),
@@ -62,12 +67,8 @@ LITE_RECIPE = (
         batch_size=16,
         image_size=128,
         learning_rate=4e-4,
-        objective=(
-            ("warped_perceptual", 10.0),
-            ("jacobian_equivariance", 10.0),
-            ("landmark_guidance", 100.0),
-            ("torso_guidance", 50.0),
-        ),
+        objective=(("warped_perceptual", 10.0),),
+        frozen=FOUND,
     ),
     Phase(
         name="half_size",
@@ -75,22 +76,40 @@ LITE_RECIPE = (
         batch_size=8,
         image_size=128,
         learning_rate=4e-4,
-        objective=(*LITE_TERMS, ("landmark_guidance", 50.0), ("torso_guidance", 20.0)),
+        objective=LITE_TERMS,
+        frozen=FOUND,
     ),
     Phase(
         name="full_size",
         steps=1000,
         batch_size=8,
-        objective=(*LITE_TERMS, ("landmark_guidance", 20.0), ("torso_guidance", 10.0)),
+        objective=LITE_TERMS,
+        frozen=FOUND,
     ),
     Phase(
         name="anneal",
         steps=200,
         batch_size=8,
         learning_rate=4e-5,
-        objective=(*LITE_TERMS, ("landmark_guidance", 20.0), ("torso_guidance", 10.0)),
+        objective=LITE_TERMS,
+        frozen=FOUND,
     ),
 )
+
+
+def without_landmarks(phases: Sequence[Phase]) -> tuple[Phase, ...]:
+    """The phases for clips whose landmarks are not known: terms that need them go, and keypoints that would stay where
+    landmarks drew them are learned all the way, by equivariance."""
+    return tuple(
+        replace(
+            phase,
+            objective=tuple(term for term in phase.objective if term[0] not in NEED_LANDMARKS)
+            + (EQUIVARIANCE if phase.frozen else ()),
+            frozen=(),
+        )
+        for phase in phases
+    )
+
 
 # The paper: one phase of all of Eq. 10 at 256. Published models see about 150 epochs of VoxCeleb1.
 PAPER_RECIPE = (Phase(steps=100_000, batch_size=4, objective=PAPER_OBJECTIVE),)
@@ -107,12 +126,13 @@ RELEASED_RECIPE = (
 )
 
 # One person's clip, in minutes and without landmarks: `dagan finetune`.
+FINETUNE_RECONSTRUCTION = ("reconstruction", 200.0)
 FINETUNE_RECIPE = (
     Phase(
         steps=1_000,
         batch_size=4,
         learning_rate=5e-5,
-        objective=tuple(term for term in LITE_TERMS if term[0] not in NEED_LANDMARKS),
+        objective=(("perceptual", 10.0), FINETUNE_RECONSTRUCTION, *EQUIVARIANCE),
     ),
 )
 

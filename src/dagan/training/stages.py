@@ -108,12 +108,15 @@ class GenerationStage:
             compile_networks(self.networks)
 
     def dataset(self, length: int) -> Dataset[Any]:
-        return PairDataset(SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats), self.tracks)
+        expressions = self.tracks.expressions if self.tracks is not None else None
+        pairs = SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats, expressions=expressions)
+        return PairDataset(pairs, self.tracks)
 
     def step(self, phase: Phase, batch: Any, step: int) -> StepReport:
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = phase.learning_rate
+        self.networks.freeze(phase.frozen)
         objective = Objective(phase.objective)
         pairs = resized(PairBatch(*to_device(batch, self.device)), phase.image_size)
         result = generation_step(self.networks, self._optimizers, objective, pairs, self._step, self.world)

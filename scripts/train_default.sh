@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Trains the bundled weights: depth first, then the talking head, then the fp16 file for the package.
+# Trains the bundled weights: depth first, then the talking head, then the fp16 file for the package, which is for
+# src/dagan/assets/dagan-lite.safetensors once scripts/results.py has shown it to be better.
 #
 #   scripts/train_default.sh CLIPS_DIR STILLS_DIR PERCEPTUAL.safetensors RUN_DIR
 #
-# CLIPS_DIR holds train/ and train_lowres/, STILLS_DIR photos of faces. Stops and goes on: finished steps are not repeated. On two CPU cores give it
-# a night; the steps of each phase are in src/dagan/training/recipes.py.
+# CLIPS_DIR holds train/ and train_lowres/, STILLS_DIR photos of faces. Stops and goes on: finished steps are not
+# repeated. On two CPU cores give it a night; the steps of each phase are in src/dagan/training/recipes.py. STEPS=2
+# HEADS=2 rehearses it. Where a run folder is gone, `dagan train --from src/dagan/assets/dagan-lite.safetensors` goes on
+# from the weights of the package.
 set -euo pipefail
 clips=$1 stills=$2 perceptual=$3 run=$4
 bin=${BIN:-.venv/bin}
@@ -16,11 +19,11 @@ for folder in "${both[@]}"; do
   "$bin/python" scripts/landmarks.py "$folder" -o "$run/landmarks/$(basename "$folder")"
   tracks+=("$run/landmarks/$(basename "$folder")")
 done
-common=(--cache "$run/cache" ${THREADS:+--threads "$THREADS"})
+common=(--cache "$run/cache" ${THREADS:+--threads "$THREADS"} ${STEPS:+--steps "$STEPS"})
 stage_2=("${common[@]}" --perceptual "$perceptual" --perceptual-side 64 --landmarks "${tracks[@]}")
 
 # exact depth of synthetic heads, and the order of landmarks, beside the self-supervised loss on real clips (docs/depth.md)
-"$bin/dagan" train-depth "${both[@]}" -o "$run/depth" "${common[@]}" --synthetic 120 --truth 1 \
+"$bin/dagan" train-depth "${both[@]}" -o "$run/depth" "${common[@]}" --synthetic "${HEADS:-120}" --truth 1 \
   --order 0.3 --landmarks "${tracks[@]}" --ema 0.99
 # more people: photos, seen from elsewhere on the surface that F_d makes of them
 "$bin/python" scripts/still_clips.py "$stills" -o "$run/still_clips" --depth "$run/depth/model.safetensors"
@@ -31,4 +34,4 @@ all=("${both[@]}" "$run/still_clips")
 # full size on the sharp clips alone: the low-resolution ones would teach blur
 "$bin/dagan" train "$clips/train" -o "$run/full" "${stage_2[@]}" \
   --from "$run/small/model.safetensors" --phases full_size,anneal
-"$bin/python" scripts/pack_weights.py "$run/full/model.safetensors" src/dagan/assets/dagan-lite.safetensors
+"$bin/python" scripts/pack_weights.py "$run/full/model.safetensors" "$run/dagan-lite.safetensors"

@@ -46,6 +46,13 @@ LITE_TERMS = (
     ("keypoint_consistency", 300.0),
     ("opening_consistency", 1000.0),
 )
+FULL_SIZE_TERMS = (  # at last pixels count for more: L_P's texture is there, and where it is put decides
+    ("perceptual", 10.0),
+    ("reconstruction", 800.0),
+    ("expressive_reconstruction", 1000.0),
+    ("keypoint_consistency", 300.0),
+    ("opening_consistency", 1000.0),
+)
 LITE_RECIPE = (
     Phase(
         name="keypoints",
@@ -83,7 +90,7 @@ LITE_RECIPE = (
         name="full_size",
         steps=1000,
         batch_size=8,
-        objective=LITE_TERMS,
+        objective=FULL_SIZE_TERMS,
         frozen=FOUND,
     ),
     Phase(
@@ -91,7 +98,7 @@ LITE_RECIPE = (
         steps=200,
         batch_size=8,
         learning_rate=4e-5,
-        objective=LITE_TERMS,
+        objective=FULL_SIZE_TERMS,
         frozen=FOUND,
     ),
 )

@@ -18,8 +18,6 @@ from dagan.errors import UserError
 # mouth corners, inner lips, upper and lower lids, brows, irises; and the order after a horizontal flip.
 GUIDED_LANDMARKS = (1, 152, 10, 234, 454, 61, 291, 13, 14, 159, 145, 386, 374, 105, 334, 468, 473)
 MIRRORED_LANDMARKS = (1, 152, 10, 454, 234, 291, 61, 13, 14, 386, 374, 159, 145, 334, 105, 473, 468)
-
-
 EXPRESSIONS = (25, 9, 10)  # places in a track's blendshapes: jaw open, left and right eye closed
 
 

@@ -46,8 +46,7 @@ test: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow and not data and not gpu" tests/cli
-	$(BIN)/pytest -m "not slow and not data and not gpu" --ignore=tests/cli
+	$(BIN)/pytest -m "not slow and not data and not gpu"
 
 test-slow: install-dev
 	$(BIN)/pytest -m "slow or data or gpu"

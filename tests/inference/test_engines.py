@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -56,6 +59,35 @@ def test_in_whole_numbers_the_picture_is_nearly_the_same(scene):
     apart = engine.picture(engine.keypoints(frame)) - drawn(model, source, frame)
     assert 1e-5 < float(apart.abs().max()) < 0.2
     assert float(apart.square().mean()) < 1e-4  # 40 dB
+
+
+SIGNAL_STACK = """
+import ctypes, faulthandler, gc
+from dagan.inference import engine_openvino
+class Stack(ctypes.Structure):
+    _fields_ = [("place", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+faulthandler.enable()
+cores = [MAKE() for _ in range(2)]
+for core in cores:
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the processor's plugin
+core = None
+while cores:
+    cores.pop(0)
+    gc.collect()
+stack = Stack()
+ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
+ranges = [[int(end, 16) for end in line.split()[0].split("-")] for line in open("/proc/self/maps")]
+print(any(low <= stack.place < high for low, high in ranges))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_engines_that_come_and_go_leave_the_process_a_place_to_handle_signals():
+    openvino = pytest.importorskip("openvino")
+    assert openvino
+    program = SIGNAL_STACK.replace("MAKE", "engine_openvino._core")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
 
 
 def test_a_new_source_replaces_the_old_one(scene):

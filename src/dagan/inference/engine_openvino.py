@@ -9,7 +9,7 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,15 +40,26 @@ if TYPE_CHECKING:
 MAX_STREAMS = 8
 
 
+@cache
+def _core() -> "openvino.Core":
+    """The process's one and only.
+
+    A Core gives the thread another stack for signals, and the former one back when it goes. Of two, the one that goes
+    first leaves the thread a stack that is gone when the other goes, too: the next signal then writes to whatever
+    memory has come there (seen when the worker of a DataLoader ended: crashes, and samples with other pixels).
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 class OpenVinoEngine:
     """The compiled graphs of a model. The first use of a model traces and compiles it, which takes some seconds."""
 
     name = "openvino"
 
     def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
-        import openvino
-
-        self._core = openvino.Core()
+        self._core = _core()
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision: str = ("bf16" if has_bf16 else "fp32") if precision == "auto" else precision
         if source.image.is_cuda:

@@ -18,12 +18,7 @@ from dagan.losses.adversarial import feature_matching, generator_adversarial
 from dagan.losses.equivariance import equivariance, jacobian_equivariance
 from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
-from dagan.losses.landmark_guidance import (
-    landmark_guidance,
-    opening_guidance,
-    random_similarities,
-    seen_through,
-)
+from dagan.losses.landmark_guidance import landmark_guidance, opening_guidance, random_similarities, seen_through
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.losses.torso_guidance import torso_guidance
 from dagan.models.discriminator import Discriminator, Judgement
@@ -172,37 +167,36 @@ def _guidance_of_both(state: StepState, name: str, guidance: Callable[[Tensor, T
     return torch.stack(losses).sum()
 
 
+def _driving_landmarks(state: StepState, name: str) -> FaceLandmarks:
+    """Raises ValueError when the term of that name finds none."""
+    if state.batch.driving_landmarks is None:
+        raise ValueError(f"the objective has {name} but the batch has no landmarks")
+    return state.batch.driving_landmarks
+
+
 def _moved_landmark_guidance(state: StepState) -> Tensor:
     """landmark_guidance on the driving frame as it is seen through a window turned, zoomed and shifted at random."""
-    landmarks = state.batch.driving_landmarks
-    if landmarks is None:
-        raise ValueError("the objective has moved_landmark_guidance but the batch has no landmarks")
+    landmarks = _driving_landmarks(state, "moved_landmark_guidance")
     aims = seen_through(state.window, landmarks.position)
     whole = landmarks.found & (aims.abs() <= 1).all(2).all(1)  # a keypoint cannot leave the frame
     return landmark_guidance(state.moved.position, aims, whole)
 
 
 def _torso_guidance(state: StepState) -> Tensor:
-    landmarks = state.batch.driving_landmarks
-    if landmarks is None:
-        raise ValueError("the objective has torso_guidance but the batch has no landmarks: which keypoints are free?")
+    landmarks = _driving_landmarks(state, "torso_guidance")  # all keypoints after theirs are free
     torso = register(state.batch.source, state.batch.driving, "torso")
     return torso_guidance(state.source.keypoints, state.driving.keypoints, torso, landmarks.position.shape[1])
 
 
 def _expressive_reconstruction(state: StepState) -> Tensor:
-    landmarks = state.batch.driving_landmarks
-    if landmarks is None:
-        raise ValueError("the objective has expressive_reconstruction but the batch has no landmarks")
+    landmarks = _driving_landmarks(state, "expressive_reconstruction")
     generated, driving = state.rendering.generated, state.batch.driving
     return expressive_reconstruction(generated, driving, landmarks.position, landmarks.found)
 
 
 def _opening_consistency(state: StepState) -> Tensor:
     """How differently open mouth and eyes look to the detector in the generated frame and in the driving one."""
-    landmarks = state.batch.driving_landmarks
-    if landmarks is None:
-        raise ValueError("the objective has opening_consistency but the batch has no landmarks: is there a face?")
+    landmarks = _driving_landmarks(state, "opening_consistency")  # says whether there is a face
     return opening_guidance(state.found_again.position, state.driving.keypoints.position.detach(), landmarks.found)
 
 

@@ -9,16 +9,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import dagan.nn.vgg
+from dagan.cli.building import check_fit
 from dagan.cli.main import main
 from dagan.cli.train import hold_out
 from dagan.errors import UserError
+from dagan.losses.objective import NEED_LANDMARKS
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
 from dagan.nn.vgg_files import FoundVGG
 from dagan.presets import BASELINE, PRESETS, with_fdn
 from dagan.training.generation_stage import Phase
-from dagan.training.recipes import RECIPES
+from dagan.training.recipes import LITE_RECIPE, RECIPES
 from media import write_video
 from parts import face_clips, tiny_vgg
 
@@ -209,6 +211,19 @@ def test_a_recipe_that_the_preset_cannot_follow_says_which_can(
     monkeypatch.setitem(PRESETS, "rigid", with_fdn(BASELINE, tiny_config.depth))
     assert "--recipe paper" in refused(preset="rigid")
     assert "leave --landmarks out" in refused("--landmarks", tmp_path)
+
+
+@pytest.mark.parametrize("phase", LITE_RECIPE, ids=lambda phase: phase.name)
+def test_no_phase_of_lite_alone_is_begun_with_too_few_keypoints(tiny_config: TalkingHeadConfig, phase: Phase) -> None:
+    """Phases after the keypoints' have losses on them still: it was an IndexError in the first step."""
+    if not dict(phase.objective).keys() & NEED_LANDMARKS:
+        check_fit(tiny_config, (phase,))
+        return
+    with pytest.raises(UserError, match="leave --landmarks out"):
+        check_fit(tiny_config, (phase,))
+    if "moved_jacobian" in dict(phase.objective):
+        with pytest.raises(UserError, match="moved_jacobian needs keypoints with jacobians"):
+            check_fit(BASELINE, (phase,))
 
 
 def test_a_missing_or_foreign_perceptual_network_is_named(

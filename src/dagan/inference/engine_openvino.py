@@ -59,8 +59,8 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
-        self._core = _core()
-        has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        core = _core()
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision: str = ("bf16" if has_bf16 else "fp32") if precision == "auto" else precision
         if source.image.is_cuda:
             raise UserError("--runtime openvino runs on the CPU; use --device cpu or --runtime torch")
@@ -74,7 +74,7 @@ class OpenVinoEngine:
         }
         paths = self._converted(model, source)
         settings["CACHE_DIR"] = str(paths[0].parent / "compiled")  # halves the time to load
-        self._see, self._draw = (self._core.compile_model(path, "CPU", settings) for path in paths)
+        self._see, self._draw = (core.compile_model(path, "CPU", settings) for path in paths)
         self._mine = threading.local()
         self._source: tuple[np.ndarray, ...] = ()
 

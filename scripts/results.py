@@ -61,8 +61,8 @@ apart. "Unmoved source" is what doing nothing scores.
 
 Follows the driver, {follows(self_report)}.
 
-Between two frames of one video the model is told how the background moved (registered from both frames;
-`docs/decisions.md`). With it left where the source has it (`--still-background`): {still}.
+Between two frames of one video the model is told how background and torso moved, six numbers each, registered from both
+frames (`docs/decisions.md`). Without (`--still-background`): {still}.
 
 **Cross-identity**, each clip driven by three other people, motion relative to the driver's first frame as in
 `dagan animate`: {pairs(cross_report)}.

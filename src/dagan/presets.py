@@ -39,6 +39,15 @@ def with_sa(config: TalkingHeadConfig, *, gated: bool = False) -> TalkingHeadCon
     return replace(config, generator=replace(config.generator, refine=AttentionConfig(needs_depth=False, gated=gated)))
 
 
+def with_free_keypoints(config: TalkingHeadConfig) -> TalkingHeadConfig:
+    """The model where no landmarks are known to train with: none of its keypoints is the face's."""
+    return replace(
+        config,
+        keypoints=replace(config.keypoints, has_landmarks=False),
+        motion=replace(config.motion, torso="found"),
+    )
+
+
 def nine_variants(
     baseline: TalkingHeadConfig,
     fomm: TalkingHeadConfig,
@@ -80,6 +89,7 @@ LITE = with_cam(
             keypoints=KeypointConfig(
                 num_keypoints=20,
                 has_jacobian=True,
+                has_landmarks=True,
                 cap=192,
                 kernel=3,
                 num_stem_blocks=1,
@@ -93,8 +103,15 @@ LITE = with_cam(
                 resize=FixedSize(side=64),
                 has_mask_prior=True,
                 background="registered",
+                torso="registered",
+                occludes_outside=True,
             ),
-            generator=GeneratorConfig(width=16, num_down=3, cap=160, decoder=BlendDecoderConfig(num_points=17)),
+            generator=GeneratorConfig(
+                width=16,
+                num_down=3,
+                cap=160,
+                decoder=BlendDecoderConfig(num_res_blocks=4, num_join_blocks=1, num_points=17),
+            ),
         ),
         LITE_DEPTH,
     ),

@@ -35,7 +35,7 @@ def inputs(num_skips: int, side: int = 32) -> Inputs:
     [
         PlainDecoderConfig(num_res_blocks=1),
         BlendDecoderConfig(num_res_blocks=1),
-        BlendDecoderConfig(num_res_blocks=1, num_points=4),
+        BlendDecoderConfig(num_res_blocks=1, num_join_blocks=1, num_points=4),
     ],
 )
 def test_images_come_out_at_full_size_within_0_and_1(config: DecoderConfig, side: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dagan.geometry.keypoints import gaussians
-from dagan.models.motion import VARIANCE, MotionConfig, sparse_motions
+from dagan.models.motion import VARIANCE, MotionConfig, inside, sparse_motions
 from dagan.nn.blocks import FixedSize
 from parts import identity_flow, random_keypoints
 
@@ -68,6 +68,29 @@ def test_the_estimator_sees_for_each_motion_a_heatmap_difference_and_the_image_m
     expected = gaussians(driving.position, (16, 16), VARIANCE) - gaussians(source.position, (16, 16), VARIANCE)
     assert torch.allclose(slots[:, 1:, 0], expected)
     assert not torch.allclose(slots[:, 1, 1:], image, atol=1e-2)
+
+
+def test_what_comes_from_outside_the_photo_is_occluded_where_the_model_says_so() -> None:
+    network, v = TINY.build(5).eval(), torch.tensor([1.5, 0.0])
+    torch.nn.init.constant_(network.mask.bias[:1], -1e3)  # nothing is background
+    source = random_keypoints()
+    driving = source._replace(position=source.position - v)
+    as_ever = network(torch.rand(2, 3, 64, 64), source, driving)
+    network.shown = inside
+    flow, _, occlusion = network(torch.rand(2, 3, 64, 64), source, driving)
+    outside = flow[..., 0] > 1 + 2 / 16
+    assert outside.any()
+    assert not outside.all()
+    assert not occlusion[:, 0][outside].any()
+    within = (flow.abs() <= 1).all(-1)
+    assert bool((occlusion[:, 0][within] > 0).all())
+    assert bool((as_ever.occlusion > 0).all())
+
+
+def test_an_edge_of_the_photo_is_soft_by_one_pixel() -> None:
+    at = torch.tensor([0.0, 1.0, 1.0 + 0.5 * 2 / 8, 1.0 + 2 / 8, 5.0, float("inf")])
+    flow = torch.stack([-at, torch.zeros_like(at)], -1).expand(1, 8, 6, 2)
+    assert torch.allclose(inside(flow)[0, 0, 0], torch.tensor([1.0, 1.0, 0.5, 0.0, 0.0, 0.0]))
 
 
 def test_flow_is_float32_under_autocast_and_exact_at_rest() -> None:

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from dagan.geometry.face_motion import face_positions
 from dagan.geometry.grid import coordinate_grid
+from dagan.geometry.keypoints import offset_positions
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.motion import MotionConfig
@@ -71,6 +73,31 @@ def test_in_the_papers_models_the_background_stands_still(tiny_config: TalkingHe
     assert BASELINE.motion.background == DAGAN.motion.background == "still"
 
 
+def test_free_keypoints_follow_the_torso_between_two_frames_of_one_video(tiny_config: TalkingHeadConfig) -> None:
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
+    motion = replace(tiny_config.motion, torso="registered")
+    model = replace(tiny_config, keypoints=keypoints, motion=motion).build().eval()
+    source, driving = map(model.view, moved_frames())
+
+    followed = model.follow(source, driving)
+
+    moved = source.keypoints.position[:, 17:] - followed.position[:, 17:]
+    assert torch.allclose(moved, torch.tensor([2 * 8 / 64, 0.0]).expand(1, 2, 2), atol=0.02)
+    assert torch.equal(followed.position[:, :17], driving.keypoints.position[:, :17])
+
+
+def test_in_the_papers_models_keypoints_are_followed_as_they_are_found(tiny_model: TalkingHead) -> None:
+    source, driving = map(tiny_model.view, moved_frames())
+    assert tiny_model.follow(source, driving) is driving.keypoints
+    assert BASELINE.motion.torso == DAGAN.motion.torso == "found"
+
+
+def test_the_transfer_is_the_one_for_the_kind_of_keypoints(tiny_config: TalkingHeadConfig) -> None:
+    face = replace(tiny_config, keypoints=replace(tiny_config.keypoints, num_keypoints=17, has_landmarks=True))
+    assert face.build().positions is face_positions
+    assert tiny_config.build().positions is offset_positions
+
+
 def test_an_encoded_source_is_not_encoded_again(tiny_model: TalkingHead) -> None:
     calls = []
     tiny_model.generator.encoder.register_forward_hook(lambda *_: calls.append("encoder"))
@@ -128,6 +155,8 @@ def test_gradients_of_the_image_reach_every_parameter(tiny_config: TalkingHeadCo
         ({"generator": GeneratorConfig(refine=AttentionConfig())}, "cross-modal attention needs a depth network"),
         ({"motion": MotionConfig(local_motion="affine")}, "affine local motion needs jacobians"),
         ({"motion": MotionConfig(pixels="mixed")}, "must have the same pixels"),
+        ({"keypoints": KeypointConfig(num_keypoints=16, has_landmarks=True)}, "has_landmarks needs 17 keypoints"),
+        ({"motion": MotionConfig(torso="registered")}, "a registered torso needs keypoints of the face first"),
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(parts: dict[str, object], complaint: str) -> None:

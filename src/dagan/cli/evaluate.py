@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--still-background",
         action="store_true",
-        help="between two frames of one clip, too, leave the background where the source has it (as `dagan animate` "
-        "does), although the model can tell how it moved",
+        help="between two frames of one clip, too, leave the background where the source has it and the torso to its "
+        "keypoints (as `dagan animate` does), although the model can tell how they moved",
     )
     _add_pairs(parser)
     add_ruler_arguments(parser)

@@ -19,7 +19,6 @@ from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, DecodeReport, re
 from dagan.data.protocols import Frame, ReenactmentPair, read_chosen_frames
 from dagan.data.weight_files import sha256_of
 from dagan.errors import UserError
-from dagan.geometry.keypoints import transfer
 from dagan.models.talking_head import TalkingHead
 from dagan.models.weights import DEFAULT_WEIGHTS
 from dagan.types import View
@@ -73,7 +72,8 @@ class ContenderConfig(Protocol):
 class ModelContender:
     """A model, on images rounded to 8 bits as a file would hold them. A talking head encodes equal sources once.
 
-    Between two frames of one clip a model that can tell how the background moved does so, unless `still_background`.
+    Between two frames of one clip a model that can tell how background and torso moved does so, unless
+    `still_background`.
     """
 
     def __init__(self, model: Model, device: torch.device | str = "cpu", *, still_background: bool = False) -> None:
@@ -99,13 +99,14 @@ class ModelContender:
             return model(source, driving)
         if self._encoded is None or self._encoded[0] != pair.source:
             self._encoded = pair.source, model.encode(model.view(source))
-        view, keypoints = self._encoded[1], model.view(driving).keypoints
+        view, wanted = self._encoded[1], model.view(driving)
         if images.rest is not None:  # as `dagan animate` does: the background stands still
             rest = model.view(to_tensor(images.rest).to(self._device)).keypoints
-            return model.render(view, transfer(view.keypoints, keypoints, rest))
+            return model.render(view, model.mover(view.keypoints, rest)(wanted.keypoints))
         is_one_video = pair.source.clip == pair.driving.clip and not self._still_background
-        background = model.background(source, driving) if is_one_video else None
-        return model.render(view, keypoints, background=background)
+        if not is_one_video:
+            return model.render(view, wanted.keypoints)
+        return model.render(view, model.follow(view, wanted), background=model.background(source, driving))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Heatmaps to keypoints, keypoints to Gaussians, and the relative transfer of motion between people."""
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -122,6 +122,21 @@ def hull_area(position: Float[Tensor, "b k 2"]) -> Float[Tensor, " b"]:
     return torch.tensor(areas, dtype=position.dtype, device=position.device)
 
 
+class Positions(Protocol):
+    """Where a source's keypoints go, as a function of the driver's: `offset_positions`, or another way."""
+
+    def __call__(self, source: Tensor, initial: Tensor, scale: Tensor | float = 1.0) -> Callable[[Tensor], Tensor]: ...
+
+
+def offset_positions(
+    source: Float[Tensor, "b k 2"],
+    initial: Float[Tensor, "#b k 2"],
+    scale: Float[Tensor, "b 1 1"] | float = 1.0,
+) -> Callable[[Tensor], Tensor]:
+    """x_s + scale * (x_d - x_d0), a function of x_d: FOMM's."""
+    return lambda driving: source + scale * (driving - initial)
+
+
 def transfer(
     source: Keypoints,
     driving: Keypoints,
@@ -135,14 +150,34 @@ def transfer(
     the ratio of hull areas, source over initial driving frame. Not relative: the driving keypoints, scaled about
     nothing, as they are.
     """
+    return mover(source, driving_initial, relative, adapt_scale)(driving)
+
+
+def mover(
+    source: Keypoints,
+    driving_initial: Keypoints,
+    relative: bool = True,
+    adapt_scale: bool = False,
+    positions: Positions = offset_positions,
+) -> Callable[[Keypoints], Keypoints]:
+    """`transfer` as a function of the driving keypoints alone, with positions in any way: what is known of source and
+    initial frame is found once."""
     if not relative:
-        return driving
+        return lambda driving: driving
     scale = position_scale(source, driving_initial) if adapt_scale else torch.ones_like(source.position[:, 0, 0])
-    moved = rearrange(scale, "b -> b 1 1") * (driving.position - driving_initial.position)
-    if source.jacobian is None or driving.jacobian is None or driving_initial.jacobian is None:
-        return Keypoints(source.position + moved)
-    turn = driving.jacobian @ torch.linalg.inv(driving_initial.jacobian)
-    return Keypoints(source.position + moved, turn @ source.jacobian)
+    device, initial = scale.device.type, driving_initial.jacobian
+    with torch.autocast(device, enabled=False):  # bfloat16 does not place a pixel
+        move = positions(source.position, driving_initial.position, rearrange(scale, "b -> b 1 1"))
+        back = torch.linalg.inv(initial) if initial is not None else None
+
+    def moved(driving: Keypoints) -> Keypoints:
+        with torch.autocast(device, enabled=False):
+            position = move(driving.position)
+            if source.jacobian is None or driving.jacobian is None or back is None:
+                return Keypoints(position)
+            return Keypoints(position, driving.jacobian @ back @ source.jacobian)
+
+    return moved
 
 
 def position_scale(source: Keypoints, driving_initial: Keypoints) -> Float[Tensor, " b"]:

@@ -101,7 +101,7 @@ class _Level:
         bent = (motion - torch.eye(2, 3, device=motion.device)).flatten(1)[:, :, None]
         normal = weighted @ jacobian.mT / total + torch.diag(stiff + DAMPING)
         right = weighted @ residual.flatten(1)[:, :, None] / total + stiff[:, None] * bent
-        delta = torch.linalg.solve(normal, right)[:, :, 0].nan_to_num().clamp(-LARGEST_STEP, LARGEST_STEP)
+        delta = torch.linalg.solve_ex(normal, right)[0][:, :, 0].nan_to_num().clamp(-LARGEST_STEP, LARGEST_STEP)
         change: Tensor = rearrange(delta, "b (d a) -> b d a", d=2)
         return motion - change
 

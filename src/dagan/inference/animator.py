@@ -8,13 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.geometry.keypoints import transfer
 from dagan.inference.motion_file import Motion, check_driver
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, Rendering, View
 
 MotionMode = Literal["relative", "absolute"]
-Transfer = Callable[[Keypoints, Keypoints, Keypoints], Keypoints]
 
 
 class Animator:
@@ -29,10 +27,10 @@ class Animator:
         if motion not in get_args(MotionMode):
             raise ValueError(f"motion is {motion!r}; expected one of {', '.join(get_args(MotionMode))}")
         self.model: TalkingHead = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._transfer: Transfer = partial(transfer, relative=motion == "relative", adapt_scale=adapt_scale)
+        self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
         self._device = next(model.parameters()).device
         self._source: View | None = None
-        self._initial: Keypoints | None = None
+        self._move: Callable[[Keypoints], Keypoints] | None = None
 
     @torch.inference_mode()
     def set_source(self, image: Float[Tensor, "1 3 h w"]) -> View:
@@ -43,7 +41,7 @@ class Animator:
 
     def restart(self) -> None:
         """The next driving frame becomes the one that relative motion starts from."""
-        self._initial = None
+        self._move = None
 
     @torch.inference_mode()
     def animate(self, frame: Float[Tensor, "1 3 h w"]) -> Rendering:
@@ -69,9 +67,9 @@ class Animator:
     @torch.inference_mode()
     def _render(self, driving: Keypoints) -> Rendering:
         source = self._encoded()
-        if self._initial is None:
-            self._initial = driving
-        return self.model.render(source, self._transfer(source.keypoints, driving, self._initial))
+        if self._move is None:
+            self._move = self._mover(source.keypoints, driving)
+        return self.model.render(source, self._move(driving))
 
     def _encoded(self) -> View:
         if self._source is None:

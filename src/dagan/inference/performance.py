@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from dagan.geometry.keypoints import transfer
 from dagan.inference.animator import MotionMode
 from dagan.inference.engines import Engine, Precision, Runtime, build_engine
 from dagan.inference.motion_file import Motion, check_driver
@@ -19,7 +18,10 @@ from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, View
 
 Driving = TypeVar("Driving")
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 Picture = UInt8[np.ndarray, "h w 3"]
+Move = Callable[[Keypoints], Keypoints]
 
 
 @torch.inference_mode()
@@ -53,7 +55,7 @@ class Performer:
         adapt_scale: bool = False,
     ) -> None:
         self._model, self._engine, self._source = model, engine, source
-        self._transfer = partial(transfer, relative=motion == "relative", adapt_scale=adapt_scale)
+        self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
 
     @property
     def num_workers(self) -> int:
@@ -80,10 +82,11 @@ class Performer:
             return
         with ThreadPoolExecutor(self._engine.num_workers) as pool:
             initial = pool.submit(_quietly, see, first).result()
-            waiting: deque[Future[Picture]] = deque([pool.submit(self._draw, _as_it_is, initial, initial)])
+            move = pool.submit(_quietly, partial(self._mover, self._source.keypoints), initial).result()
+            waiting: deque[Future[Picture]] = deque([pool.submit(self._draw, _as_it_is, initial, move)])
             try:
                 for driver in remaining:
-                    waiting.append(pool.submit(self._draw, see, driver, initial))
+                    waiting.append(pool.submit(self._draw, see, driver, move))
                     if len(waiting) > self._engine.num_workers:
                         yield waiting.popleft().result()
                 while waiting:
@@ -93,9 +96,8 @@ class Performer:
                     future.cancel()
 
     @torch.inference_mode()
-    def _draw(self, see: Callable[[Driving], Keypoints], driver: Driving, initial: Keypoints) -> Picture:
-        driving = self._transfer(self._source.keypoints, see(driver), initial)
-        return to_pixels(self._engine.picture(driving))
+    def _draw(self, see: Callable[[Driving], Keypoints], driver: Driving, move: Move) -> Picture:
+        return to_pixels(self._engine.picture(move(see(driver))))
 
 
 def to_pixels(image: Float[Tensor, "1 3 h w"]) -> Picture:
@@ -109,5 +111,5 @@ def _as_it_is(keypoints: Keypoints) -> Keypoints:
 
 
 @torch.inference_mode()
-def _quietly(see: Callable[[Driving], Keypoints], driver: Driving) -> Keypoints:
-    return see(driver)
+def _quietly(see: Callable[[Given], Found], given: Given) -> Found:
+    return see(given)

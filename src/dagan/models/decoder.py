@@ -31,10 +31,11 @@ class BlendDecoderConfig:
     """Ours for lite: skips at every size, and a per-pixel blend of the warped source with the synthesis.
 
     `num_points`: the first so many driving keypoints are drawn for the decoder at every size that has a skip. A flow
-    can close an eye, but not open one that is shut in the photo.
+    can close an eye, but not open one that is shut in the photo. `num_join_blocks`: residual blocks after each skip.
     """
 
     num_res_blocks: int = 2
+    num_join_blocks: int = 0
     last_width: int = 16
     num_points: int = 0
 
@@ -109,6 +110,8 @@ class BlendDecoder(nn.Module):
         self.up = nn.ModuleList(UpBlock(a, b) for a, b in itertools.pairwise(descending[:-1]))
         self.draw = nn.ModuleList(_drawing(config.num_points, b) for b in descending[1:-1])
         self.join = nn.ModuleList(SameBlock(2 * b, b) for b in descending[1:-1])
+        blocks = range(config.num_join_blocks)
+        self.join_res = nn.ModuleList(nn.Sequential(*(ResBlock(b) for _ in blocks)) for b in descending[1:-1])
         self.up_last = UpBlock(widths[1], config.last_width)
         self.last = nn.Conv2d(config.last_width + 3, 4, 3, padding=1)
         bias = self.last.bias
@@ -124,8 +127,9 @@ class BlendDecoder(nn.Module):
         driving: Float[Tensor, "b k 2"],
     ) -> Float[Tensor, "b 3 H W"]:
         x = self.res(refined)
-        for up, draw, join, skip in zip(self.up, self.draw, self.join, reversed(skips), strict=True):
-            x = join(torch.cat([draw(up(x), driving), skip.to(x.dtype)], dim=1))
+        steps = zip(self.up, self.draw, self.join, self.join_res, reversed(skips), strict=True)
+        for up, draw, join, res, skip in steps:
+            x = res(join(torch.cat([draw(up(x), driving), skip.to(x.dtype)], dim=1)))
         x = self.up_last(x)
         painted, weight = self.last(torch.cat([x, warped_image.to(x.dtype)], dim=1)).float().split([3, 1], dim=1)
         return torch.lerp(torch.sigmoid(painted), warped_image.float(), torch.sigmoid(weight))

@@ -30,6 +30,9 @@ class MotionConfig:
 
     `background`: "registered" is told how the background moved between two frames of one video (`register`), since
     keypoints on a face cannot know. For a photo and somebody else's video it stands still either way.
+    `torso`: "registered" puts the keypoints that are not the face's where the torso went, likewise; else, and for a
+    photo and somebody else's video, they stand where they are "found".
+    `occludes_outside`: what the flow takes from outside the photo counts as occluded, so the decoder paints it.
     """
 
     local_motion: Literal["offset", "affine"] = "offset"
@@ -42,6 +45,8 @@ class MotionConfig:
     resize: Resize = ScaleBy(factor=0.25)
     has_mask_prior: bool = False  # not in the paper; starts the mask from nearness to the keypoints
     background: Literal["still", "registered"] = "still"
+    torso: Literal["found", "registered"] = "found"
+    occludes_outside: bool = False
 
     def build(self, num_keypoints: int) -> "DenseMotionNet":
         return DenseMotionNet(self, num_keypoints)
@@ -54,6 +59,7 @@ class DenseMotionNet(nn.Module):
         super().__init__()
         self.local_motion = LOCAL_MOTIONS[config.local_motion]
         self.follows_background = config.background == "registered"
+        self.follows_torso = config.torso == "registered"
         self.pixels = PIXELS[config.pixels]
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.resize = config.resize.build()
@@ -62,6 +68,7 @@ class DenseMotionNet(nn.Module):
         self.mask = nn.Conv2d(maps, num_keypoints + 1, config.kernel, padding=config.kernel // 2)
         self.occlusion = nn.Conv2d(maps, 1, config.kernel, padding=config.kernel // 2)
         self.mask_prior = NearnessPrior() if config.has_mask_prior else NoPrior()
+        self.shown = inside if config.occludes_outside else everywhere
 
     def forward(
         self,
@@ -85,7 +92,8 @@ class DenseMotionNet(nn.Module):
         mask = F.softmax(self.mask_prior(self.mask(features).float(), driving), dim=1)
         occlusion = torch.sigmoid(self.occlusion(features).float())
         with torch.autocast(image.device.type, enabled=False):
-            return DenseMotion(einsum(mask, flows, "b s h w, b s h w d -> b h w d"), mask, occlusion)
+            flow = einsum(mask, flows, "b s h w, b s h w d -> b h w d")
+            return DenseMotion(flow, mask, occlusion * self.shown(flow))
 
     def _slots(
         self,
@@ -104,6 +112,17 @@ class DenseMotionNet(nn.Module):
         warped = self.pixels.warp(copies, rearrange(flows, "b s h w d -> (b s) h w d"))
         warped = rearrange(warped, "(b s) c h w -> b s c h w", s=num_slots)
         return rearrange(torch.cat([heatmaps[:, :, None], warped], dim=2), "b s c h w -> b (s c) h w")
+
+
+def inside(flow: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b 1 h w"]:
+    """1 where the flow points into the image, falling to 0 over one of its own pixels outside."""
+    beyond = (flow.abs().amax(-1) - 1).clamp_min(0) * (flow.shape[1] / 2)  # b h w, in pixels
+    return (1 - beyond).clamp_min(0)[:, None]
+
+
+def everywhere(flow: Float[Tensor, "b h w 2"]) -> float:
+    """The photo's border goes on for ever: the paper, and published models."""
+    return 1.0
 
 
 class NoPrior(nn.Module):

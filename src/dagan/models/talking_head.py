@@ -1,11 +1,16 @@
 """TalkingHead: the joining of depth, keypoints, motion and generator (Fig. 2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagan.geometry.face_motion import MEAN_FACE, face_positions
+from dagan.geometry.keypoints import Positions, mover, offset_positions
 from dagan.geometry.registration import register
+from dagan.geometry.torso import on_torso
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.generator import Generator, GeneratorConfig
@@ -28,6 +33,10 @@ class TalkingHeadConfig:
             raise ValueError("RGB-D keypoints need a depth network: set depth, or keypoints.modality to rgb")
         if self.depth is None and self.generator.refine.needs_depth:
             raise ValueError("cross-modal attention needs a depth network: set depth, or another refine")
+        if self.keypoints.has_landmarks and self.keypoints.num_keypoints < len(MEAN_FACE):
+            raise ValueError(f"keypoints.has_landmarks needs {len(MEAN_FACE)} keypoints or more: set more, or false")
+        if self.motion.torso == "registered" and not self.keypoints.has_landmarks:
+            raise ValueError("a registered torso needs keypoints of the face first: set keypoints.has_landmarks")
         if self.motion.local_motion == "affine" and not self.keypoints.has_jacobian:
             raise ValueError("affine local motion needs jacobians: set keypoints.has_jacobian")
         decoder, found = self.generator.decoder, self.keypoints.num_keypoints
@@ -44,11 +53,15 @@ class TalkingHeadConfig:
             self.keypoints.build(),
             self.motion.build(self.keypoints.num_keypoints),
             self.generator.build(),
+            face_positions if self.keypoints.has_landmarks else offset_positions,
         )
 
 
 class TalkingHead(nn.Module):
-    """Source image + driving image to generated image (DaGAN, Fig. 2). Images are squares of a multiple of 32."""
+    """Source image + driving image to generated image (DaGAN, Fig. 2). Images are squares of a multiple of 32.
+
+    `positions` is how motion is transferred between people.
+    """
 
     def __init__(
         self,
@@ -56,12 +69,14 @@ class TalkingHead(nn.Module):
         keypoints: KeypointDetector,
         motion: DenseMotionNet,
         generator: Generator,
+        positions: Positions = offset_positions,
     ):
         super().__init__()
         self.depth = depth
         self.keypoints = keypoints
         self.motion = motion
         self.generator = generator
+        self.positions = positions
 
     def view(self, image: Float[Tensor, "b 3 h w"]) -> View:
         """An image with its depth D (Eq. 1) and keypoints (Eq. 6)."""
@@ -77,6 +92,21 @@ class TalkingHead(nn.Module):
     ) -> Float[Tensor, "b 2 3"] | None:
         """How the background moved between two frames of one video; None for models in which it stands still."""
         return register(source, driving, "background") if self.motion.follows_background else None
+
+    def mover(
+        self, source: Keypoints, driving_initial: Keypoints, relative: bool = True, adapt_scale: bool = False
+    ) -> Callable[[Keypoints], Keypoints]:
+        """From driving keypoints to those that move the source as the driver moved since its initial frame."""
+        return mover(source, driving_initial, relative, adapt_scale, self.positions)
+
+    def follow(self, source: View, driving: View) -> Keypoints:
+        """The driving keypoints for a source of the same video: those that are not the face's stand where the torso
+        went between the two frames, where that can be told and the model is made for it."""
+        if not self.motion.follows_torso:
+            return driving.keypoints
+        torso = register(source.image, driving.image, "torso")
+        with torch.autocast(torso.device.type, enabled=False):  # bfloat16 does not place a pixel
+            return on_torso(source.keypoints, driving.keypoints, torso, len(MEAN_FACE))
 
     def render(
         self,
@@ -96,4 +126,5 @@ class TalkingHead(nn.Module):
 
     def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Rendering:
         """The source moved as in the driving frame of the same video."""
-        return self.render(self.view(source), self.view(driving).keypoints, background=self.background(source, driving))
+        seen = self.view(source)
+        return self.render(seen, self.follow(seen, self.view(driving)), background=self.background(source, driving))

@@ -34,7 +34,8 @@ def generation_panel(
     for row in range(len(source)):  # attention maps of many pairs at once would fill a GPU
         pair = source[row : row + 1], driving[row : row + 1]
         view, wanted = map(model.view, pair)
-        rendering = model.render(view, wanted.keypoints, with_attention=True, background=model.background(*pair))
+        driven, background = model.follow(view, wanted), model.background(*pair)
+        rendering = model.render(view, driven, with_attention=True, background=background)
         rows.append(panel_columns(view, wanted, rendering))
     write_sheet(path, {title: torch.cat([row[title] for row in rows]) for title in rows[0]})
 

@@ -1,0 +1,171 @@
+"""Faces turned by known rotations, with known expressions, are transferred as they should be."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_LANDMARKS
+from dagan.geometry.face_motion import (
+    BONE,
+    LIDS,
+    MEAN_FACE,
+    RIGIDITY,
+    FacePose,
+    FaceTransfer,
+    face_positions,
+    fit_pose,
+)
+from dagan.geometry.keypoints import mover
+from dagan.types import Keypoints
+
+FACE = torch.tensor(MEAN_FACE)[None]
+LIP, CHIN, LID = 8, 1, 9
+
+
+def rotation(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> Tensor:
+    """About y, then x, then z, in degrees."""
+    axes = torch.tensor([[pitch, 0.0, 0.0], [0.0, yaw, 0.0], [0.0, 0.0, roll]]) * (math.pi / 180)
+    x, y, z = (torch.linalg.matrix_exp(cross(axis)) for axis in axes)
+    return (z @ x @ y)[None]
+
+
+def cross(axis: Tensor) -> Tensor:
+    a, b, c = axis.tolist()
+    return torch.tensor([[0.0, -c, b], [c, 0.0, -a], [-b, a, 0.0]])
+
+
+def pose(yaw: float, pitch: float = 0.0, roll: float = 0.0, scale: float = 0.4, x: float = 0.0) -> FacePose:
+    return FacePose(torch.tensor([scale]), rotation(yaw, pitch, roll), torch.tensor([[x, -0.1]]))
+
+
+def moved_face(source: Tensor, driving: Tensor, rest: Tensor) -> Tensor:
+    return FaceTransfer(source, rest)(driving)
+
+
+def test_the_mean_face_is_symmetric_and_in_the_landmarks_order() -> None:
+    mirrored = torch.tensor([GUIDED_LANDMARKS.index(landmark) for landmark in MIRRORED_LANDMARKS])
+    assert len(MEAN_FACE) == len(RIGIDITY) == len(GUIDED_LANDMARKS)
+    assert torch.allclose(FACE[0, mirrored] * torch.tensor([-1.0, 1.0, 1.0]), FACE[0], atol=0.02)
+    assert FACE[0, 0, 2] == FACE[0, :, 2].min()  # the nose is nearest
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (25, -10, 15), (-55, 10, -20), (60, 0, 0), (0, 30, 40)])
+def test_a_turned_face_is_fitted(angles: tuple[float, float, float]) -> None:
+    true = pose(*angles, scale=0.3, x=0.2)
+
+    found = fit_pose(true.seen(FACE), FACE)
+
+    assert torch.allclose(found.rotation, true.rotation, atol=0.01)
+    assert torch.allclose(found.scale, true.scale, atol=0.003)
+    assert torch.allclose(found.shift, true.shift, atol=0.003)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e3])
+def test_points_that_are_no_face_give_finite_poses(scale: float) -> None:
+    points = scale * torch.randn(4, len(MEAN_FACE), 2, generator=torch.Generator().manual_seed(0))
+
+    assert all(bool(part.isfinite().all()) for part in fit_pose(points, FACE))
+
+
+def test_another_persons_turn_turns_the_source_by_as_much() -> None:
+    wide = FACE * torch.tensor([1.15, 0.95, 1.0])
+    source, rest, driving = pose(5, x=0.2).seen(wide), pose(-10, 5).seen(FACE), pose(12, 5).seen(FACE)
+
+    moved = fit_pose(moved_face(source, driving, rest), wide)
+
+    wanted = rotation(12, 5) @ rotation(-10, 5).mT @ rotation(5)
+    assert torch.allclose(moved.rotation, wanted, atol=0.03)
+    assert torch.allclose(moved.shift, torch.tensor([[0.2, -0.1]]), atol=0.02)
+
+
+def test_a_nod_is_no_blink() -> None:
+    """The lids of a source that looks straight on stay as open as its own face turned would have them."""
+    source, rest, driving = pose(0).seen(FACE), pose(0, -15).seen(FACE), pose(0, 15).seen(FACE)
+
+    moved = moved_face(source, driving, rest)
+
+    wanted = pose(0, 30).seen(FACE)
+    assert torch.allclose(moved, wanted, atol=0.01)
+    plain = source + driving - rest
+    assert float((plain - wanted).abs().max()) > 0.05  # what the plain transfer makes of it
+
+
+def test_an_expression_moves_along_in_the_sources_own_frame_and_size() -> None:
+    """A jaw that drops while the driver looks aside drops straight down in a source of half the size."""
+    aside, open_mouth = pose(30), FACE.clone()
+    open_mouth[0, LIP, 1] += 0.2
+    open_mouth[0, CHIN, 1] += 0.2
+    source = pose(0, scale=0.2).seen(FACE)
+
+    moved = moved_face(source, aside.seen(open_mouth), aside.seen(FACE))
+
+    dropped = (moved - source)[0]
+    assert float(dropped[LIP, 1]) == pytest.approx(0.2 * 0.2, rel=0.2)
+    assert abs(float(dropped[LIP, 0])) < 0.01
+    assert float(dropped[list(BONE)].abs().max()) < 0.01
+
+
+def test_lids_meet_about_their_middle() -> None:
+    shut = FACE.clone()
+    for upper, lower in LIDS:
+        shut[0, upper, 1] = shut[0, lower, 1]
+    source = pose(0).seen(FACE)
+
+    moved = moved_face(source, pose(0).seen(shut), pose(0).seen(FACE))
+
+    before, after = (seen[0, 10, 1] - seen[0, LID, 1] for seen in (source, moved))
+    assert float(after) < 0.2 * float(before)
+
+
+def test_a_mouth_closes_no_further_than_shut() -> None:
+    wide = FACE.clone()
+    wide[0, [CHIN, LIP], 1] += 0.3
+    source = pose(10).seen(FACE)
+
+    moved = moved_face(source, pose(0).seen(FACE), pose(0).seen(wide))
+
+    assert float(moved[0, LIP, 1]) == pytest.approx(float(moved[0, LIP - 1, 1]), abs=0.01)
+    assert float(moved[0, CHIN, 1]) < float(source[0, CHIN, 1])
+
+
+def test_a_shut_mouth_opens() -> None:
+    wide, shut = FACE.clone(), FACE.clone()
+    wide[0, [CHIN, LIP], 1] += 0.3
+    shut[0, LIP, 1] = shut[0, LIP - 1, 1] - 0.01
+
+    moved = moved_face(pose(0).seen(shut), pose(0).seen(wide), pose(0).seen(FACE))
+
+    assert float(moved[0, LIP, 1] - moved[0, LIP - 1, 1]) == pytest.approx(0.4 * 0.29, rel=0.15)
+
+
+def test_who_does_nothing_moves_nothing() -> None:
+    source, driver = pose(10).seen(FACE * torch.tensor([1.1, 1.0, 1.0])), pose(-20, 10).seen(FACE)
+
+    assert torch.allclose(moved_face(source, driver, driver), source, atol=1e-5)
+
+
+def keypoints(position: Tensor, extra: int = 2) -> Keypoints:
+    numbers = torch.Generator().manual_seed(int(position.sum() * 1000))
+    return Keypoints(
+        torch.cat([position, torch.rand(1, extra, 2, generator=numbers)], 1),
+        torch.eye(2) + 0.1 * torch.randn(1, len(MEAN_FACE) + extra, 2, 2, generator=numbers),
+    )
+
+
+def test_keypoints_beyond_the_face_and_local_frames_are_transferred_as_ever() -> None:
+    source, driving, rest = (keypoints(pose(yaw).seen(FACE)) for yaw in (0, 15, -5))
+
+    moved, plain = mover(source, rest, positions=face_positions)(driving), mover(source, rest)(driving)
+
+    assert torch.equal(moved.position[:, len(MEAN_FACE) :], plain.position[:, len(MEAN_FACE) :])
+    assert moved.jacobian is not None
+    assert plain.jacobian is not None
+    assert torch.equal(moved.jacobian, plain.jacobian)
+
+
+def test_absolute_motion_is_the_drivers_own() -> None:
+    source, driving = keypoints(pose(0).seen(FACE)), keypoints(pose(15).seen(FACE))
+
+    assert mover(source, source, relative=False, positions=face_positions)(driving) is driving

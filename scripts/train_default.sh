@@ -33,5 +33,5 @@ all=("${both[@]}" "$run/still_clips")
   --depth "$run/depth/model.safetensors" --phases keypoints,motion,half_size
 # full size on the sharp clips alone: the low-resolution ones would teach blur
 "$bin/dagan" train "$clips/train" -o "$run/full" "${stage_2[@]}" \
-  --from "$run/small/model.safetensors" --phases full_size,anneal
+  --from "$run/small/model.safetensors" --phases full_size
 "$bin/python" scripts/pack_weights.py "$run/full/model.safetensors" "$run/dagan-lite.safetensors"

@@ -140,6 +140,7 @@ def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
         (["--set", "depth=null"], "need a depth network"),
         (["--steps", "0"], "--steps is 0; it must be 1 or more"),
         (["--accumulate", "3"], "a batch of 2 does not split over 3 parts (--accumulate)"),
+        (["--learning-rate", "0"], "--learning-rate is 0; it must be above 0"),
         (["--accumulate", "0"], "--accumulate is 0; it must be 1 or more"),
         (["--batch-size", "0"], "--batch-size is 0; it must be 1 or more"),
         (["--keep", "0"], "--keep is 0; it must be 1 or more"),

@@ -12,6 +12,7 @@ from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE, TERMS, Objective, PairBatch, StepState
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.generation_stage import GenerationNetworks
+from dagan.types import Keypoints
 from parts import tiny_networks
 
 MOTION_ONLY = ("warped_perceptual", "jacobian_equivariance", "equivariance", "keypoint_distance", "landmark_guidance")
@@ -190,3 +191,39 @@ def test_a_perfect_picture_is_consistent(networks: GenerationNetworks) -> None:
     state.__dict__["rendering"] = state.rendering._replace(generated=state.batch.driving)
     for term in ("keypoint_consistency", "opening_consistency"):
         assert TERMS[term](state).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_reenactment_is_asked_of_one_sample_in_four_by_the_next_ones_motion(networks: GenerationNetworks) -> None:
+    batch = PairBatch(torch.rand(5, 3, 64, 64), torch.rand(5, 3, 64, 64))
+    state = state_of(networks, batch)
+    assert state.reenacted.generated.shape == (2, 3, 64, 64)
+    ours, theirs, rest = (points.position for points in (state.source.keypoints, state.driving.keypoints, state.asked))
+    moved = ours[:2] + theirs[1:3] - ours[1:3]
+    assert torch.allclose(rest, moved, atol=1e-6)
+    assert not state.asked.position.requires_grad
+
+
+@pytest.mark.parametrize("term", ["reenacted_keypoints", "reenacted_openings"])
+def test_reenactments_teach_the_generator_and_not_the_detector_that_judges_them(
+    networks: GenerationNetworks, term: str
+) -> None:
+    state = state_of(networks)
+    asked = state.driving.keypoints
+    state.__dict__["asked"] = Keypoints(asked.position[:1].detach(), asked.jacobian[:1].detach())  # within the frame
+    networks.model.keypoints.requires_grad_(False)
+    moved = moved_by(TERMS[term](state), networks)
+    assert {part for part, name in PARTS.items() if f"model.{name}" in moved} == PARTS.keys() - {"keypoints"}
+
+
+def test_reenactments_out_of_the_frame_cost_nothing(networks: GenerationNetworks) -> None:
+    state = state_of(networks)
+    asked = state.driving.keypoints
+    state.__dict__["asked"] = asked._replace(position=asked.position.detach() + 2)
+    assert not TERMS["reenacted_keypoints"](state).any()
+    assert not TERMS["reenacted_openings"](state).any()
+
+
+def test_reenacted_frames_that_show_what_was_asked_for_cost_nothing(networks: GenerationNetworks) -> None:
+    state = state_of(networks)
+    state.__dict__["found_reenacted"] = state.asked
+    assert float(TERMS["reenacted_keypoints"](state)) == float(TERMS["reenacted_openings"](state)) == 0

@@ -44,7 +44,10 @@ def join(args: argparse.Namespace) -> "World":
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
-    return join_world(pick_device(args.device))
+    world = join_world(pick_device(args.device))
+    if world.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes
+    return world
 
 
 def loop_config(args: argparse.Namespace) -> "LoopConfig":

@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--phases", help="comma-separated names of the recipe's phases to run (default: all)")
     parser.add_argument("--steps", type=int, help="steps of every phase, instead of the recipe's")
+    parser.add_argument("--learning-rate", type=float, help="of every phase at its start, instead of the recipe's")
     parser.add_argument("--depth", type=Path, help="F_d from `dagan train-depth` (its model.safetensors)")
     parser.add_argument("--from", dest="start", type=Path, help="start from the weights of a model file")
     parser.add_argument(
@@ -146,7 +147,9 @@ def pick_phases(args: argparse.Namespace) -> "tuple[Phase, ...]":
     if unknown:
         raise UserError(f"recipe {args.recipe} has no phase {unknown[0]!r}; it has: {', '.join(phases)}")
     chosen = tuple(phases[name] for name in wanted)
-    changes = {"steps": args.steps, "batch_size": args.batch_size}
+    if args.learning_rate is not None and not args.learning_rate > 0:
+        raise UserError(f"--learning-rate is {args.learning_rate:g}; it must be above 0")
+    changes = {"steps": args.steps, "batch_size": args.batch_size, "learning_rate": args.learning_rate}
     given = {name: value for name, value in changes.items() if value is not None}
     chosen = tuple(replace(phase, **given) for phase in chosen)
     return chosen if args.landmarks else without_landmarks(chosen)

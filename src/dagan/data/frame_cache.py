@@ -97,7 +97,7 @@ def open_frames(root: str | Path, cache_dir: str | Path, size: int) -> list[Clip
         Path(cache_dir).mkdir(parents=True, exist_ok=True)
         for clip in tqdm(clips, desc="decoding clips", unit="clip", disable=None, delay=PROGRESS_DELAY):
             try:
-                opened.append(_open_clip(clip, Path(cache_dir), size))
+                opened.append(open_clip(clip, Path(cache_dir), size))
             except UserError as error:
                 problems.append(f"{clip.name} ({error})")
     except OSError as error:
@@ -106,7 +106,8 @@ def open_frames(root: str | Path, cache_dir: str | Path, size: int) -> list[Clip
     return opened
 
 
-def _open_clip(clip: Clip, cache_dir: Path, size: int) -> ClipFrames:
+def open_clip(clip: Clip, cache_dir: Path, size: int) -> ClipFrames:
+    """One clip, decoded into a folder that is there unless it is in it already. Raises UserError as `read_clip`."""
     file = cache_dir / _cache_name(clip, size)
     kept = read_cached(file)
     if kept is None:

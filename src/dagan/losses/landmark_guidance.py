@@ -45,5 +45,5 @@ def random_similarities(batch: int, generator: torch.Generator, like: Tensor) ->
 def seen_through(window: Float[Tensor, "b 2 3"], points: Float[Tensor, "b l 2"]) -> Float[Tensor, "b l 2"]:
     """Where points of a frame are in its moved version: A^-1 (x - t)."""
     shifted = points - window[:, None, :, 2]
-    seen: Tensor = torch.linalg.solve(window[:, :, :2], shifted.mT)
+    seen: Tensor = torch.linalg.solve_ex(window[:, :, :2], shifted.mT)[0]
     return seen.mT

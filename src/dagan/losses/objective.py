@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.func import functional_call
 
@@ -24,6 +24,8 @@ from dagan.losses.torso_guidance import torso_guidance
 from dagan.models.discriminator import Discriminator, Judgement
 from dagan.models.talking_head import TalkingHead
 from dagan.types import DenseMotion, Keypoints, Rendering, View
+
+SAMPLES_A_REENACTMENT = 4  # one person's photo moved by another's motion, for so many samples of a step
 
 
 class PairBatch(NamedTuple):
@@ -68,15 +70,18 @@ class StepState:
     @cached_property
     def motion(self) -> DenseMotion:
         background = self.model.background(self.batch.source, self.batch.driving)
-        motion: DenseMotion = self.model.motion(
-            self.batch.source, self.source.keypoints, self.driving.keypoints, background
-        )
+        motion: DenseMotion = self.model.motion(self.batch.source, self.source.keypoints, self.driven, background)
         return motion
+
+    @cached_property
+    def driven(self) -> Keypoints:
+        """The driving keypoints as the source follows them."""
+        return self.model.follow(self.source, self.driving)
 
     @cached_property
     def rendering(self) -> Rendering:
         source = self.model.encode(self.source)
-        rendering: Rendering = self.model.generator(source, self.motion, self.driving.keypoints)
+        rendering: Rendering = self.model.generator(source, self.motion, self.driven)
         return rendering
 
     @cached_property
@@ -112,9 +117,38 @@ class StepState:
     def found_again(self) -> Keypoints:
         """Keypoints of the generated frame, by the detector as it is: its weights get no gradient from this look. The
         depth beside it is the driving frame's, which it should have."""
+        return self._found(self.rendering.generated, self.driving.depth)
+
+    @cached_property
+    def asked(self) -> Keypoints:
+        """Keypoints that move the first sources of the batch, one in `SAMPLES_A_REENACTMENT`, as the next sample's
+        person moved between its two frames; without gradient."""
+        count = -(-len(self.batch.source) // SAMPLES_A_REENACTMENT)
+        rest, driving = (_first(_next_sample(view.keypoints), count) for view in (self.source, self.driving))
+        with torch.no_grad():
+            return self.model.mover(_first(self.source.keypoints, count), rest)(driving)
+
+    @cached_property
+    def reenacted(self) -> Rendering:
+        """The first sources moved to `asked`: nobody knows what that looks like, but its keypoints are known."""
+        count = len(self.asked.position)
+        depth = self.source.depth[:count] if self.source.depth is not None else None
+        source = View(self.batch.source[:count], depth, _first(self.source.keypoints, count))
+        rendering: Rendering = self.model.render(source, self.asked)
+        return rendering
+
+    @cached_property
+    def found_reenacted(self) -> Keypoints:
+        """Keypoints of the reenacted frames, as `found_again`; the depth beside them is that of their own."""
+        image = self.reenacted.generated
+        with torch.no_grad():
+            depth = self.model.depth(image) if self.model.depth is not None else None
+        return self._found(image, depth)
+
+    def _found(self, image: Float[Tensor, "b 3 h w"], depth: Float[Tensor, "b 1 h w"] | None) -> Keypoints:
         detector = self.model.keypoints
         fixed = {name: tensor.detach().clone() for name, tensor in detector.state_dict().items()}
-        found: Keypoints = functional_call(detector, fixed, (self.rendering.generated, self.driving.depth))
+        found: Keypoints = functional_call(detector, fixed, (image, depth))
         return found
 
     @cached_property
@@ -132,6 +166,16 @@ class StepState:
     def judged_fake(self) -> Judgement:
         judgement: Judgement = self.discriminator(self.rendering.generated, self.driving.keypoints)
         return judgement
+
+
+def _first(keypoints: Keypoints, count: int) -> Keypoints:
+    position, jacobian = keypoints
+    return Keypoints(position[:count], jacobian[:count] if jacobian is not None else None)
+
+
+def _next_sample(keypoints: Keypoints) -> Keypoints:
+    position, jacobian = keypoints
+    return Keypoints(position.roll(-1, 0), jacobian.roll(-1, 0) if jacobian is not None else None)
 
 
 def _perceptual(state: StepState) -> Tensor:
@@ -178,7 +222,7 @@ def _moved_landmark_guidance(state: StepState) -> Tensor:
     """landmark_guidance on the driving frame as it is seen through a window turned, zoomed and shifted at random."""
     landmarks = _driving_landmarks(state, "moved_landmark_guidance")
     aims = seen_through(state.window, landmarks.position)
-    whole = landmarks.found & (aims.abs() <= 1).all(2).all(1)  # a keypoint cannot leave the frame
+    whole = landmarks.found & _in_frame(aims)  # a keypoint cannot leave the frame
     return landmark_guidance(state.moved.position, aims, whole)
 
 
@@ -200,6 +244,23 @@ def _opening_consistency(state: StepState) -> Tensor:
     return opening_guidance(state.found_again.position, state.driving.keypoints.position.detach(), landmarks.found)
 
 
+def _reenacted_keypoints(state: StepState) -> Tensor:
+    """How far the keypoints of a reenacted frame are from those asked for, where all of them lie in the frame."""
+    asked = state.asked.position
+    return landmark_guidance(state.found_reenacted.position, asked, _in_frame(asked))
+
+
+def _reenacted_openings(state: StepState) -> Tensor:
+    """How differently open mouth and eyes look to the detector in a reenacted frame from what was asked for."""
+    landmarks, asked = _driving_landmarks(state, "reenacted_openings"), state.asked.position
+    known = landmarks.found[: len(asked)] & _in_frame(asked)
+    return opening_guidance(state.found_reenacted.position, asked, known)
+
+
+def _in_frame(position: Float[Tensor, "b k 2"]) -> Bool[Tensor, " b"]:
+    return (position.abs() <= 1).all(2).all(1)
+
+
 TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
     "perceptual": _perceptual,
     "warped_perceptual": _warped_perceptual,
@@ -216,6 +277,8 @@ TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
         (state.found_again.position - state.driving.keypoints.position.detach()).abs().mean()
     ),
     "opening_consistency": _opening_consistency,
+    "reenacted_keypoints": _reenacted_keypoints,
+    "reenacted_openings": _reenacted_openings,
     "landmark_guidance": lambda state: _guidance_of_both(state, "landmark_guidance", landmark_guidance),
     "opening_guidance": lambda state: _guidance_of_both(state, "opening_guidance", opening_guidance),
     "moved_landmark_guidance": _moved_landmark_guidance,
@@ -230,6 +293,7 @@ NEED_LANDMARKS = frozenset(
         "landmark_guidance",
         "opening_guidance",
         "opening_consistency",
+        "reenacted_openings",
         "moved_landmark_guidance",
         "torso_guidance",
         "expressive_reconstruction",

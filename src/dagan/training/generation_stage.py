@@ -17,6 +17,7 @@ from dagan.models.talking_head import TalkingHead
 from dagan.training.batches import rows_of
 from dagan.training.distributed import ALONE, World, average_gradients
 from dagan.training.guard import RunningState, clip_gradients, step_if
+from dagan.training.schedule import falling
 from dagan.training.step import PLAIN_STEP, StepConfig
 from dagan.types import Rendering
 
@@ -27,7 +28,8 @@ ADAM_BETAS = (0.5, 0.999)  # as FOMM
 class Phase:
     """A stretch of training with one objective. The paper has a single phase of everything at 256.
 
-    `frozen`: parts of the model, by their names in it, that stay as the phase finds them.
+    `frozen`: parts of the model, by their names in it, that stay as the phase finds them. `decay`: the last share of
+    the steps, over which the learning rate falls to a fiftieth.
     """
 
     name: str = "all"
@@ -37,6 +39,11 @@ class Phase:
     learning_rate: float = 2e-4
     objective: tuple[tuple[str, float], ...] = PAPER_OBJECTIVE
     frozen: tuple[str, ...] = ()
+    decay: float = 0.0
+
+    def learning_rate_at(self, step: int) -> float:
+        """Of the phase's own step, from 0: constant, then linear down."""
+        return self.learning_rate * falling(step, self.steps, self.decay)
 
 
 class GenerationNetworks(nn.Module):

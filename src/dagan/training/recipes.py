@@ -52,6 +52,8 @@ FULL_SIZE_TERMS = (  # at last pixels count for more: L_P's texture is there, an
     ("expressive_reconstruction", 1000.0),
     ("keypoint_consistency", 300.0),
     ("opening_consistency", 1000.0),
+    ("reenacted_keypoints", 150.0),
+    ("reenacted_openings", 500.0),
 )
 LITE_RECIPE = (
     Phase(
@@ -67,6 +69,7 @@ LITE_RECIPE = (
             ("moved_jacobian", 10.0),
             ("torso_guidance", 50.0),
         ),
+        decay=0.5,
     ),
     Phase(
         name="motion",
@@ -88,18 +91,11 @@ LITE_RECIPE = (
     ),
     Phase(
         name="full_size",
-        steps=1000,
+        steps=1500,
         batch_size=8,
         objective=FULL_SIZE_TERMS,
         frozen=FOUND,
-    ),
-    Phase(
-        name="anneal",
-        steps=200,
-        batch_size=8,
-        learning_rate=4e-5,
-        objective=FULL_SIZE_TERMS,
-        frozen=FOUND,
+        decay=0.6,
     ),
 )
 

@@ -47,6 +47,18 @@ def next_sample(phases: Sequence[PhaseLike], step: int) -> int:
     return sample
 
 
+def step_of_phase(phases: Sequence[PhaseLike], step: int) -> int:
+    """How many steps of its own phase were made before `step`."""
+    start = max((border for border in borders(phases) if border <= step), default=0)
+    return step - start
+
+
+def falling(step: int, steps: int, decay: float) -> float:
+    """A factor of the learning rate: 1, then linear down to a fiftieth over the last share `decay` of `steps`."""
+    left = (steps - step) / max(1.0, decay * steps)
+    return min(1.0, max(0.02, left))
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoaderConfig:
     """How samples are loaded: by so many processes, into memory that a GPU reads from directly."""

@@ -39,6 +39,7 @@ from dagan.training.generation_stage import (
 from dagan.training.guard import RunningState, clip_gradients, step_if
 from dagan.training.journal import StepReport
 from dagan.training.panels import NUM_ROWS, depth_panel, generation_panel
+from dagan.training.schedule import falling, step_of_phase
 from dagan.training.step import StepConfig, pick_precision
 from dagan.training.validation import NUM_PAIRS, Measure, Pairs, fixed_pairs, validate
 
@@ -113,9 +114,10 @@ class GenerationStage:
         return PairDataset(pairs, self.tracks)
 
     def step(self, phase: Phase, batch: Any, step: int) -> StepReport:
+        rate = phase.learning_rate_at(step_of_phase(self.phases, step))
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = phase.learning_rate
+                group["lr"] = rate
         self.networks.freeze(phase.frozen)
         objective = Objective(phase.objective)
         pairs = resized(PairBatch(*to_device(batch, self.device)), phase.image_size)
@@ -151,8 +153,7 @@ class DepthPhase:
 
     def learning_rate_at(self, step: int) -> float:
         """Linear up, constant, linear down to a fiftieth."""
-        left = (self.steps - step) / max(1.0, self.decay * self.steps)
-        return self.learning_rate * min(1.0, (step + 1) / self.warm_up) * min(1.0, max(0.02, left))
+        return self.learning_rate * min(1.0, (step + 1) / self.warm_up) * falling(step, self.steps, self.decay)
 
 
 @dataclass(kw_only=True)

@@ -140,6 +140,14 @@ def test_a_shut_mouth_opens() -> None:
     assert float(moved[0, LIP, 1] - moved[0, LIP - 1, 1]) == pytest.approx(0.4 * 0.29, rel=0.15)
 
 
+def test_a_shift_is_the_drivers_own_or_larger_by_the_scale() -> None:
+    source, rest, driving = pose(0, scale=0.6).seen(FACE), pose(20).seen(FACE), pose(20, x=0.1).seen(FACE)
+
+    for scale in (1.0, 1.5):
+        moved = FaceTransfer(source, rest, torch.full((1, 1, 1), scale))(driving)
+        assert torch.allclose(moved - source, torch.tensor([0.1 * scale, 0.0]), atol=1e-4)
+
+
 def test_who_does_nothing_moves_nothing() -> None:
     source, driver = pose(10).seen(FACE * torch.tensor([1.1, 1.0, 1.0])), pose(-20, 10).seen(FACE)
 

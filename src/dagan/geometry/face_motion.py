@@ -72,9 +72,9 @@ def face_positions(
     initial: Float[Tensor, "#b k 2"],
     scale: Float[Tensor, "b 1 1"] | float = 1.0,
 ) -> Callable[[Tensor], Tensor]:
-    """As `offset_positions`, the first keypoints by `FaceTransfer`, which has its own scale."""
+    """As `offset_positions`, the first keypoints by `FaceTransfer`."""
     count = len(MEAN_FACE)
-    face = FaceTransfer(source[:, :count], initial[:, :count])
+    face = FaceTransfer(source[:, :count], initial[:, :count], scale)
     others = offset_positions(source[:, count:], initial[:, count:], scale)
     return lambda driving: torch.cat([face(driving[:, :count]), others(driving[:, count:])], dim=1)
 
@@ -83,10 +83,17 @@ class FaceTransfer:
     """Where a source's landmarks go when its head and face do what the driver's did since `rest`.
 
     The source itself as driver, with itself at rest, gives back the driving points, up to what `BONE` and lids leave
-    out. Shifts and expressions are as much larger as the source's face is. All in closed form, as exporters want it.
+    out. Expressions are as much larger as the source's face is, shifts by `scale`: a face that fills the photo would
+    leave it otherwise. All in closed form, as exporters want it.
     """
 
-    def __init__(self, source: Float[Tensor, "b n 2"], rest: Float[Tensor, "#b n 2"]):
+    def __init__(
+        self,
+        source: Float[Tensor, "b n 2"],
+        rest: Float[Tensor, "#b n 2"],
+        scale: Float[Tensor, "b 1 1"] | float = 1.0,
+    ):
+        self._scale = scale
         mean = source.new_tensor(MEAN_FACE)[None]
         self._first, self._own = fit_pose(rest, mean), fit_pose(source, mean)
         self._resting, self._face = self._first.carved(rest, mean), self._own.carved(source, mean)
@@ -95,8 +102,8 @@ class FaceTransfer:
 
     def __call__(self, driving: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
         first, own, now = self._first, self._own, fit_pose(driving, self._resting)
-        larger = own.scale / first.scale
-        pose = FacePose(larger * now.scale, now.rotation, own.shift + larger[:, None] * (now.shift - first.shift))
+        shift = self._scale * (now.shift - first.shift)[:, None]
+        pose = FacePose(own.scale * now.scale / first.scale, now.rotation, own.shift + shift[:, 0])
         left = driving - now.seen(self._resting)
         expression = _on_face(left, now.rotation @ first.rotation) / now.scale[:, None, None]
         to_image = pose.scale[:, None, None] * (now.rotation @ own.rotation)[:, :2, :2]

@@ -36,7 +36,7 @@ def main() -> None:
         for at in (1, 2)
     )
     view = model.view(source)
-    rendering = model.render(view, model.view(driving).keypoints)
+    rendering = model(source, driving)
     depth = source if view.depth is None else colour_map(view.depth)
     columns = {
         "source": source,

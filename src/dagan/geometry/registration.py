@@ -26,7 +26,7 @@ STIFFNESS = 2e-3  # pull of the linear part towards the identity, in squared col
 DAMPING = 1e-5  # for windows that no pixel speaks for
 LARGEST_STEP = 0.15  # of any of the six numbers per step
 LARGEST_CHANGE = 0.8  # of any of them in all: more is not a camera's motion within a portrait video
-WORTH = 0.9  # a motion must bring the window's error down by 10 %, or the frame stands still: blur alone brings 5
+WORTH = 0.95  # a motion must bring the window's error down by 5 %, or the frame stands still: noise alone brings less
 
 
 @torch.no_grad()

@@ -42,7 +42,7 @@ NUM_PARAMETERS = {
     "fomm_fdn": 74_123_021,
     "fomm_cam": 74_575_355,
     "fomm_fdn_cam": 74_578_381,
-    "lite": 12_810_889,
+    "lite": 13_494_985,
     "dagan_released": 74_688_672,
     "dagan_spade_released": 96_137_060,
     "fomm_released": 59_790_759,

@@ -1,21 +1,37 @@
 """Weights of a model in a larger preset: `scripts/grow_weights.py SMALL.safetensors OUT.safetensors [--preset lite]`.
 
-Residual blocks that the small one lacks start as the identity, so the large one begins where the small one ended.
+Residual blocks that the small one lacks start as the identity, so the large one begins where the small one ended. So it
+does, nearly, with the motion of the whole face, if that is what it lacks: the estimator sees nothing of it yet, and the
+mask gives it a share by which it is learned.
 """
 
 import argparse
 from pathlib import Path
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from dagan.errors import UserError
 from dagan.models.weights import load, save_model
 from dagan.nn.blocks import ResBlock
 from dagan.presets import PRESETS
 
+# Tensors with channels for every motion, and along which axes; the motion that is new comes last.
+MOTION_AXES = {
+    "motion.hourglass.down.0.conv.weight": (1,),
+    "motion.mask.weight": (0, 1),
+    "motion.mask.bias": (0,),
+    "motion.occlusion.weight": (1,),
+}
+
+
+PIECE = 6.0  # logit of a new motion in a trained mask, whose largest are about 9: an eighth of the head to start with
+
 
 def grow(small: nn.Module, large: nn.Module) -> None:
-    """Fills `large`, in place. Raises UserError where it lacks a tensor of `small`, or more than residual blocks."""
+    """Fills `large`, in place. Raises UserError where it lacks a tensor of `small`, or more than residual blocks
+    and motions."""
     known = small.state_dict()
     blocks = {name: module for name, module in large.named_modules() if isinstance(module, ResBlock)}
     fresh = [name for name in blocks if f"{name}.conv1.weight" not in known]
@@ -26,11 +42,24 @@ def grow(small: nn.Module, large: nn.Module) -> None:
         nn.init.zeros_(bias)
     state = large.state_dict()
     kept = {name: state[name] for block in fresh for name in state if name.startswith(f"{block}.")}
+    for name in (name for name in state if name.startswith("motion.mask_prior.pieces.")):
+        kept[name] = torch.full_like(state[name], PIECE)
+    for name, axes in MOTION_AXES.items():
+        if name in known and name in state:
+            known[name] = _with_zeros(known[name], state[name], axes)
     try:
         large.load_state_dict({**kept, **known})
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UserError(f"the preset is not the model with more residual blocks: {reason}") from error
+        raise UserError(f"the preset is not the model with more residual blocks or motions: {reason}") from error
+
+
+def _with_zeros(tensor: Tensor, wanted: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The tensor with zeros after its own values, to the wanted size along these axes."""
+    padding = [0] * (2 * tensor.ndim)
+    for axis in axes:
+        padding[-1 - 2 * axis] = max(0, wanted.shape[axis] - tensor.shape[axis])
+    return F.pad(tensor, padding)
 
 
 def main() -> None:

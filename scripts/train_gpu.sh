@@ -37,7 +37,7 @@ print(int(max(1, float(sys.argv[2])) * rates[-1] / int(sys.argv[3])))' \
 }
 
 phase keypoints 64 "$((seconds / 5))" 0.995 "$start" "$data/train" "$data/train_lowres" "$data/still_clips"
-phase full_size 48 "$((seconds - 20))" 0.999 "$run/keypoints/model.safetensors" "$data/train"
+phase full_size 64 "$((seconds - 20))" 0.999 "$run/keypoints/model.safetensors" "$data/train"
 "$python" scripts/pack_weights.py "$run/full_size/model.safetensors" "$run/model"
 split -b 15M "$run/model" "$out/model."
 echo "done, $SECONDS s gone"

@@ -40,7 +40,7 @@ def tiny_model() -> TalkingHeadConfig:
         LITE,
         depth=FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8), working_size=32),
         keypoints=replace(LITE.keypoints, num_keypoints=5, has_landmarks=False, resize=FixedSize(side=32), **narrow),
-        motion=replace(LITE.motion, torso="found", resize=FixedSize(side=16), **narrow),
+        motion=replace(LITE.motion, torso="found", face="parts", resize=FixedSize(side=16), **narrow),
         generator=replace(LITE.generator, width=8, cap=16, decoder=BlendDecoderConfig(num_res_blocks=1, last_width=8)),
     )
 

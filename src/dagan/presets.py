@@ -44,7 +44,7 @@ def with_free_keypoints(config: TalkingHeadConfig) -> TalkingHeadConfig:
     return replace(
         config,
         keypoints=replace(config.keypoints, has_landmarks=False),
-        motion=replace(config.motion, torso="found"),
+        motion=replace(config.motion, torso="found", face="parts"),
     )
 
 
@@ -104,6 +104,7 @@ LITE = with_cam(
                 has_mask_prior=True,
                 background="registered",
                 torso="registered",
+                face="whole",
                 occludes_outside=True,
             ),
             generator=GeneratorConfig(

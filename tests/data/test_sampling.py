@@ -39,19 +39,20 @@ def test_a_pair_is_two_different_frames_of_one_clip_and_says_which(clips):
             assert frame[2].max() == 1
 
 
-def test_every_second_pair_takes_the_liveliest_of_four_frames_when_expressions_are_known(clips):
-    expressions = [np.zeros((len(clip), 3), np.float32) for clip in clips]
-    expressions[2][5] = 1  # bob blinks in one frame of seven
-    expressions[2][6] = np.nan  # and is not found in another
+@pytest.mark.parametrize(("kind", "candidates"), [("expressions", 4), ("turns", 8)])
+def test_every_third_pair_takes_the_most_different_of_some_frames(clips, kind, candidates):
+    changes = [np.zeros((len(clip), 3), np.float32) for clip in clips]
+    changes[2][5] = 1  # bob blinks, or looks away, in one frame of seven
+    changes[2][6] = np.nan  # and is not found in another
     plain = [pair for pair in SourceDrivingPairs(clips, 3000, seed=0, augment=False) if pair.clip_index == 2]
-    pairs = SourceDrivingPairs(clips, 3000, seed=0, augment=False, expressions=expressions)
+    pairs = SourceDrivingPairs(clips, 3000, seed=0, augment=False, changes={kind: changes})
     lively = [pair for pair in pairs if pair.clip_index == 2]
 
     def share(found):
         return np.mean([pair.driving_index == 5 for pair in found if pair.source_index != 5])
 
     assert share(plain) == pytest.approx(1 / 6, abs=0.04)
-    assert share(lively) == pytest.approx(0.5 / 6 + 0.5 * (1 - (5 / 6) ** 4), abs=0.05)
+    assert share(lively) == pytest.approx(2 / 3 / 6 + (1 - (5 / 6) ** candidates) / 3, abs=0.05)
     assert all(pair.source_index != pair.driving_index for pair in lively)
 
 

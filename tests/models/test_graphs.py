@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -34,6 +36,18 @@ def test_one_source_serves_a_batch_of_driving_frames(scene):
     driving = model.view(frames).keypoints
     pictures = PictureGraph(model, signature_of(source))(*flat_keypoints(driving), *kept(source))
     alone = model.render(source, model.view(frames[1:]).keypoints).generated
+    torch.testing.assert_close(pictures[1:], alone, rtol=0, atol=1e-5)
+
+
+def test_one_source_serves_a_batch_with_the_whole_faces_motion_too(tiny_config):
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
+    model = replace(tiny_config, keypoints=keypoints, motion=replace(tiny_config.motion, face="whole")).build().eval()
+    with torch.no_grad():
+        frames = torch.rand(2, 3, SIDE, SIDE)
+        source = model.encode(model.view(torch.rand(1, 3, SIDE, SIDE)))
+        driving = model.view(frames).keypoints
+        pictures = PictureGraph(model, signature_of(source))(*flat_keypoints(driving), *kept(source))
+        alone = model.render(source, model.view(frames[1:]).keypoints).generated
     torch.testing.assert_close(pictures[1:], alone, rtol=0, atol=1e-5)
 
 

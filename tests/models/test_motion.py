@@ -7,9 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from dagan.geometry.face_flow import whole_face
+from dagan.geometry.face_motion import MEAN_FACE
+from dagan.geometry.grid import coordinate_grid
 from dagan.geometry.keypoints import gaussians
-from dagan.models.motion import VARIANCE, MotionConfig, inside, sparse_motions
+from dagan.models.motion import PRIOR_BACKGROUND, PRIOR_PIECE, VARIANCE, MotionConfig, inside, sparse_motions
 from dagan.nn.blocks import FixedSize
+from dagan.types import Keypoints
 from parts import identity_flow, random_keypoints
 
 TINY = MotionConfig(width=4, cap=8, num_blocks=2, kernel=3)
@@ -50,7 +54,7 @@ def test_a_common_shift_moves_what_is_not_background_by_it() -> None:
 
 def test_the_first_motion_is_the_backgrounds_and_does_not_move() -> None:
     flows = sparse_motions(
-        lambda s, d, grid: (grid + 0.5).expand(2, 3, -1, -1, -1), *[random_keypoints()] * 2, torch.rand(2, 3, 4, 4)
+        [lambda s, d, grid: (grid + 0.5).expand(2, 3, -1, -1, -1)], *[random_keypoints()] * 2, torch.rand(2, 3, 4, 4)
     )
     assert flows.shape == (2, 4, 4, 4, 2)
     assert torch.equal(flows[:, 0], identity_flow(2, 4, 4))
@@ -109,3 +113,60 @@ def test_gradients_reach_every_parameter_and_both_keypoint_sets() -> None:
     torch.stack([(value * torch.randn_like(value)).sum() for value in motion]).sum().backward()
     assert all(leaf.grad is not None and leaf.grad.abs().sum() > 0 for leaf in leaves)
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+WHOLE, NUM_KEYPOINTS = replace(TINY, face="whole", has_mask_prior=True), len(MEAN_FACE) + 2
+
+
+def test_the_whole_faces_motion_is_one_more_in_the_mask_after_all_keypoints() -> None:
+    network, seen = replace(WHOLE, resize=FixedSize(side=16)).build(NUM_KEYPOINTS).eval(), []
+    network.hourglass.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    source, driving = (random_keypoints(2, NUM_KEYPOINTS) for _ in range(2))
+    flow, mask, _ = network(torch.rand(2, 3, 16, 16), source, driving)
+    assert mask.shape == (2, NUM_KEYPOINTS + 2, 16, 16)
+    assert torch.allclose(mask.sum(1), torch.ones(2, 16, 16), atol=1e-6)
+    heatmap = seen[0].view(2, NUM_KEYPOINTS + 2, 4, 16, 16)[:, -1, 0]
+    assert heatmap.abs().max() == 0
+    with torch.no_grad():
+        network.mask.bias[-1] += 1000  # everything is the face's
+    moved = network(torch.rand(2, 3, 16, 16), source, driving).flow
+    expected = whole_face(source, driving, coordinate_grid(16, 16, moved))[:, 0]
+    assert torch.allclose(moved, expected, atol=1e-6)
+    assert not torch.allclose(flow, expected, atol=1e-2)
+
+
+def test_keypoints_that_are_not_the_faces_do_not_move_the_whole_face() -> None:
+    source, driving = (random_keypoints(2, NUM_KEYPOINTS) for _ in range(2))
+    elsewhere = torch.cat([driving.position[:, : len(MEAN_FACE)], torch.rand(2, 2, 2)], 1)
+    grid = coordinate_grid(8, 8, elsewhere)
+    assert torch.equal(whole_face(source, driving, grid), whole_face(source, Keypoints(elsewhere), grid))
+
+
+def test_the_whole_faces_motion_starts_far_below_the_background() -> None:
+    network, far = WHOLE.build(NUM_KEYPOINTS).eval(), Keypoints(torch.full((1, NUM_KEYPOINTS, 2), -9.0))
+    torch.nn.init.zeros_(network.mask.weight)
+    torch.nn.init.zeros_(network.mask.bias)
+    mask = network(torch.rand(1, 3, 32, 32), far, far).mask
+    expected = torch.full((1, 8, 8), PRIOR_PIECE - PRIOR_BACKGROUND)
+    assert torch.allclose(mask[:, -1].log() - mask[:, 0].log(), expected, atol=1e-5)
+
+
+def test_gradients_reach_the_whole_faces_channels_in_both_ends_and_its_bias() -> None:
+    network = WHOLE.build(NUM_KEYPOINTS)
+    source, driving = (random_keypoints(2, NUM_KEYPOINTS) for _ in range(2))
+    motion = network(torch.rand(2, 3, 64, 64), source, driving)
+    (motion.flow * torch.randn_like(motion.flow)).sum().backward()
+    first, (bias,) = network.hourglass.down[0].conv.weight.grad, network.mask_prior.pieces
+    for gradient in (first[:, -3:], network.mask.weight.grad[-1], network.mask.bias.grad[-1], bias.grad):
+        assert gradient.abs().sum() > 0
+
+
+def test_equal_keypoints_give_identity_flow_with_the_whole_face_too() -> None:
+    keypoints = random_keypoints(2, NUM_KEYPOINTS)
+    flow = WHOLE.build(NUM_KEYPOINTS).eval()(torch.rand(2, 3, 64, 64), keypoints, keypoints).flow
+    assert torch.allclose(flow, identity_flow(2, 16, 16), atol=1e-6)
+
+
+def test_without_the_whole_face_a_network_has_the_tensors_that_it_always_had() -> None:
+    names = set(replace(TINY, has_mask_prior=True).build(5).state_dict())
+    assert set(WHOLE.build(NUM_KEYPOINTS).state_dict()) - names == {"mask_prior.pieces.0"}

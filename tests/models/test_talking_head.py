@@ -157,6 +157,7 @@ def test_gradients_of_the_image_reach_every_parameter(tiny_config: TalkingHeadCo
         ({"motion": MotionConfig(pixels="mixed")}, "must have the same pixels"),
         ({"keypoints": KeypointConfig(num_keypoints=16, has_landmarks=True)}, "has_landmarks needs 17 keypoints"),
         ({"motion": MotionConfig(torso="registered")}, "a registered torso needs keypoints of the face first"),
+        ({"motion": MotionConfig(face="whole")}, "the whole face's motion needs keypoints of the face first"),
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(parts: dict[str, object], complaint: str) -> None:

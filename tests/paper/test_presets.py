@@ -8,6 +8,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from dagan.geometry.face_flow import FACE_MOTIONS
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.keypoints import Modality
 from dagan.models.motion import MotionConfig
@@ -42,7 +43,7 @@ NUM_PARAMETERS = {
     "fomm_fdn": 74_123_021,
     "fomm_cam": 74_575_355,
     "fomm_fdn_cam": 74_578_381,
-    "lite": 13_494_985,
+    "lite": 13_499_163,
     "dagan_released": 74_688_672,
     "dagan_spade_released": 96_137_060,
     "fomm_released": 59_790_759,
@@ -105,7 +106,8 @@ def test_every_preset_runs_at_its_true_width_with_the_parameters_that_it_always_
         rendering = model(image, image)
     assert rendering.generated.shape == (2, 3, 64, 64)
     assert sum(parameter.numel() for parameter in model.parameters()) == NUM_PARAMETERS[name]
-    assert rendering.mask.shape[1] == PRESETS[name].keypoints.num_keypoints + 1
+    pieces = FACE_MOTIONS[PRESETS[name].motion.face]
+    assert rendering.mask.shape[1] == 1 + PRESETS[name].keypoints.num_keypoints + len(pieces)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -4,7 +4,7 @@ the samples of one that was never stopped, with any number of workers and proces
 Each epoch visits each person `repeats` times, in an order of its own; each visit shows a random clip of that person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from dagan.errors import UserError
 
 SHUFFLE = 1  # keeps the shuffles' random numbers apart from the items'
 REPEATS = 1  # published: 75; evenly spread visits differ from it only in where an epoch ends
-CANDIDATES = 4  # frames of which the one with the most different expression drives
+CANDIDATES = {"expressions": 4, "turns": 8}  # frames of which the most different one drives, by what it differs in
 GAPS = (1, 2, 3)  # frames between a frame and its neighbours: 1 is the paper's; more gives slow faces a baseline
 
 
@@ -78,8 +78,9 @@ class _Visits:
 class SourceDrivingPairs(Dataset[FramePair]):
     """Pairs for stage 2: a visit to a person, then one of their clips, then two different frames of it.
 
-    With `expressions` of every frame of every clip (NaN: unknown), the driving frame of every second pair is the one of
-    `CANDIDATES` whose expression differs most from the source's: blinks are a twentieth of all frames.
+    With `changes`, of every frame of every clip (NaN: unknown) its expressions, turns or both, the driving frame of one
+    pair in three for either is the one of `CANDIDATES` that differs most from the source in it: blinks are a twentieth
+    of all frames, and most frames of most clips look the same way.
     """
 
     def __init__(
@@ -89,10 +90,10 @@ class SourceDrivingPairs(Dataset[FramePair]):
         seed: int,
         augment: bool = True,
         repeats: int = REPEATS,
-        expressions: Sequence[Float[np.ndarray, "t e"]] | None = None,
+        changes: Mapping[str, Sequence[Float[np.ndarray, "t e"]]] | None = None,
     ):
         self.clips, self.length, self.seed, self.augment = clips, length, seed, augment
-        self.expressions = expressions
+        self.changes = changes or {}
         self._visits = _Visits(_clips_by_person(clips, min_frames=2), repeats, seed)
 
     @property
@@ -110,18 +111,12 @@ class SourceDrivingPairs(Dataset[FramePair]):
         clip = draw.one_of(self._visits.clips_at(index))
         count = len(self.clips[clip])
         source = draw.below(count)
-        lively = self.expressions is not None and draw.below(2) == 1
-        others = [(source + 1 + draw.below(count - 1)) % count for _ in range(CANDIDATES if lively else 1)]
-        driving = self._liveliest(clip, source, others)
+        kind = ("none", *CANDIDATES)[draw.below(1 + len(CANDIDATES))] if self.changes else "none"
+        known = self.changes.get(kind)
+        others = [(source + 1 + draw.below(count - 1)) % count for _ in range(CANDIDATES[kind] if known else 1)]
+        driving = _liveliest(known[clip], source, others) if known else others[0]
         frames, flipped = _load(self.clips[clip], [source, driving], self.augment, draw)
         return FramePair(frames[0], frames[1], clip, source, driving, flipped)
-
-    def _liveliest(self, clip: int, source: int, others: list[int]) -> int:
-        """Of the other frames, the one whose expression differs most from the source's."""
-        if self.expressions is None or len(others) == 1:
-            return others[0]
-        change = np.linalg.norm(self.expressions[clip][others] - self.expressions[clip][source], axis=1)
-        return others[int(np.nan_to_num(change).argmax())]
 
 
 class ConsecutiveFrames(Dataset[FrameTriple]):
@@ -152,6 +147,12 @@ class ConsecutiveFrames(Dataset[FrameTriple]):
         middle = gap + draw.below(len(clip) - 2 * gap)
         frames, _ = _load(clip, [middle, middle - gap, middle + gap], self.augment, draw)
         return FrameTriple(frames[0], frames[1:])
+
+
+def _liveliest(known: Float[np.ndarray, "t e"], source: int, others: list[int]) -> int:
+    """Of the other frames, the one that differs most from the source."""
+    change = np.linalg.norm(known[others] - known[source], axis=1)
+    return others[int(np.nan_to_num(change).argmax())]
 
 
 def _clips_by_person(clips: Sequence[ClipFrames], min_frames: int) -> list[list[int]]:

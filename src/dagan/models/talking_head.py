@@ -37,6 +37,8 @@ class TalkingHeadConfig:
             raise ValueError(f"keypoints.has_landmarks needs {len(MEAN_FACE)} keypoints or more: set more, or false")
         if self.motion.torso == "registered" and not self.keypoints.has_landmarks:
             raise ValueError("a registered torso needs keypoints of the face first: set keypoints.has_landmarks")
+        if self.motion.face == "whole" and not self.keypoints.has_landmarks:
+            raise ValueError("the whole face's motion needs keypoints of the face first: set keypoints.has_landmarks")
         if self.motion.local_motion == "affine" and not self.keypoints.has_jacobian:
             raise ValueError("affine local motion needs jacobians: set keypoints.has_jacobian")
         decoder, found = self.generator.decoder, self.keypoints.num_keypoints

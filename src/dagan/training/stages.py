@@ -109,8 +109,8 @@ class GenerationStage:
             compile_networks(self.networks)
 
     def dataset(self, length: int) -> Dataset[Any]:
-        expressions = self.tracks.expressions if self.tracks is not None else None
-        pairs = SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats, expressions=expressions)
+        changes = self.tracks.changes if self.tracks is not None else None
+        pairs = SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats, changes=changes)
         return PairDataset(pairs, self.tracks)
 
     def step(self, phase: Phase, batch: Any, step: int) -> StepReport:

@@ -36,7 +36,7 @@ class MotionConfig:
     `torso`: "registered" puts the keypoints that are not the face's where the torso went, likewise; else, and for a
     photo and somebody else's video, they stand where they are "found".
     `face`: moves in "parts", each with its keypoint; "whole": the mask may also choose one smooth motion through all
-    landmarks of the face (`face_flow`), which cannot tear where parts disagree.
+    landmarks of the face (`face_flow`), which stays smooth where parts disagree.
     `occludes_outside`: what the flow takes from outside the photo counts as occluded, so the decoder paints it.
     """
 

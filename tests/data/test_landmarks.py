@@ -9,7 +9,6 @@ import torch
 from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_LANDMARKS, LandmarkTracks
 from dagan.errors import UserError
 from dagan.evaluation.observers import BLENDSHAPE_NAMES
-from dagan.geometry.face_motion import MEAN_FACE
 from parts import face_clips
 
 
@@ -60,35 +59,20 @@ def test_expressions_are_those_of_jaw_and_lids_and_unknown_without_a_face(tmp_pa
     clips = face_clips(1)
     num_frames = len(clips[0])
     write_track(tmp_path, clips[0].clip.name, num_frames - 1)
-    (expressions,) = LandmarkTracks(clips, [tmp_path]).changes["expressions"]
+    (expressions,) = LandmarkTracks(clips, [tmp_path]).expressions
     names = [BLENDSHAPE_NAMES.index(name) for name in ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")]
     assert expressions.shape == (num_frames, 3)
     assert np.allclose(expressions[3], np.array(names) / 100 + 3, atol=1e-3)
     assert np.isnan(expressions[[2, num_frames - 1]]).all()  # no face, and no longer in the track
 
 
-def test_turns_are_the_sines_of_yaw_and_pitch_and_unknown_without_a_face(tmp_path: Path) -> None:
+def test_guided_landmarks_of_a_clip_are_unknown_without_a_face(tmp_path: Path) -> None:
     clips = face_clips(1)
-    write_track(tmp_path, clips[0].clip.name)
-    track = dict(np.load(tmp_path / f"{clips[0].clip.name}.npz"))
-    face = np.array(MEAN_FACE)
-    for frame, degrees in ((0, 0), (1, 30)):
-        cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-        seen = face @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
-        track["landmarks"][frame, list(GUIDED_LANDMARKS)] = 0.3 * seen[:, :2]
-    np.savez(tmp_path / f"{clips[0].clip.name}.npz", **track)
-    (turns,) = LandmarkTracks(clips, [tmp_path]).changes["turns"]
-    assert turns.shape == (len(clips[0]), 2)
-    assert np.allclose(turns[:2], [[0, 0], [0.5, 0]], atol=1e-2)
-    assert np.isnan(turns[2]).all()
-
-
-def test_a_clip_without_any_face_has_no_turns(tmp_path: Path) -> None:
-    clips = face_clips(1)
-    write_track(tmp_path, clips[0].clip.name)
-    track = dict(np.load(tmp_path / f"{clips[0].clip.name}.npz"))
-    np.savez(tmp_path / f"{clips[0].clip.name}.npz", **(track | {"found": np.zeros_like(track["found"])}))
-    assert np.isnan(LandmarkTracks(clips, [tmp_path]).changes["turns"][0]).all()
+    landmarks = write_track(tmp_path, clips[0].clip.name, len(clips[0]) - 1)
+    (guided,) = LandmarkTracks(clips, [tmp_path]).guided
+    assert guided.shape == (len(clips[0]), len(GUIDED_LANDMARKS), 2)
+    assert np.array_equal(guided[3], landmarks[3][list(GUIDED_LANDMARKS)].astype(np.float32))
+    assert np.isnan(guided[[2, -1]]).all()
 
 
 def test_every_folder_is_searched(tmp_path: Path) -> None:

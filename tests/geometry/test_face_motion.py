@@ -15,6 +15,7 @@ from dagan.geometry.face_motion import (
     FacePose,
     FaceTransfer,
     face_positions,
+    facing,
     fit_pose,
 )
 from dagan.geometry.keypoints import mover
@@ -67,6 +68,13 @@ def test_points_that_are_no_face_give_finite_poses(scale: float) -> None:
     points = scale * torch.randn(4, len(MEAN_FACE), 2, generator=torch.Generator().manual_seed(0))
 
     assert all(bool(part.isfinite().all()) for part in fit_pose(points, FACE))
+
+
+def test_a_face_looks_where_it_is_turned_and_one_that_is_unknown_nowhere() -> None:
+    straight, aside = pose(0.0).seen(FACE), pose(30.0, scale=0.2, x=0.3).seen(FACE)
+    found = facing(torch.cat([straight, aside, torch.full_like(straight, math.nan)]))
+    assert torch.allclose(found[:2], torch.tensor([[0.0, 0.0], [-0.5, 0.0]]), atol=0.01)
+    assert found[2].isnan().all()
 
 
 def test_another_persons_turn_turns_the_source_by_as_much() -> None:

@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dagan.data.clips import ClipFrames
 from dagan.errors import UserError
-from dagan.geometry.face_motion import MEAN_FACE, fit_pose
 
 # MediaPipe Face Mesh indices, in the order of the keypoints they start: nose tip, chin, forehead, sides of the face,
 # mouth corners, inner lips, upper and lower lids, brows, irises; and the order after a horizontal flip.
@@ -30,22 +29,21 @@ class FaceLandmarks(NamedTuple):
 
 
 class LandmarkTracks:
-    """The guided landmarks of every frame of some clips, and in what frames differ: `changes` has of each clip the
-    expressions (`t 3`) and the turns (`t 2`, the sines of yaw and pitch); NaN: no face."""
+    """The landmarks of every frame of some clips: of each clip those that are guided (`t l 2`) and the expression
+    (`t 3`); NaN: no face."""
 
     def __init__(self, clips: list[ClipFrames], folders: list[Path]):
         self.landmarks, self.found = [], []
-        self.changes: dict[str, list[Float[np.ndarray, "t e"]]] = {"expressions": [], "turns": []}
+        self.guided: list[Float[np.ndarray, "t l 2"]] = []
+        self.expressions: list[Float[np.ndarray, "t 3"]] = []
         for clip in clips:
             track = _read(clip.clip.name, folders, "landmarks", "found", "blendshapes")
             self.landmarks.append(track["landmarks"].astype(np.float32))
             self.found.append(track["found"])
             seen = track["found"][: len(clip)].nonzero()[0]
-            turns = _turns(self.landmarks[-1][seen][:, list(GUIDED_LANDMARKS)])
-            for name, values in (("expressions", track["blendshapes"][seen][:, EXPRESSIONS]), ("turns", turns)):
-                known = np.full((len(clip), values.shape[1]), np.nan, np.float32)
-                known[seen] = values
-                self.changes[name].append(known)
+            guided = self.landmarks[-1][seen][:, list(GUIDED_LANDMARKS)]
+            self.guided.append(_known(guided, seen, len(clip)))
+            self.expressions.append(_known(track["blendshapes"][seen][:, EXPRESSIONS], seen, len(clip)))
 
     def at(self, clip: int, frame: int, flipped: bool) -> FaceLandmarks:
         """Landmarks of a frame, mirrored when the frame was flipped. A frame past the track counts as not found."""
@@ -58,11 +56,11 @@ class LandmarkTracks:
         return FaceLandmarks(position, torch.tensor(True))
 
 
-def _turns(points: Float[np.ndarray, "t l 2"]) -> Float[np.ndarray, "t 2"]:
-    """Where the faces look: x and y of what points out of them, of length 1."""
-    found = torch.from_numpy(points)
-    turns: Float[np.ndarray, "t 2"] = -fit_pose(found, found.new_tensor(MEAN_FACE)[None]).rotation[:, :2, 2].numpy()
-    return turns
+def _known(values: Float[np.ndarray, "n ..."], seen: Int[np.ndarray, "n"], count: int) -> Float[np.ndarray, "t ..."]:
+    """The values of those of `count` frames that were seen, NaN in the others."""
+    known = np.full((count, *values.shape[1:]), np.nan, np.float32)
+    known[seen] = values
+    return known
 
 
 class FaceRelief(NamedTuple):

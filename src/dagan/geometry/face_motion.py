@@ -124,6 +124,11 @@ def fit_pose(points: Float[Tensor, "b n 2"], shape: Float[Tensor, "#b n 3"]) -> 
     return FacePose(scale, rotation, shift)
 
 
+def facing(points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b 2"]:
+    """Where a face with these landmarks looks: x and y of what points out of it, of length 1; (0, 0) is the camera."""
+    return -fit_pose(points, points.new_tensor(MEAN_FACE)[None]).rotation[:, :2, 2]
+
+
 def _scale(wanted: Tensor, flat: Tensor, weight: Tensor) -> Float[Tensor, " b"]:
     fit = (weight * flat * wanted).sum((1, 2)) / (weight * flat.square()).sum((1, 2)).clamp_min(TINY)
     return fit.clamp_min(LEAST_SCALE)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
@@ -15,6 +17,7 @@ from dagan.data.clips import ClipFrames
 from dagan.data.landmarks import LandmarkTracks
 from dagan.data.sampling import REPEATS, ConsecutiveFrames, SourceDrivingPairs
 from dagan.data.synthetic.store import StoredClip
+from dagan.geometry.face_motion import facing
 from dagan.losses.objective import Objective, PairBatch
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
@@ -69,6 +72,12 @@ class PairDataset(Dataset[PairBatch]):
         )
 
 
+def frame_changes(tracks: LandmarkTracks) -> dict[str, list[Float[np.ndarray, "t e"]]]:
+    """In what frames of a clip may differ: expressions (`t 3`) and turns of the head (`t 2`); NaN: no face."""
+    turns = [facing(torch.from_numpy(points)).numpy() for points in tracks.guided]
+    return {"expressions": tracks.expressions, "turns": turns}
+
+
 @dataclass(kw_only=True)
 class GenerationStage:
     """Stage 2 over clips; `validation` clips are of people that are not trained on.
@@ -109,7 +118,7 @@ class GenerationStage:
             compile_networks(self.networks)
 
     def dataset(self, length: int) -> Dataset[Any]:
-        changes = self.tracks.changes if self.tracks is not None else None
+        changes = frame_changes(self.tracks) if self.tracks is not None else None
         pairs = SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats, changes=changes)
         return PairDataset(pairs, self.tracks)
 

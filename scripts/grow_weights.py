@@ -42,8 +42,8 @@ def grow(small: nn.Module, large: nn.Module) -> None:
         nn.init.zeros_(bias)
     state = large.state_dict()
     kept = {name: state[name] for block in fresh for name in state if name.startswith(f"{block}.")}
-    for name in (name for name in state if name.startswith("motion.mask_prior.pieces.")):
-        kept[name] = torch.full_like(state[name], PIECE)
+    pieces = [name for name in state if name.startswith("motion.mask_prior.pieces.")]
+    kept |= {name: torch.full_like(state[name], PIECE) for name in pieces}
     for name, axes in MOTION_AXES.items():
         if name in known and name in state:
             known[name] = _with_zeros(known[name], state[name], axes)

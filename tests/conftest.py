@@ -1,7 +1,6 @@
 """Runs before every test module: shapes are checked at call time, numbers are seeded, torch keeps to few threads."""
 
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,20 +30,10 @@ def _seeded() -> None:
 
 @pytest.fixture(scope="session")
 def tiny_config() -> "TalkingHeadConfig":
-    """The lite preset with every part, as narrow as it goes: for 64x64 images, built in 0.05 s."""
-    from dagan.models.decoder import BlendDecoderConfig
-    from dagan.models.depth import FaceDepthConfig
-    from dagan.nn.blocks import FixedSize
-    from dagan.presets import LITE
+    """`tiny_head`, made once."""
+    from parts import tiny_head
 
-    narrow = {"width": 8, "cap": 16, "num_blocks": 2}
-    return replace(
-        LITE,
-        depth=FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8), working_size=32),
-        keypoints=replace(LITE.keypoints, num_keypoints=5, has_landmarks=False, resize=FixedSize(side=32), **narrow),
-        motion=replace(LITE.motion, torso="found", face="parts", resize=FixedSize(side=16), **narrow),
-        generator=replace(LITE.generator, width=8, cap=16, decoder=BlendDecoderConfig(num_res_blocks=1, last_width=8)),
-    )
+    return tiny_head()
 
 
 @pytest.fixture

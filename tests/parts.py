@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,14 @@ from dagan.data.clips import Clip, ClipFrames
 from dagan.data.drawn_faces import drawn_clip
 from dagan.geometry.grid import coordinate_grid
 from dagan.losses.perceptual import PerceptualLoss
+from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.spade import SpadeDecoderConfig
 from dagan.models.talking_head import TalkingHeadConfig
+from dagan.nn.blocks import FixedSize
 from dagan.nn.vgg import POOL, VGG
+from dagan.presets import LITE, with_free_keypoints
 from dagan.training.generation_stage import GenerationNetworks
 from dagan.types import Keypoints
 
@@ -30,6 +34,19 @@ def random_keypoints(batch: int = 2, count: int = 5, *, with_jacobian: bool = Fa
 
 def identity_flow(batch: int, height: int, width: int) -> Tensor:
     return coordinate_grid(height, width, torch.zeros(())).repeat(batch, 1, 1, 1)
+
+
+def tiny_head() -> TalkingHeadConfig:
+    """The lite preset with every part, as narrow as it goes: for 64x64 images, built in 0.05 s."""
+    narrow: dict[str, Any] = {"width": 8, "cap": 16, "num_blocks": 2}
+    lite = with_free_keypoints(LITE)
+    return replace(
+        lite,
+        depth=FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8), working_size=32),
+        keypoints=replace(lite.keypoints, num_keypoints=5, resize=FixedSize(side=32), **narrow),
+        motion=replace(lite.motion, resize=FixedSize(side=16), **narrow),
+        generator=replace(lite.generator, width=8, cap=16, decoder=BlendDecoderConfig(num_res_blocks=1, last_width=8)),
+    )
 
 
 def tiny_vgg() -> VGG:

@@ -7,7 +7,6 @@ import argparse
 import os
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,6 @@ from torch import nn
 
 from dagan.errors import UserError
 from dagan.losses.objective import PAPER_OBJECTIVE
-from dagan.models.decoder import BlendDecoderConfig
-from dagan.models.depth import FaceDepthConfig
-from dagan.models.talking_head import TalkingHeadConfig
-from dagan.nn.blocks import FixedSize
-from dagan.presets import LITE
 from dagan.training.distributed import join_world
 from dagan.training.generation_stage import Phase
 from dagan.training.journal import StepReport
@@ -28,21 +22,9 @@ from dagan.training.loop import LoopConfig, train
 from dagan.training.run_folder import prepare_folder
 from dagan.training.stages import GenerationStage
 from dagan.training.step import StepConfig
-from parts import face_clips, tiny_networks
+from parts import face_clips, tiny_head, tiny_networks
 
 BATCH, SIDE = 4, 64
-
-
-def tiny_model() -> TalkingHeadConfig:
-    """The lite preset with every part, as narrow as it goes: for 64x64 images."""
-    narrow: dict[str, Any] = {"width": 8, "cap": 16, "num_blocks": 2}
-    return replace(
-        LITE,
-        depth=FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8), working_size=32),
-        keypoints=replace(LITE.keypoints, num_keypoints=5, has_landmarks=False, resize=FixedSize(side=32), **narrow),
-        motion=replace(LITE.motion, torso="found", face="parts", resize=FixedSize(side=16), **narrow),
-        generator=replace(LITE.generator, width=8, cap=16, decoder=BlendDecoderConfig(num_res_blocks=1, last_width=8)),
-    )
 
 
 class ScriptedStage(GenerationStage):
@@ -89,7 +71,7 @@ def main() -> int:
     torch.set_num_threads(1)
     world = join_world()
     torch.manual_seed(0)
-    config = tiny_model()
+    config = tiny_head()
     networks = tiny_networks(config)
     stage = ScriptedStage(
         networks=networks.double() if args.double else networks,

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dagan.models.fold import FoldedAttention, FoldedResize, FoldedUpBlock, fold, invert_2x2
+from dagan.geometry.local_motion import invert_2x2
+from dagan.models.fold import FoldedAttention, FoldedResize, FoldedUpBlock, fold
 from dagan.models.refine import AttentionConfig
 from dagan.nn.blocks import ResizeTo
 from dagan.presets import DAGAN_RELEASED, with_sa

@@ -18,6 +18,7 @@ from dagan.errors import UserError
 # mouth corners, inner lips, upper and lower lids, brows, irises; and the order after a horizontal flip.
 GUIDED_LANDMARKS = (1, 152, 10, 234, 454, 61, 291, 13, 14, 159, 145, 386, 374, 105, 334, 468, 473)
 MIRRORED_LANDMARKS = (1, 152, 10, 454, 234, 291, 61, 13, 14, 386, 374, 159, 145, 334, 105, 473, 468)
+MIRROR = [GUIDED_LANDMARKS.index(landmark) for landmark in MIRRORED_LANDMARKS]
 EXPRESSIONS = (25, 9, 10)  # places in a track's blendshapes: jaw open, left and right eye closed
 
 
@@ -33,26 +34,22 @@ class LandmarkTracks:
     (`t 3`); NaN: no face."""
 
     def __init__(self, clips: list[ClipFrames], folders: list[Path]):
-        self.landmarks, self.found = [], []
         self.guided: list[Float[np.ndarray, "t l 2"]] = []
         self.expressions: list[Float[np.ndarray, "t 3"]] = []
         for clip in clips:
             track = _read(clip.clip.name, folders, "landmarks", "found", "blendshapes")
-            self.landmarks.append(track["landmarks"].astype(np.float32))
-            self.found.append(track["found"])
             seen = track["found"][: len(clip)].nonzero()[0]
-            guided = self.landmarks[-1][seen][:, list(GUIDED_LANDMARKS)]
-            self.guided.append(_known(guided, seen, len(clip)))
+            self.guided.append(_known(track["landmarks"][seen][:, GUIDED_LANDMARKS], seen, len(clip)))
             self.expressions.append(_known(track["blendshapes"][seen][:, EXPRESSIONS], seen, len(clip)))
 
     def at(self, clip: int, frame: int, flipped: bool) -> FaceLandmarks:
         """Landmarks of a frame, mirrored when the frame was flipped. A frame past the track counts as not found."""
-        if frame >= len(self.found[clip]) or not self.found[clip][frame]:
+        guided = self.guided[clip]
+        if frame >= len(guided) or np.isnan(guided[frame]).any():
             return FaceLandmarks(torch.zeros(len(GUIDED_LANDMARKS), 2), torch.tensor(False))
-        chosen = MIRRORED_LANDMARKS if flipped else GUIDED_LANDMARKS
-        position = torch.from_numpy(self.landmarks[clip][frame][list(chosen)])
+        position = torch.from_numpy(guided[frame])
         if flipped:
-            position = position * torch.tensor([-1.0, 1.0])
+            position = position[MIRROR] * torch.tensor([-1.0, 1.0])
         return FaceLandmarks(position, torch.tensor(True))
 
 

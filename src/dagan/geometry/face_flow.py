@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.geometry.face_motion import MEAN_FACE
-from dagan.geometry.local_motion import LocalMotion
+from dagan.geometry.local_motion import LocalMotion, invert_2x2
 from dagan.types import Keypoints
 
 REACH = 0.4  # of a landmark's own part in the motion, in root mean square radii of the face: 0.15 in a usual frame
@@ -25,14 +25,13 @@ def face_flow(
     """
     centre, shift = driving.mean(1, keepdim=True), source - driving
     around, common = driving - centre, shift.mean(1, keepdim=True)
-    (a, b), (_, d) = (row.unbind(-1) for row in (around.mT @ around / around.shape[1]).unbind(1))
-    a, d = a + RIDGE, d + RIDGE
-    adjugate = torch.stack([torch.stack([d, -b], -1), torch.stack([-b, a], -1)], -2)
-    turn = (shift - common).mT @ around / around.shape[1] @ adjugate / (a * d - b * b)[:, None, None]  # b 2 2
+    spread = around.mT @ around / around.shape[1] + RIDGE * torch.eye(2, dtype=around.dtype, device=around.device)
+    turn = (shift - common).mT @ around / around.shape[1] @ invert_2x2(spread)  # b 2 2
     left = shift - common - around @ turn.mT  # b n 2
 
     squared = (grid - rearrange(driving, "b n d -> b n 1 1 d")).square().sum(-1)  # b n h w
-    near = torch.exp(-0.5 * squared / (REACH**2 * (a + d))[:, None, None, None])
+    size = spread.diagonal(dim1=1, dim2=2).sum(-1)  # b, the face's mean squared radius
+    near = torch.exp(-0.5 * squared / (REACH**2 * size)[:, None, None, None])
     near = near / (near.sum(1, keepdim=True) + FADING)
     affine = einsum(turn, grid - rearrange(centre, "b 1 d -> b 1 1 d"), "b i j, b h w j -> b h w i")
     moved: Tensor = affine + rearrange(common, "b 1 d -> b 1 1 d") + einsum(near, left, "b n h w, b n d -> b h w d")

@@ -30,5 +30,12 @@ def affine(source: Keypoints, driving: Keypoints, grid: Float[Tensor, "h w 2"]) 
     return turned + rearrange(source.position, "b k d -> b k 1 1 d")
 
 
+def invert_2x2(matrix: Float[Tensor, "*b 2 2"]) -> Float[Tensor, "*b 2 2"]:
+    """The inverse by its formula: exporters have no other."""
+    (a, b), (c, d) = (row.unbind(-1) for row in matrix.unbind(-2))
+    adjugate = torch.stack([torch.stack([d, -b], -1), torch.stack([-c, a], -1)], -2)
+    return adjugate / (a * d - b * c)[..., None, None]
+
+
 LocalMotion = Callable[[Keypoints, Keypoints, Tensor], Tensor]
 LOCAL_MOTIONS: dict[str, LocalMotion] = {"offset": offset, "affine": affine}

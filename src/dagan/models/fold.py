@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from dagan.geometry.local_motion import affine
+from dagan.geometry.local_motion import affine, invert_2x2
 from dagan.models.decoder import BlendDecoder, PlainDecoder
 from dagan.models.keypoints import JacobianHead
 from dagan.models.motion import DenseMotionNet
@@ -46,13 +46,6 @@ def fold(model: TalkingHead, side: int, narrow: bool = True, winograd: bool = Fa
     if narrow:
         _fold_narrow(folded)
     return folded
-
-
-def invert_2x2(matrix: Float[Tensor, "*b 2 2"]) -> Float[Tensor, "*b 2 2"]:
-    """The inverse by its formula: exporters have no other."""
-    (a, b), (c, d) = (row.unbind(-1) for row in matrix.unbind(-2))
-    adjugate = torch.stack([torch.stack([d, -b], -1), torch.stack([-c, a], -1)], -2)
-    return adjugate / (a * d - b * c)[..., None, None]
 
 
 def affine_by_formula(

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.models.fold import invert_2x2
+from dagan.geometry.local_motion import invert_2x2
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Appearance, Keypoints, View
 

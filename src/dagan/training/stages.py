@@ -114,12 +114,12 @@ class GenerationStage:
         }
         self.averaged: nn.Module = self.networks.model
         self.pairs = self.judged_on or fixed_pairs(self.validation or self.clips, NUM_PAIRS, self.device)
+        self._changes = frame_changes(self.tracks) if self.tracks is not None else None
         if self.compiled:
             compile_networks(self.networks)
 
     def dataset(self, length: int) -> Dataset[Any]:
-        changes = frame_changes(self.tracks) if self.tracks is not None else None
-        pairs = SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats, changes=changes)
+        pairs = SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats, changes=self._changes)
         return PairDataset(pairs, self.tracks)
 
     def step(self, phase: Phase, batch: Any, step: int) -> StepReport:

@@ -1,8 +1,8 @@
 """Weights of a model in a larger preset: `scripts/grow_weights.py SMALL.safetensors OUT.safetensors [--preset lite]`.
 
-Residual blocks that the small one lacks start as the identity, so the large one begins where the small one ended. So it
-does, nearly, with the motion of the whole face, if that is what it lacks: the estimator sees nothing of it yet, and the
-mask gives it a share by which it is learned.
+Residual blocks that the small one lacks start as the identity, and retargeting as the transfer without it, so the large
+one begins where the small one ended. So it does, nearly, with the motion of the whole face, if that is what it lacks:
+the estimator sees nothing of it yet, and the mask gives it a share by which it is learned.
 """
 
 import argparse
@@ -43,6 +43,7 @@ def grow(small: nn.Module, large: nn.Module) -> None:
     state = large.state_dict()
     kept = {name: state[name] for block in fresh for name in state if name.startswith(f"{block}.")}
     pieces = [name for name in state if name.startswith("motion.mask_prior.pieces.")]
+    kept |= {name: value for name, value in state.items() if name.startswith("retargeting.")}
     kept |= {name: torch.full_like(state[name], PIECE) for name in pieces}
     for name, axes in MOTION_AXES.items():
         if name in known and name in state:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains on from a model file in the minutes that a data-centre GPU is lent: the keypoint detector, then everything at
-# full size, each for the steps that fit its share of the time at the speed that a short run shows.
+# Trains on from a model file in the minutes that a data-centre GPU is lent: the keypoint detector, how expressions move
+# its keypoints, then everything at full size, each for the steps that fit its share of the time at the speed that a short run shows.
 #
 #   scripts/train_gpu.sh DATA START.safetensors OUT SECONDS
 #
@@ -37,7 +37,8 @@ print(int(max(1, float(sys.argv[2])) * rates[-1] / int(sys.argv[3])))' \
 }
 
 phase keypoints 64 "$((seconds / 5))" 0.995 "$start" "$data/train" "$data/train_lowres" "$data/still_clips"
-phase full_size 64 "$((seconds - 20))" 0.999 "$run/keypoints/model.safetensors" "$data/train"
+phase expressions 64 "$((seconds / 4))" 0.99 "$run/keypoints/model.safetensors" "$data/train" "$data/train_lowres" "$data/still_clips"
+phase full_size 64 "$((seconds - 20))" 0.999 "$run/expressions/model.safetensors" "$data/train"
 "$python" scripts/pack_weights.py "$run/full_size/model.safetensors" "$run/model"
 split -b 15M "$run/model" "$out/model."
 echo "done, $SECONDS s gone"

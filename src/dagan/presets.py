@@ -9,6 +9,7 @@ from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.motion import MotionConfig
 from dagan.models.refine import AttentionConfig
+from dagan.models.retargeting import FaceRetargetingConfig
 from dagan.models.spade import SpadeDecoderConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.blocks import FixedSize, ReleasedScaleBy, ScaleBy
@@ -45,6 +46,7 @@ def with_free_keypoints(config: TalkingHeadConfig) -> TalkingHeadConfig:
         config,
         keypoints=replace(config.keypoints, has_landmarks=False),
         motion=replace(config.motion, torso="found", face="parts"),
+        retargeting=None,
     )
 
 
@@ -113,6 +115,7 @@ LITE = with_cam(
                 cap=160,
                 decoder=BlendDecoderConfig(num_res_blocks=4, num_join_blocks=1, num_points=17),
             ),
+            retargeting=FaceRetargetingConfig(),
         ),
         LITE_DEPTH,
     ),

@@ -5,6 +5,7 @@ import torch
 
 from dagan.geometry.keypoints import transfer
 from dagan.models.graphs import FrameGraph, PictureGraph, SourceGraph, flat_appearance, flat_keypoints, signature_of
+from dagan.models.retargeting import FaceRetargetingConfig
 
 SIDE = 64
 
@@ -57,6 +58,19 @@ def test_initial_keypoints_of_the_driver_make_motion_relative(scene):
     expected = model.render(source, transfer(source.keypoints, second, first)).generated
     found = FrameGraph(model, signature_of(source))(frames[1:], *kept(source), *flat_keypoints(first))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_motion_is_relative_by_retargeting_too(tiny_config):
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
+    model = replace(tiny_config, keypoints=keypoints, retargeting=FaceRetargetingConfig()).build().eval()
+    torch.nn.init.normal_(model.retargeting.placer[-1].weight, std=0.02)
+    with torch.no_grad():
+        frames = torch.rand(3, 3, SIDE, SIDE)
+        source = model.encode(model.view(torch.rand(1, 3, SIDE, SIDE)))
+        first, second = (model.view(frame[None]).keypoints for frame in frames[:2])
+        expected = model.render(source, model.mover(source.keypoints, first)(second)).generated
+        found = FrameGraph(model, signature_of(source))(frames[1:], *kept(source), *flat_keypoints(first))
+    torch.testing.assert_close(found[:1], expected, rtol=0, atol=1e-4)
 
 
 def test_initial_keypoints_of_the_source_make_motion_absolute(scene):

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 
 from dagan.geometry.keypoints import gaussians
 from dagan.geometry.warp import PIXELS
-from dagan.losses.objective import Objective, PairBatch, StepState
+from dagan.losses.objective import Objective
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.losses.photometric import photometric_error, ssim_map
+from dagan.losses.step_state import PairBatch, StepState
 from dagan.models.depth import depth_from_disparity
 from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.keypoints import KeypointConfig, KeypointDetector

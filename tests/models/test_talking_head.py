@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dagan.geometry.face_motion import face_positions
+from dagan.geometry.face_motion import face_transfer
 from dagan.geometry.grid import coordinate_grid
-from dagan.geometry.keypoints import offset_positions
+from dagan.geometry.keypoints import offset_transfer
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.motion import MotionConfig
 from dagan.models.refine import AttentionConfig
+from dagan.models.retargeting import FaceRetargeting, FaceRetargetingConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.presets import BASELINE, DAGAN
 from dagan.types import View
@@ -94,8 +95,13 @@ def test_in_the_papers_models_keypoints_are_followed_as_they_are_found(tiny_mode
 
 def test_the_transfer_is_the_one_for_the_kind_of_keypoints(tiny_config: TalkingHeadConfig) -> None:
     face = replace(tiny_config, keypoints=replace(tiny_config.keypoints, num_keypoints=17, has_landmarks=True))
-    assert face.build().positions is face_positions
-    assert tiny_config.build().positions is offset_positions
+    assert face.build().retargeting is face_transfer
+    assert tiny_config.build().retargeting is offset_transfer
+    learned = replace(face, retargeting=FaceRetargetingConfig()).build()
+    assert isinstance(learned.retargeting, FaceRetargeting)
+    assert {name.split(".")[0] for name, _ in learned.named_parameters()} >= {"retargeting", "keypoints"}
+    with pytest.raises(ValueError, match="retargeting needs keypoints of the face"):
+        replace(tiny_config, retargeting=FaceRetargetingConfig())
 
 
 def test_an_encoded_source_is_not_encoded_again(tiny_model: TalkingHead) -> None:

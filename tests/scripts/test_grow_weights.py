@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dagan.errors import UserError
+from dagan.models.retargeting import FaceRetargetingConfig
 from dagan.models.talking_head import TalkingHeadConfig
 
 grow = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "grow_weights.py"))["grow"]
@@ -30,6 +31,14 @@ def test_a_model_with_the_whole_faces_motion_begins_where_the_one_without_ended(
     with torch.no_grad():
         large.motion.mask_prior.pieces[0] -= 100  # what is left of the difference is the new motion's share
     assert torch.allclose(large(*images).generated, before.generated, atol=1e-5)
+
+
+def test_retargeting_begins_as_the_transfer_without_it(parts: TalkingHeadConfig) -> None:
+    small, large = parts.build().eval(), replace(parts, retargeting=FaceRetargetingConfig()).build().eval()
+    grow(small, large)
+    source, rest, driving = (view.keypoints for view in map(small.view, torch.rand(3, 1, 3, 64, 64)))
+    moved, before = (model.mover(source, rest)(driving) for model in (large, small))
+    assert torch.equal(moved.position, before.position)
 
 
 def test_what_is_new_learns_from_the_first_step(parts: TalkingHeadConfig) -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dagan.losses.objective import PAPER_OBJECTIVE, Objective, PairBatch, StepState
+from dagan.losses.objective import PAPER_OBJECTIVE, Objective
+from dagan.losses.step_state import PairBatch, StepState
 from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.distributed import World

@@ -6,7 +6,8 @@ import torch
 import dagan
 import published
 from dagan.cli.main import main
-from dagan.losses.objective import PAPER_OBJECTIVE, Objective, PairBatch
+from dagan.losses.objective import PAPER_OBJECTIVE, Objective
+from dagan.losses.step_state import PairBatch
 from dagan.models.weights import load_discriminator
 from dagan.training.generation_stage import GenerationNetworks, generation_optimizers, generation_step
 from parts import tiny_perceptual

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from dagan.config import to_plain
 from dagan.data.landmarks import FaceLandmarks, LandmarkTracks
 from dagan.data.sampling import SourceDrivingPairs
-from dagan.losses.objective import PAPER_OBJECTIVE, PairBatch
+from dagan.losses.objective import PAPER_OBJECTIVE
+from dagan.losses.step_state import PairBatch
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig

@@ -12,7 +12,7 @@ from dagan.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dagan.losses.objective import PairBatch
+    from dagan.losses.step_state import PairBatch
     from dagan.nn.vgg import VGG
     from dagan.training.step_bench import StepBench, StepTimes
 
@@ -112,7 +112,7 @@ def clip_batches(args: argparse.Namespace) -> "Iterator[PairBatch]":
 
     from dagan.data.opening import open_clips
     from dagan.data.sampling import SourceDrivingPairs
-    from dagan.losses.objective import PairBatch
+    from dagan.losses.step_state import PairBatch
     from dagan.training.stages import PairDataset
 
     with tempfile.TemporaryDirectory() as cache:

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.geometry.keypoints import offset_positions
+from dagan.geometry.keypoints import offset_transfer
+from dagan.types import Keypoints
 
 # The mean face by the landmarks of `data.landmarks.GUIDED_LANDMARKS`: x right, y down, z away from the camera, between
 # the sides of the face 2; `scripts/mean_face.py` on ../shared/clips/train.
@@ -67,24 +68,67 @@ class FacePose(NamedTuple):
         return torch.cat([flat, (shape @ self.rotation.mT)[..., 2:]], dim=-1)
 
 
-def face_positions(
-    source: Float[Tensor, "b k 2"],
-    initial: Float[Tensor, "#b k 2"],
-    scale: Float[Tensor, "b 1 1"] | float = 1.0,
-) -> Callable[[Tensor], Tensor]:
-    """As `offset_positions`, the first keypoints by `FaceTransfer`."""
+def face_transfer(
+    source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
+) -> Callable[[Keypoints], Keypoints]:
+    """As `offset_transfer`, the first keypoints by `FaceTransfer`."""
     count = len(MEAN_FACE)
-    face = FaceTransfer(source[:, :count], initial[:, :count], scale)
-    others = offset_positions(source[:, count:], initial[:, count:], scale)
-    return lambda driving: torch.cat([face(driving[:, :count]), others(driving[:, count:])], dim=1)
+    return with_face(
+        FaceTransfer(source.position[:, :count], initial.position[:, :count], scale), source, initial, scale
+    )
+
+
+def with_face(
+    face: "FaceTransfer", source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float
+) -> Callable[[Keypoints], Keypoints]:
+    """The first keypoints by a transfer of landmarks, those after them by `offset_transfer`."""
+    count, plain = len(MEAN_FACE), offset_transfer(source, initial, scale)
+
+    def moved(driving: Keypoints) -> Keypoints:
+        (landmarks, frame), others = face(driving.position[:, :count]), plain(driving)
+        position = torch.cat([landmarks, others.position[:, count:]], dim=1)
+        if others.jacobian is None:
+            return Keypoints(position)
+        return Keypoints(
+            position, torch.cat([frame[:, None] @ others.jacobian[:, :count], others.jacobian[:, count:]], 1)
+        )
+
+    return moved
+
+
+class Turned(NamedTuple):
+    """A driver's frame beside its rest frame: the head's turn, and what of the landmarks it leaves."""
+
+    driving: Float[Tensor, "b n 2"]  # the landmarks
+    driver: Float[Tensor, "b 3 3"]  # how the driver's face is turned
+    source: Float[Tensor, "b 3 3"]  # how that turns the source's
+    left: Float[Tensor, "b n 2"]  # displacements in the plane of the driver's face, in units of the face
+    opening: Float[Tensor, "#b"]  # of the source's mouth, in units of the face
+
+
+# What the source's face does, as displacements in its own plane.
+Expression = Callable[[Turned], Float[Tensor, "b n 2"]]
+
+
+def displaced(turned: Turned) -> Float[Tensor, "b n 2"]:
+    """The driver's displacements, as far as they are an expression that the source can follow."""
+    return possible(turned.left, turned.opening)
+
+
+class MovedFace(NamedTuple):
+    """Where landmarks go. `frame` turns their local affine frames, carried over as the driver's, as this face turns."""
+
+    position: Float[Tensor, "b n 2"]
+    frame: Float[Tensor, "b 2 2"]
 
 
 class FaceTransfer:
     """Where a source's landmarks go when its head and face do what the driver's did since `rest`.
 
-    The source itself as driver, with itself at rest, gives back the driving points, up to what `BONE` and lids leave
-    out. Expressions are as much larger as the source's face is, shifts by `scale`: a face that fills the photo would
-    leave it otherwise. All in closed form, as exporters want it.
+    Yaw, pitch and roll each change by as much as the driver's: two heads that lean differently both nod. With
+    `displaced`, the source itself as driver, with itself at rest, gives back the driving points, up to what `BONE` and
+    lids leave out. Expressions are as much larger as the source's face is, shifts by `scale`: a face that fills the
+    photo would leave it otherwise. All in closed form, as exporters want it.
     """
 
     def __init__(
@@ -92,22 +136,79 @@ class FaceTransfer:
         source: Float[Tensor, "b n 2"],
         rest: Float[Tensor, "#b n 2"],
         scale: Float[Tensor, "b 1 1"] | float = 1.0,
+        expression: Expression = displaced,
     ):
-        self._scale = scale
+        self._scale, self._expression = scale, expression
         mean = source.new_tensor(MEAN_FACE)[None]
         self._first, self._own = fit_pose(rest, mean), fit_pose(source, mean)
         self._resting, self._face = self._first.carved(rest, mean), self._own.carved(source, mean)
         lips = source[:, LIPS[1]] - source[:, LIPS[0]]
-        self._opening = (_on_face(lips[:, None], self._own.rotation) / self._own.scale[:, None, None])[:, 0, 1]
+        self._opening = (on_face(lips[:, None], self._own.rotation) / self._own.scale[:, None, None])[:, 0, 1]
+        self._frame = _from_image(self._own.rotation), self._first.rotation[:, :2, :2]
 
-    def __call__(self, driving: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
-        first, own, now = self._first, self._own, fit_pose(driving, self._resting)
+    def turned(self, driving: Float[Tensor, "b n 2"]) -> tuple[FacePose, Turned]:
+        """How the driver's face at rest is turned and moved to be seen as in the driving frame, and what that means."""
+        now = fit_pose(driving, self._resting)
+        driver = now.rotation @ self._first.rotation
+        left = on_face(driving - now.seen(self._resting), driver) / now.scale[:, None, None]
+        source = turned_alike(self._own.rotation, self._first.rotation, driver)
+        return now, Turned(driving, driver, source, left, self._opening)
+
+    def __call__(self, driving: Float[Tensor, "b n 2"]) -> MovedFace:
+        first, own, (now, turned) = self._first, self._own, self.turned(driving)
         shift = self._scale * (now.shift - first.shift)[:, None]
-        pose = FacePose(own.scale * now.scale / first.scale, now.rotation, own.shift + shift[:, 0])
-        left = driving - now.seen(self._resting)
-        expression = _on_face(left, now.rotation @ first.rotation) / now.scale[:, None, None]
-        to_image = pose.scale[:, None, None] * (now.rotation @ own.rotation)[:, :2, :2]
-        return pose.seen(self._face) + _soft(expression, self._opening) @ to_image.mT
+        turn = turned.source @ own.rotation.mT
+        pose = FacePose(own.scale * now.scale / first.scale, turn, own.shift + shift[:, 0])
+        to_image = turned.source[:, :2, :2]
+        moved = self._expression(turned) @ (pose.scale[:, None, None] * to_image).mT
+        from_own, to_rest = self._frame
+        return MovedFace(pose.seen(self._face) + moved, to_image @ from_own @ to_rest @ _from_image(turned.driver))
+
+
+def turned_alike(
+    source: Float[Tensor, "#b 3 3"], rest: Float[Tensor, "#b 3 3"], driver: Float[Tensor, "b 3 3"]
+) -> Float[Tensor, "b 3 3"]:
+    """The source's rotation with yaw, pitch and roll changed by what they changed by from `rest` to `driver`.
+
+    Exporters know no arc functions: angles are unit complex numbers, and are added by multiplication.
+    """
+    own, first, now = (_angles(rotation) for rotation in (source, rest, driver))
+    yaw, pitch, roll = _times(_times(own, now), torch.stack([first[..., 0], -first[..., 1]], -1)).unbind(1)
+    return _rotation_of(yaw, pitch, roll)
+
+
+def _angles(rotation: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 2"]:
+    """Cosine and sine of yaw a, pitch b and roll c, where the rotation is R_y(a) R_x(b) R_z(c)."""
+    x, y, z = rotation[:, :, 2].unbind(-1)
+    level = (x.square() + z.square()).clamp_min(TINY).sqrt()
+    yaw, pitch = torch.stack([z, x], -1) / level[:, None], torch.stack([level, -y], -1)
+    right, down = _level_axes(yaw, pitch)
+    upright = rotation[:, :, 0]
+    return torch.stack([yaw, pitch, torch.stack([(right * upright).sum(-1), (down * upright).sum(-1)], -1)], 1)
+
+
+def _rotation_of(
+    yaw: Float[Tensor, "b 2"], pitch: Float[Tensor, "b 2"], roll: Float[Tensor, "b 2"]
+) -> Float[Tensor, "b 3 3"]:
+    """R_y R_x R_z of angles by their cosines and sines."""
+    right, down = _level_axes(yaw, pitch)
+    cos, sin = roll[:, :1], roll[:, 1:]
+    x, y = cos * right + sin * down, cos * down - sin * right
+    return torch.stack([x, y, _cross(x, y)], -1)
+
+
+def _level_axes(
+    yaw: Float[Tensor, "b 2"], pitch: Float[Tensor, "b 2"]
+) -> tuple[Float[Tensor, "b 3"], Float[Tensor, "b 3"]]:
+    """Where R_y R_x takes the axes to the right and down."""
+    (cos, sin), (rise, fall) = yaw.unbind(-1), pitch.unbind(-1)
+    return torch.stack([cos, torch.zeros_like(cos), -sin], -1), torch.stack([sin * fall, rise, cos * fall], -1)
+
+
+def _times(a: Float[Tensor, "#b k 2"], b: Float[Tensor, "#b k 2"]) -> Float[Tensor, "b k 2"]:
+    """Products of complex numbers."""
+    (x, y), (u, v) = a.unbind(-1), b.unbind(-1)
+    return torch.stack([x * u - y * v, x * v + y * u], -1)
 
 
 def fit_pose(points: Float[Tensor, "b n 2"], shape: Float[Tensor, "#b n 3"]) -> FacePose:
@@ -122,6 +223,20 @@ def fit_pose(points: Float[Tensor, "b n 2"], shape: Float[Tensor, "#b n 3"]) -> 
     scale = _scale(wanted, (body @ rotation.mT)[..., :2], weight)
     shift = centre[:, 0] - scale[:, None] * (middle @ rotation.mT)[:, 0, :2]
     return FacePose(scale, rotation, shift)
+
+
+class FaceShape(NamedTuple):
+    """How a face is turned, and how its landmarks lie beside the mean face's, in its own plane and size."""
+
+    rotation: Float[Tensor, "b 3 3"]
+    offset: Float[Tensor, "b n 2"]
+
+
+def face_shape(points: Float[Tensor, "b n 2"]) -> FaceShape:
+    """Of the face with these landmarks."""
+    mean = points.new_tensor(MEAN_FACE)[None]
+    pose = fit_pose(points, mean)
+    return FaceShape(pose.rotation, on_face(points - pose.seen(mean), pose.rotation) / pose.scale[:, None, None])
 
 
 def facing(points: Float[Tensor, "b n 2"]) -> Float[Tensor, "b 2"]:
@@ -166,7 +281,7 @@ def _rotation(half: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
     return torch.eye(3, dtype=half.dtype, device=half.device) + by[:, None, None] * (cross + cross @ cross)
 
 
-def _on_face(seen: Float[Tensor, "b n 2"], rotation: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b n 2"]:
+def on_face(seen: Float[Tensor, "b n 2"], rotation: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b n 2"]:
     """Displacements in the image, as displacements in the plane of the turned face.
 
     The plane is seen foreshortened, by cos of the turn, along the direction to which its normal leans.
@@ -185,15 +300,20 @@ def _on_face(seen: Float[Tensor, "b n 2"], rotation: Float[Tensor, "b 3 3"]) -> 
     return held @ inverse.mT
 
 
-def _soft(left: Float[Tensor, "b n 2"], opening: Float[Tensor, " b"]) -> Float[Tensor, "b n 2"]:
+def _from_image(rotation: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 2 2"]:
+    """`on_face` as a matrix."""
+    return on_face(torch.eye(2, dtype=rotation.dtype, device=rotation.device).expand(len(rotation), 2, 2), rotation).mT
+
+
+def possible(left: Float[Tensor, "b n 2"], opening: Float[Tensor, "#b"]) -> Float[Tensor, "b n 2"]:
     """What the turn leaves, as far as it can be an expression: openings of lids, and all of mouth, chin, brows, irises.
 
     `opening`: of the source's mouth, which cannot close by more than that.
     """
     parts = list(left.unbind(1))
     upper, lower = LIPS
-    closing, possible = left[:, upper, 1] - left[:, lower, 1], opening.clamp_min(0)
-    share = torch.where(closing > possible, possible / closing, torch.ones_like(closing))
+    closing, most = left[:, upper, 1] - left[:, lower, 1], opening.clamp_min(0)
+    share = torch.where(closing > most, most / closing, torch.ones_like(closing))
     for point in JAW:
         parts[point] = torch.stack([left[:, point, 0], share * left[:, point, 1]], -1)
     for upper, lower in LIDS:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.geometry.grid import GridFunction, coordinate_grid
+from dagan.geometry.local_motion import invert_2x2
 from dagan.types import Keypoints
 
 
@@ -122,19 +123,28 @@ def hull_area(position: Float[Tensor, "b k 2"]) -> Float[Tensor, " b"]:
     return torch.tensor(areas, dtype=position.dtype, device=position.device)
 
 
-class Positions(Protocol):
-    """Where a source's keypoints go, as a function of the driver's: `offset_positions`, or another way."""
+class Transfer(Protocol):
+    """Where a source's keypoints go, as a function of the driver's: `offset_transfer`, or another way."""
 
-    def __call__(self, source: Tensor, initial: Tensor, scale: Tensor | float = 1.0) -> Callable[[Tensor], Tensor]: ...
+    def __call__(
+        self, source: Keypoints, initial: Keypoints, scale: Tensor | float = 1.0
+    ) -> Callable[[Keypoints], Keypoints]: ...
 
 
-def offset_positions(
-    source: Float[Tensor, "b k 2"],
-    initial: Float[Tensor, "#b k 2"],
-    scale: Float[Tensor, "b 1 1"] | float = 1.0,
-) -> Callable[[Tensor], Tensor]:
-    """x_s + scale * (x_d - x_d0), a function of x_d: FOMM's."""
-    return lambda driving: source + scale * (driving - initial)
+def offset_transfer(
+    source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
+) -> Callable[[Keypoints], Keypoints]:
+    """Positions: x_s + scale * (x_d - x_d0); jacobians: J_d J_d0^-1 J_s (FOMM's). A function of the driving keypoints:
+    what is known of source and initial frame is found once."""
+    back = invert_2x2(initial.jacobian) if initial.jacobian is not None else None
+
+    def moved(driving: Keypoints) -> Keypoints:
+        position = source.position + scale * (driving.position - initial.position)
+        if source.jacobian is None or driving.jacobian is None or back is None:
+            return Keypoints(position)
+        return Keypoints(position, driving.jacobian @ back @ source.jacobian)
+
+    return moved
 
 
 def transfer(
@@ -146,9 +156,8 @@ def transfer(
 ) -> Keypoints:
     """The keypoints that move the source as the driver moved since its initial frame (FOMM's relative transfer).
 
-    Positions: x_s + scale * (x_d - x_d0); jacobians: J_d J_d0^-1 J_s. `adapt_scale` sets scale to the square root of
-    the ratio of hull areas, source over initial driving frame. Not relative: the driving keypoints, scaled about
-    nothing, as they are.
+    `adapt_scale` sets the scale of `offset_transfer` to the square root of the ratio of hull areas, source over initial
+    driving frame. Not relative: the driving keypoints, scaled about nothing, as they are.
     """
     return mover(source, driving_initial, relative, adapt_scale)(driving)
 
@@ -158,24 +167,19 @@ def mover(
     driving_initial: Keypoints,
     relative: bool = True,
     adapt_scale: bool = False,
-    positions: Positions = offset_positions,
+    way: Transfer = offset_transfer,
 ) -> Callable[[Keypoints], Keypoints]:
-    """`transfer` as a function of the driving keypoints alone, with positions in any way: what is known of source and
-    initial frame is found once."""
+    """`transfer` as a function of the driving keypoints alone, in any way."""
     if not relative:
         return lambda driving: driving
     scale = position_scale(source, driving_initial) if adapt_scale else torch.ones_like(source.position[:, 0, 0])
-    device, initial = scale.device.type, driving_initial.jacobian
+    device = scale.device.type
     with torch.autocast(device, enabled=False):  # bfloat16 does not place a pixel
-        move = positions(source.position, driving_initial.position, rearrange(scale, "b -> b 1 1"))
-        back = torch.linalg.inv(initial) if initial is not None else None
+        move = way(source, driving_initial, rearrange(scale, "b -> b 1 1"))
 
     def moved(driving: Keypoints) -> Keypoints:
         with torch.autocast(device, enabled=False):
-            position = move(driving.position)
-            if source.jacobian is None or driving.jacobian is None or back is None:
-                return Keypoints(position)
-            return Keypoints(position, driving.jacobian @ back @ source.jacobian)
+            return move(driving)
 
     return moved
 

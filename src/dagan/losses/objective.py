@@ -1,181 +1,25 @@
-"""The weighted sum of loss terms (Eq. 10), and the state of one step that terms read."""
+"""The weighted sum of loss terms (Eq. 10)."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.func import functional_call
 
 from dagan.data.landmarks import FaceLandmarks
-from dagan.geometry.registration import affine_flow, register
+from dagan.geometry.registration import register
 from dagan.geometry.tps import PlaneWarp
 from dagan.geometry.warp import warp
 from dagan.losses.adversarial import feature_matching, generator_adversarial
 from dagan.losses.equivariance import equivariance, jacobian_equivariance
 from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
-from dagan.losses.landmark_guidance import landmark_guidance, opening_guidance, random_similarities, seen_through
-from dagan.losses.perceptual import PerceptualLoss
+from dagan.losses.landmark_guidance import landmark_guidance, opening_guidance, seen_through
+from dagan.losses.retargeting import expression_placing, expression_reading, expression_transfer
+from dagan.losses.step_state import StepState
 from dagan.losses.torso_guidance import torso_guidance
-from dagan.models.discriminator import Discriminator, Judgement
-from dagan.models.talking_head import TalkingHead
-from dagan.types import DenseMotion, Keypoints, Rendering, View
-
-SAMPLES_A_REENACTMENT = 4  # one person's photo moved by another's motion, for so many samples of a step
-
-
-class PairBatch(NamedTuple):
-    """Source and driving frames of one clip each, with landmarks when they are known."""
-
-    source: Float[Tensor, "b 3 h w"]
-    driving: Float[Tensor, "b 3 h w"]
-    source_landmarks: FaceLandmarks | None = None
-    driving_landmarks: FaceLandmarks | None = None
-
-
-class Share(NamedTuple):
-    """Which of a step's samples a batch has, when processes or micro-batches divide them: random numbers are drawn for
-    all `total` samples and those of `rows` kept, so that the parts together make the step of the whole."""
-
-    total: int
-    rows: slice
-
-
-class StepState:
-    """One training step's tensors, each made when a term first asks: an absent term costs nothing."""
-
-    def __init__(
-        self,
-        model: TalkingHead,
-        discriminator: Discriminator,
-        perceptual: PerceptualLoss,
-        batch: PairBatch,
-        share: Share | None = None,
-    ):
-        self.model, self.discriminator, self.perceptual, self.batch = model, discriminator, perceptual, batch
-        self.share = share or Share(len(batch.driving), slice(None))
-
-    @cached_property
-    def source(self) -> View:
-        return self.model.view(self.batch.source)
-
-    @cached_property
-    def driving(self) -> View:
-        return self.model.view(self.batch.driving)
-
-    @cached_property
-    def motion(self) -> DenseMotion:
-        background = self.model.background(self.batch.source, self.batch.driving)
-        motion: DenseMotion = self.model.motion(self.batch.source, self.source.keypoints, self.driven, background)
-        return motion
-
-    @cached_property
-    def driven(self) -> Keypoints:
-        """The driving keypoints as the source follows them."""
-        return self.model.follow(self.source, self.driving)
-
-    @cached_property
-    def rendering(self) -> Rendering:
-        source = self.model.encode(self.source)
-        rendering: Rendering = self.model.generator(source, self.motion, self.driven)
-        return rendering
-
-    @cached_property
-    def plane_warp(self) -> PlaneWarp:
-        """A random T, drawn from PyTorch's global generator."""
-        warps = PlaneWarp.random(self.share.total, torch.default_generator, self.batch.driving)
-        return warps.of(self.share.rows)
-
-    @cached_property
-    def transformed(self) -> Keypoints:
-        """Keypoints of the driving frame sampled at T(z): L_E's second look."""
-        size = (self.batch.driving.shape[2], self.batch.driving.shape[3])
-        pixels = self.model.keypoints.pixels
-        grid = self.plane_warp.grid(*size, pixels.grid)
-        corners = pixels.align_corners
-        image = F.grid_sample(self.batch.driving, grid, padding_mode="reflection", align_corners=corners)
-        return self.model.view(image).keypoints
-
-    @cached_property
-    def window(self) -> Float[Tensor, "b 2 3"]:
-        """A random window [A t] that the driving frame is seen through, drawn from PyTorch's global generator."""
-        windows = random_similarities(self.share.total, torch.default_generator, self.batch.driving)
-        return windows[self.share.rows]
-
-    @cached_property
-    def moved(self) -> Keypoints:
-        """Keypoints of the driving frame seen through the window."""
-        frame = self.batch.driving
-        seen = warp(frame, affine_flow(self.window, frame.shape[2], frame.shape[3]))
-        return self.model.view(seen).keypoints
-
-    @cached_property
-    def found_again(self) -> Keypoints:
-        """Keypoints of the generated frame, by the detector as it is: its weights get no gradient from this look. The
-        depth beside it is the driving frame's, which it should have."""
-        return self._found(self.rendering.generated, self.driving.depth)
-
-    @cached_property
-    def asked(self) -> Keypoints:
-        """Keypoints that move the first sources of the batch, one in `SAMPLES_A_REENACTMENT`, as the next sample's
-        person moved between its two frames; without gradient."""
-        count = -(-len(self.batch.source) // SAMPLES_A_REENACTMENT)
-        rest, driving = (_first(_next_sample(view.keypoints), count) for view in (self.source, self.driving))
-        with torch.no_grad():
-            return self.model.mover(_first(self.source.keypoints, count), rest)(driving)
-
-    @cached_property
-    def reenacted(self) -> Rendering:
-        """The first sources moved to `asked`: nobody knows what that looks like, but its keypoints are known."""
-        count = len(self.asked.position)
-        depth = self.source.depth[:count] if self.source.depth is not None else None
-        source = View(self.batch.source[:count], depth, _first(self.source.keypoints, count))
-        rendering: Rendering = self.model.render(source, self.asked)
-        return rendering
-
-    @cached_property
-    def found_reenacted(self) -> Keypoints:
-        """Keypoints of the reenacted frames, as `found_again`; the depth beside them is that of their own."""
-        image = self.reenacted.generated
-        with torch.no_grad():
-            depth = self.model.depth(image) if self.model.depth is not None else None
-        return self._found(image, depth)
-
-    def _found(self, image: Float[Tensor, "b 3 h w"], depth: Float[Tensor, "b 1 h w"] | None) -> Keypoints:
-        detector = self.model.keypoints
-        fixed = {name: tensor.detach().clone() for name, tensor in detector.state_dict().items()}
-        found: Keypoints = functional_call(detector, fixed, (image, depth))
-        return found
-
-    @cached_property
-    def judged_real(self) -> Judgement:
-        """D's judgement of the driving frame, with its graph: D's own step needs it again, and D stays as it is."""
-        keypoints = self.driving.keypoints
-        frozen = [parameter for parameter in self.discriminator.parameters() if not parameter.requires_grad]
-        self.discriminator.requires_grad_(True)
-        judgement: Judgement = self.discriminator(self.batch.driving, keypoints)
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-        return judgement
-
-    @cached_property
-    def judged_fake(self) -> Judgement:
-        judgement: Judgement = self.discriminator(self.rendering.generated, self.driving.keypoints)
-        return judgement
-
-
-def _first(keypoints: Keypoints, count: int) -> Keypoints:
-    position, jacobian = keypoints
-    return Keypoints(position[:count], jacobian[:count] if jacobian is not None else None)
-
-
-def _next_sample(keypoints: Keypoints) -> Keypoints:
-    position, jacobian = keypoints
-    return Keypoints(position.roll(-1, 0), jacobian.roll(-1, 0) if jacobian is not None else None)
+from dagan.models.retargeting import FaceRetargeting
 
 
 def _perceptual(state: StepState) -> Tensor:
@@ -257,6 +101,37 @@ def _reenacted_openings(state: StepState) -> Tensor:
     return opening_guidance(state.found_reenacted.position, asked, known)
 
 
+def _retargeting(state: StepState) -> FaceRetargeting:
+    if not isinstance(state.model.retargeting, FaceRetargeting):
+        raise ValueError("the objective has terms of expressions but the model has no retargeting")
+    return state.model.retargeting
+
+
+def _expression_reading(state: StepState) -> Tensor:
+    retargeting = _retargeting(state)
+    errors = [
+        expression_reading(retargeting, points + error, landmarks.expression, landmarks.found)
+        for points, error, landmarks in zip(state.faces, state.detector_errors, state.landmarks, strict=True)
+    ]
+    return torch.stack(errors).mean()
+
+
+def _both_found(state: StepState) -> Bool[Tensor, " b"]:
+    source, driving = state.landmarks
+    return source.found & driving.found
+
+
+def _expression_placing(state: StepState) -> Tensor:
+    return expression_placing(_retargeting(state), *state.faces, _both_found(state))
+
+
+def _expression_transfer(state: StepState) -> Tensor:
+    """Of each sample's source, moved as the next sample's person moved between its two frames."""
+    retargeting, (source, driving), found = _retargeting(state), state.faces, _both_found(state)
+    rest, driving = source.roll(-1, 0), driving.roll(-1, 0)
+    return expression_transfer(retargeting, source, rest, driving, found & found.roll(-1, 0))
+
+
 def _in_frame(position: Float[Tensor, "b k 2"]) -> Bool[Tensor, " b"]:
     return (position.abs() <= 1).all(2).all(1)
 
@@ -286,9 +161,13 @@ TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
         state.driving.keypoints, state.moved, PlaneWarp.affine(state.window)
     ),
     "torso_guidance": _torso_guidance,
+    "expression_reading": _expression_reading,
+    "expression_placing": _expression_placing,
+    "expression_transfer": _expression_transfer,
 }
 
-NEED_LANDMARKS = frozenset(
+NEED_RETARGETING = frozenset({"expression_reading", "expression_placing", "expression_transfer"})
+NEED_LANDMARKS = NEED_RETARGETING | frozenset(
     {
         "landmark_guidance",
         "opening_guidance",

@@ -7,11 +7,9 @@ keypoints, transfer and picture in one. Tensors that a model does not have (jaco
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.geometry.local_motion import invert_2x2
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Appearance, Keypoints, View
 
@@ -90,8 +88,8 @@ class FrameGraph(Graph):
     """Driving frames (b), source image, keypoints and appearance (1), initial driving keypoints (1), to pictures (b).
 
     Relative motion: initial are the keypoints of the driver's first frame. Absolute motion: initial are the source's
-    own keypoints, for which the transfer x_s + x_d - x_d0, J_d J_d0^-1 J_s gives the driver's own, and that of faces
-    the driver's head and expression (`geometry/face_motion.py`).
+    own keypoints, for which `offset_transfer` gives the driver's own, `face_transfer` the driver's head and expression,
+    and `FaceRetargeting` an expression as much larger as its gain says.
     """
 
     def forward(self, frame: Float[Tensor, "b 3 h w"], *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
@@ -99,8 +97,4 @@ class FrameGraph(Graph):
         image, source, initial = tensors[0], tensors[1:-n], Keypoints(*tensors[-n:])
         view = self._source(image, source[:n], source[n:], frame.shape[0])
         driving = self.model.view(frame).keypoints
-        moved = Keypoints(self.model.positions(view.keypoints.position, initial.position)(driving.position))
-        if driving.jacobian is not None:
-            turn = driving.jacobian @ invert_2x2(torch.as_tensor(initial.jacobian))
-            moved = moved._replace(jacobian=turn @ torch.as_tensor(view.keypoints.jacobian))
-        return self.model.render(view, moved).generated
+        return self.model.render(view, self.model.retargeting(view.keypoints, initial)(driving)).generated

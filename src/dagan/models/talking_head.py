@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.geometry.face_motion import MEAN_FACE, face_positions
-from dagan.geometry.keypoints import Positions, mover, offset_positions
+from dagan.geometry.face_motion import MEAN_FACE, face_transfer
+from dagan.geometry.keypoints import Transfer, mover, offset_transfer
 from dagan.geometry.registration import register
 from dagan.geometry.torso import on_torso
 from dagan.models.decoder import BlendDecoderConfig
@@ -16,6 +16,7 @@ from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.generator import Generator, GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, KeypointDetector, Modality
 from dagan.models.motion import DenseMotionNet, MotionConfig
+from dagan.models.retargeting import FaceRetargetingConfig
 from dagan.types import Keypoints, Rendering, View
 
 
@@ -27,6 +28,7 @@ class TalkingHeadConfig:
     keypoints: KeypointConfig = KeypointConfig()
     motion: MotionConfig = MotionConfig()
     generator: GeneratorConfig = GeneratorConfig()
+    retargeting: FaceRetargetingConfig | None = None
 
     def __post_init__(self) -> None:
         if self.depth is None and self.keypoints.modality is Modality.RGBD:
@@ -39,6 +41,8 @@ class TalkingHeadConfig:
             raise ValueError("a registered torso needs keypoints of the face first: set keypoints.has_landmarks")
         if self.motion.face == "whole" and not self.keypoints.has_landmarks:
             raise ValueError("the whole face's motion needs keypoints of the face first: set keypoints.has_landmarks")
+        if self.retargeting is not None and not self.keypoints.has_landmarks:
+            raise ValueError("retargeting needs keypoints of the face first: set keypoints.has_landmarks")
         if self.motion.local_motion == "affine" and not self.keypoints.has_jacobian:
             raise ValueError("affine local motion needs jacobians: set keypoints.has_jacobian")
         decoder, found = self.generator.decoder, self.keypoints.num_keypoints
@@ -55,14 +59,19 @@ class TalkingHeadConfig:
             self.keypoints.build(),
             self.motion.build(self.keypoints.num_keypoints),
             self.generator.build(),
-            face_positions if self.keypoints.has_landmarks else offset_positions,
+            self._transfer(),
         )
+
+    def _transfer(self) -> Transfer:
+        if self.retargeting is not None:
+            return self.retargeting.build()
+        return face_transfer if self.keypoints.has_landmarks else offset_transfer
 
 
 class TalkingHead(nn.Module):
     """Source image + driving image to generated image (DaGAN, Fig. 2). Images are squares of a multiple of 32.
 
-    `positions` is how motion is transferred between people.
+    `retargeting` is how motion is transferred between people; it may have weights.
     """
 
     def __init__(
@@ -71,14 +80,14 @@ class TalkingHead(nn.Module):
         keypoints: KeypointDetector,
         motion: DenseMotionNet,
         generator: Generator,
-        positions: Positions = offset_positions,
+        retargeting: Transfer = offset_transfer,
     ):
         super().__init__()
         self.depth = depth
         self.keypoints = keypoints
         self.motion = motion
         self.generator = generator
-        self.positions = positions
+        self.retargeting = retargeting
 
     def view(self, image: Float[Tensor, "b 3 h w"]) -> View:
         """An image with its depth D (Eq. 1) and keypoints (Eq. 6)."""
@@ -99,7 +108,7 @@ class TalkingHead(nn.Module):
         self, source: Keypoints, driving_initial: Keypoints, relative: bool = True, adapt_scale: bool = False
     ) -> Callable[[Keypoints], Keypoints]:
         """From driving keypoints to those that move the source as the driver moved since its initial frame."""
-        return mover(source, driving_initial, relative, adapt_scale, self.positions)
+        return mover(source, driving_initial, relative, adapt_scale, self.retargeting)
 
     def follow(self, source: View, driving: View) -> Keypoints:
         """The driving keypoints for a source of the same video: those that are not the face's stand where the torso

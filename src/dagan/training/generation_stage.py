@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.losses.adversarial import discriminator_adversarial
-from dagan.losses.objective import PAPER_OBJECTIVE, Objective, PairBatch, Share, StepState
+from dagan.losses.objective import PAPER_OBJECTIVE, Objective
 from dagan.losses.perceptual import PerceptualLoss
+from dagan.losses.step_state import PairBatch, Share, StepState
 from dagan.models.discriminator import Discriminator
 from dagan.models.talking_head import TalkingHead
 from dagan.training.batches import rows_of

@@ -18,7 +18,8 @@ from dagan.data.landmarks import LandmarkTracks
 from dagan.data.sampling import REPEATS, ConsecutiveFrames, SourceDrivingPairs
 from dagan.data.synthetic.store import StoredClip
 from dagan.geometry.face_motion import facing
-from dagan.losses.objective import Objective, PairBatch
+from dagan.losses.objective import Objective
+from dagan.losses.step_state import PairBatch
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.models.weights import save_model

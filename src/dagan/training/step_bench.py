@@ -12,8 +12,9 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from dagan.losses.objective import Objective, PairBatch
+from dagan.losses.objective import Objective
 from dagan.losses.perceptual import PerceptualLoss
+from dagan.losses.step_state import PairBatch
 from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.upsampled import UpsampledConv

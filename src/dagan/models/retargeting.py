@@ -1,0 +1,140 @@
+"""FaceRetargeting: the driver's expression on the source's own face (not in the paper; docs/decisions.md).
+
+Displacements carry an expression badly from one face to another: how far which landmark moves as a jaw drops depends on
+the person, on how far it is open already and on where the head is turned. Here one small network reads from the
+landmarks of any face how open its jaw is and how shut its eyes are, and another one says how the landmarks of a given
+face move when that changes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagan.geometry.face_motion import (
+    JAW,
+    LIDS,
+    MEAN_FACE,
+    FaceShape,
+    FaceTransfer,
+    Turned,
+    face_shape,
+    possible,
+    with_face,
+)
+from dagan.types import Keypoints
+
+NUM_EXPRESSIONS = 3  # jaw open, left and right eye shut, each from 0 to 1: `data.landmarks.EXPRESSIONS`
+OFFSET_SCALE = 3.0  # brings offsets in units of the face, of about 0.1, nearer to 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceRetargetingConfig:
+    """`gain`: how much larger a change of expression is asked for than the driver's, since generators draw too little
+    of it (docs/decisions.md)."""
+
+    reader_width: int = 128
+    placer_width: int = 192
+    gain: float = 1.6
+
+    def build(self) -> "FaceRetargeting":
+        return FaceRetargeting(self.reader_width, self.placer_width, self.gain)
+
+
+class FaceRetargeting(nn.Module):
+    """A way to transfer motion between people (`geometry.keypoints.Transfer`) whose first keypoints are landmarks.
+
+    The head's turn is `FaceTransfer`'s. Jaw and lids go by what is read of them; what else the driver's face does is
+    carried over as displacements. Untrained, that is all of it: `face_transfer`.
+    """
+
+    is_read: Float[Tensor, "n 2"]
+
+    def __init__(self, reader_width: int, placer_width: int, gain: float):
+        super().__init__()
+        self.gain = gain
+        count = len(MEAN_FACE)
+        shape = 2 * count + 6
+        self.reader = _perceptron(shape, reader_width, NUM_EXPRESSIONS)
+        self.placer = _perceptron(shape + 6 + 2 * NUM_EXPRESSIONS, placer_width, 2 * count)
+        nn.init.zeros_(self.placer[-1].weight)  # type: ignore[arg-type]
+        # What reading jaw and lids does not explain of their height is mostly a detector's error: how much is kept.
+        self.kept = nn.Parameter(torch.ones(1))
+        is_read = torch.zeros(count, 2)
+        is_read[[*JAW, *(lid for lids in LIDS for lid in lids)], 1] = 1
+        self.register_buffer("is_read", is_read, persistent=False)
+
+    def forward(
+        self, source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
+    ) -> Callable[[Keypoints], Keypoints]:
+        """Where the source's keypoints go, as a function of the driver's."""
+        count = len(MEAN_FACE)
+        face = self.of_landmarks(source.position[:, :count], initial.position[:, :count], scale)
+        return with_face(face, source, initial, scale)
+
+    def of_landmarks(
+        self,
+        source: Float[Tensor, "b n 2"],
+        rest: Float[Tensor, "#b n 2"],
+        scale: Float[Tensor, "b 1 1"] | float = 1.0,
+    ) -> FaceTransfer:
+        """The transfer of the landmarks alone."""
+        own, resting = face_shape(source), face_shape(rest)
+        ours, theirs = self.read(own), self.read(resting)
+
+        def expression(turned: Turned) -> Float[Tensor, "b n 2"]:
+            now = self.read(face_shape(turned.driving))
+            asked = self.asked(ours, theirs, now)
+            explained = self.place(resting, turned.driver, theirs, now)
+            unexplained = (turned.left - explained) * (1 - self.is_read + self.kept * self.is_read)
+            return self.place(own, turned.source, ours, asked) + possible(unexplained, turned.opening)
+
+        return FaceTransfer(source, rest, scale, expression)
+
+    def asked(
+        self, source: Float[Tensor, "#b e"], rest: Float[Tensor, "#b e"], driving: Float[Tensor, "b e"]
+    ) -> Float[Tensor, "b e"]:
+        """The source's expression, changed as the driver's did: as far as a mouth can be open or an eye shut."""
+        return (source + self.gain * (driving - rest)).clamp(0, 1)
+
+    def read(self, face: FaceShape) -> Float[Tensor, "b e"]:
+        """How open the jaw is, and how shut either eye, in [0, 1]."""
+        return self.score(face).clamp(0, 1)
+
+    def score(self, face: FaceShape) -> Float[Tensor, "b e"]:
+        """As `read`, but without bounds."""
+        score: Tensor = self.reader(torch.cat(_flat(face), 1))
+        return score
+
+    def place(
+        self,
+        face: FaceShape,
+        rotation: Float[Tensor, "#b 3 3"],
+        before: Float[Tensor, "#b e"],
+        after: Float[Tensor, "#b e"],
+    ) -> Float[Tensor, "b n 2"]:
+        """How the landmarks of a face move in its plane when its expression changes while it turns to `rotation`.
+
+        Nothing moves where neither does.
+        """
+        parts = [*_flat(face), rotation[:, :2].flatten(1), before, after]
+        still = [*_flat(face), face.rotation[:, :2].flatten(1), before, before]
+        return rearrange(self._placed(parts) - self._placed(still), "b (n d) -> b n d", d=2)
+
+    def _placed(self, parts: list[Tensor]) -> Float[Tensor, "b _n"]:
+        size = max(len(part) for part in parts)
+        placed: Tensor = self.placer(torch.cat([part.expand(size, -1) for part in parts], 1))
+        return placed
+
+
+def _perceptron(num_inputs: int, width: int, num_outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(num_inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, num_outputs)
+    )
+
+
+def _flat(face: FaceShape) -> tuple[Float[Tensor, "b _n"], Float[Tensor, "b 6"]]:
+    return OFFSET_SCALE * face.offset.flatten(1), face.rotation[:, :2].flatten(1)

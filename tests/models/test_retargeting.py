@@ -1,0 +1,128 @@
+"""Expressions carried over by what is read of them."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dagan.data.landmarks import GUIDED_LANDMARKS
+from dagan.geometry.face_motion import JAW, LIDS, MEAN_FACE, FaceShape, face_transfer
+from dagan.models.retargeting import OFFSET_SCALE, FaceRetargeting, FaceRetargetingConfig
+from dagan.types import Keypoints
+
+FACE = torch.tensor(MEAN_FACE)[None, :, :2] * 0.4
+CHIN, UPPER_LIP, LOWER_LIP, BROW = 1, 7, 8, 13
+CORNERS = [5, 6]  # of the mouth
+
+
+@pytest.fixture
+def untrained() -> FaceRetargeting:
+    return FaceRetargetingConfig(reader_width=8, placer_width=8).build()
+
+
+class ReadsTheJaw(nn.Module):
+    """How open the jaw is: how far apart the lips are, in faces."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        height = features[:, 1 : 2 * len(MEAN_FACE) : 2] / OFFSET_SCALE
+        jaw = height[:, LOWER_LIP] - height[:, UPPER_LIP]
+        return torch.stack([jaw, torch.zeros_like(jaw), torch.zeros_like(jaw)], 1)
+
+
+class DropsTheJaw(nn.Module):
+    """Chin and lower lip are as far down as the jaw is open."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        placed = torch.zeros(len(features), len(MEAN_FACE), 2)
+        placed[:, [CHIN, LOWER_LIP], 1] = features[:, -3, None]
+        return placed.flatten(1)
+
+
+@pytest.fixture
+def exact() -> FaceRetargeting:
+    """With networks that know all there is to know."""
+    model = FaceRetargetingConfig(gain=1.0).build()
+    model.reader, model.placer = ReadsTheJaw(), DropsTheJaw()  # type: ignore[assignment]
+    nn.init.zeros_(model.kept)
+    return model.requires_grad_(False)
+
+
+def opened(by: float) -> Tensor:
+    points = FACE.clone()
+    points[:, [CHIN, LOWER_LIP], 1] += 0.4 * by
+    return points
+
+
+def faces(count: int) -> Tensor:
+    return FACE + 0.05 * torch.randn(count, len(MEAN_FACE), 2)
+
+
+def moved(model: FaceRetargeting, source: Tensor, rest: Tensor, driving: Tensor) -> Tensor:
+    return model.of_landmarks(source, rest)(driving).position
+
+
+def test_untrained_it_is_the_transfer_of_displacements(untrained: FaceRetargeting) -> None:
+    source, rest, driving = (
+        Keypoints(
+            torch.cat([faces(count), torch.rand(count, 3, 2)], 1), torch.eye(2) + 0.1 * torch.randn(count, 20, 2, 2)
+        )
+        for count in (2, 1, 2)
+    )
+    scale = torch.tensor([1.2, 0.9]).view(2, 1, 1)
+    ours, plain = (way(source, rest, scale)(driving) for way in (untrained, face_transfer))
+    assert torch.equal(ours.position, plain.position)
+    assert torch.equal(ours.jacobian, plain.jacobian)
+
+
+def test_one_source_and_rest_serve_a_batch_of_driving_frames() -> None:
+    model = FaceRetargetingConfig().build()
+    nn.init.normal_(model.placer[-1].weight, std=0.02)  # type: ignore[arg-type]
+    source, rest, driving = faces(1), faces(1), faces(3)
+    alone = torch.cat([moved(model, source, rest, frame[None]) for frame in driving])
+    assert torch.allclose(moved(model, source, rest, driving), alone, atol=1e-6)
+    assert torch.allclose(moved(model, source.expand(3, -1, -1), rest, driving), alone, atol=1e-6)
+
+
+def test_who_does_nothing_moves_nothing_whatever_the_weights() -> None:
+    model = FaceRetargetingConfig().build()
+    nn.init.normal_(model.placer[-1].weight)  # type: ignore[arg-type]
+    source, driver = faces(2), faces(2)
+    assert torch.allclose(moved(model, source, driver, driver), source, atol=1e-5)
+
+
+def test_a_jaw_opens_by_what_is_read_of_the_drivers(exact: FaceRetargeting) -> None:
+    assert torch.allclose(moved(exact, opened(0.1), opened(0.0), opened(0.3)), opened(0.4), atol=0.01)
+
+
+def test_a_mouth_that_is_shut_stays_so_when_the_drivers_closes(exact: FaceRetargeting) -> None:
+    assert torch.allclose(moved(exact, opened(0.05), opened(0.3), opened(0.0)), opened(0.0), atol=0.01)
+
+
+def test_a_change_is_asked_for_larger_by_the_gain_and_no_further_than_possible(exact: FaceRetargeting) -> None:
+    exact.gain = 2.0
+    source, rest = torch.tensor([[0.1, 0.0, 0.9]]), torch.tensor([[0.2, 0.1, 0.0]])
+    asked = exact.asked(source, rest, torch.tensor([[0.5, 0.0, 0.5]]))
+    assert torch.allclose(asked, torch.tensor([[0.7, 0.0, 1.0]]))
+
+
+def test_what_is_not_read_is_displaced_as_the_drivers(exact: FaceRetargeting) -> None:
+    raised, lowered = FACE.clone(), FACE.clone()
+    raised[:, BROW, 1] -= 0.05
+    lowered[:, CORNERS, 1] += 0.05  # of which this reader knows nothing
+    assert torch.allclose(moved(exact, FACE, FACE, raised), raised, atol=0.01)
+    assert ((moved(exact, FACE, FACE, lowered) - FACE)[:, CORNERS, 1] < 0.01).all()
+    nn.init.ones_(exact.kept)
+    assert ((moved(exact, FACE, FACE, lowered) - FACE)[:, CORNERS, 1] > 0.04).all()
+
+
+def test_what_is_read_is_the_height_of_jaw_and_lids() -> None:
+    heights = {int(point) for point, x_or_y in (FaceRetargetingConfig().build().is_read > 0).nonzero() if x_or_y == 1}
+    assert heights == {*JAW, *(lid for lids in LIDS for lid in lids)}
+    assert len(MEAN_FACE) == len(GUIDED_LANDMARKS)
+
+
+def test_readings_are_between_0_and_1() -> None:
+    model = FaceRetargetingConfig(reader_width=8, placer_width=8).build()
+    nn.init.constant_(model.reader[-1].bias, -3.0)  # type: ignore[arg-type]
+    face = FaceShape(torch.eye(3)[None], torch.zeros(1, len(MEAN_FACE), 2))
+    assert torch.equal(model.read(face), torch.zeros(1, 3))
+    assert (model.score(face) < 0).all()

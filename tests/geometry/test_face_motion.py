@@ -14,6 +14,7 @@ from dagan.geometry.face_motion import (
     RIGIDITY,
     FacePose,
     FaceTransfer,
+    face_shape,
     face_transfer,
     facing,
     fit_pose,
@@ -62,6 +63,15 @@ def test_a_turned_face_is_fitted(angles: tuple[float, float, float]) -> None:
     assert torch.allclose(found.rotation, true.rotation, atol=0.01)
     assert torch.allclose(found.scale, true.scale, atol=0.003)
     assert torch.allclose(found.shift, true.shift, atol=0.003)
+
+
+def test_from_a_rotation_nearby_the_same_pose_is_found() -> None:
+    points = pose(50, 10, -20).seen(FACE)
+
+    found, again = fit_pose(points, FACE), fit_pose(points, FACE, rotation(42, 5, -15))
+
+    assert torch.allclose(again.rotation, found.rotation, atol=0.005)
+    assert torch.allclose(face_shape(points, found.rotation).offset, face_shape(points).offset, atol=0.005)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e3])

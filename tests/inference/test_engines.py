@@ -1,13 +1,17 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from dagan.errors import UserError
+from dagan.geometry.face_motion import MEAN_FACE
 from dagan.inference.engine_cache import engine_folder
 from dagan.inference.engines import Engine, build_engine
+from dagan.models.retargeting import FaceRetargetingConfig
+from dagan.presets import LITE
 
 SIDE = 64
 
@@ -42,6 +46,20 @@ def test_in_float32_an_engine_draws_the_models_picture(scene, runtime):
     torch.testing.assert_close(keypoints.position, expected.position, rtol=0, atol=1e-4)
     torch.testing.assert_close(keypoints.jacobian, expected.jacobian, rtol=0, atol=1e-4)
     torch.testing.assert_close(engine.picture(keypoints), drawn(model, source, frame), rtol=0, atol=1e-4)
+
+
+def test_openvino_knows_all_that_a_model_of_faces_computes(tiny_config):
+    """It has no rule for some of PyTorch's functions (aten.diagonal), and the bundled model could not be animated."""
+    pytest.importorskip("openvino")
+    keypoints = replace(tiny_config.keypoints, num_keypoints=len(MEAN_FACE) + 3, has_landmarks=True)
+    motion = replace(tiny_config.motion, face=LITE.motion.face, torso=LITE.motion.torso)
+    model = replace(tiny_config, keypoints=keypoints, motion=motion, retargeting=FaceRetargetingConfig()).build().eval()
+    with torch.inference_mode():
+        source, frame = (model.view(torch.rand(1, 3, SIDE, SIDE)) for _ in range(2))
+        source = model.encode(source)
+        engine = build_engine(model, source, "openvino", "fp32")
+        expected = model.render(source, frame.keypoints).generated
+        torch.testing.assert_close(engine.picture(frame.keypoints), expected, rtol=0, atol=1e-3)
 
 
 def test_in_bfloat16_the_picture_is_nearly_the_same(scene):

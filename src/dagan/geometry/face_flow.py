@@ -30,7 +30,7 @@ def face_flow(
     left = shift - common - around @ turn.mT  # b n 2
 
     squared = (grid - rearrange(driving, "b n d -> b n 1 1 d")).square().sum(-1)  # b n h w
-    size = spread.diagonal(dim1=1, dim2=2).sum(-1)  # b, the face's mean squared radius
+    size = around.square().sum(2).mean(1) + 2 * RIDGE  # b, the face's mean squared radius
     near = torch.exp(-0.5 * squared / (REACH**2 * size)[:, None, None, None])
     near = near / (near.sum(1, keepdim=True) + FADING)
     affine = einsum(turn, grid - rearrange(centre, "b 1 d -> b 1 1 d"), "b i j, b h w j -> b h w i")

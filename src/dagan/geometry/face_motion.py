@@ -44,7 +44,7 @@ BONE = (0, 2, 3, 4)  # nose tip, forehead and sides have no expression: what is 
 LIDS = ((9, 10), (11, 12))
 LIPS = (7, 8)  # upper, lower
 JAW = (1, 5, 6, 7, 8)  # what moves up and down with an opening mouth
-STEPS = 5  # of Gauss-Newton: five reach 60 degrees
+STEPS, LAST_STEPS = 5, 2  # of Gauss-Newton: five reach 60 degrees from a face that looks ahead; from nearby, two
 DAMPING = 1e-5
 LEAST_SCALE = 1e-3
 LEAST_FORESHORTENING = 0.5  # of the face's plane, when an expression is brought back to it: 60 degrees
@@ -211,14 +211,20 @@ def _times(a: Float[Tensor, "#b k 2"], b: Float[Tensor, "#b k 2"]) -> Float[Tens
     return torch.stack([x * u - y * v, x * v + y * u], -1)
 
 
-def fit_pose(points: Float[Tensor, "b n 2"], shape: Float[Tensor, "#b n 3"]) -> FacePose:
-    """The pose in which a face of that shape is seen nearest to the points (weighted least squares, `RIGIDITY`)."""
+def fit_pose(
+    points: Float[Tensor, "b n 2"], shape: Float[Tensor, "#b n 3"], near: Float[Tensor, "b 3 3"] | None = None
+) -> FacePose:
+    """The pose in which a face of that shape is seen nearest to the points (weighted least squares, `RIGIDITY`).
+
+    `near`: a rotation that is nearly right, if one is known, saves steps.
+    """
     weight = points.new_tensor(RIGIDITY)[:, None]
     weight = weight / weight.sum()
     centre, middle = (weight * points).sum(1, keepdim=True), (weight * shape).sum(1, keepdim=True)
     wanted, body = points - centre, shape - middle
-    rotation = torch.eye(3, dtype=points.dtype, device=points.device).expand(len(points), 3, 3)
-    for _ in range(STEPS):
+    ahead = torch.eye(3, dtype=points.dtype, device=points.device).expand(len(points), 3, 3)
+    rotation = ahead if near is None else near
+    for _ in range(STEPS if near is None else LAST_STEPS):
         rotation = _turned(rotation, wanted, body, weight)
     scale = _scale(wanted, (body @ rotation.mT)[..., :2], weight)
     shift = centre[:, 0] - scale[:, None] * (middle @ rotation.mT)[:, 0, :2]
@@ -232,10 +238,10 @@ class FaceShape(NamedTuple):
     offset: Float[Tensor, "b n 2"]
 
 
-def face_shape(points: Float[Tensor, "b n 2"]) -> FaceShape:
-    """Of the face with these landmarks."""
+def face_shape(points: Float[Tensor, "b n 2"], near: Float[Tensor, "b 3 3"] | None = None) -> FaceShape:
+    """Of the face with these landmarks; `near` as in `fit_pose`."""
     mean = points.new_tensor(MEAN_FACE)[None]
-    pose = fit_pose(points, mean)
+    pose = fit_pose(points, mean, near)
     return FaceShape(pose.rotation, on_face(points - pose.seen(mean), pose.rotation) / pose.scale[:, None, None])
 
 

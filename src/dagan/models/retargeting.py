@@ -86,7 +86,7 @@ class FaceRetargeting(nn.Module):
         ours, theirs = self.read(own), self.read(resting)
 
         def expression(turned: Turned) -> Float[Tensor, "b n 2"]:
-            now = self.read(face_shape(turned.driving))
+            now = self.read(face_shape(turned.driving, turned.driver))
             asked = self.asked(ours, theirs, now)
             explained = self.place(resting, turned.driver, theirs, now)
             unexplained = (turned.left - explained) * (1 - self.is_read + self.kept * self.is_read)

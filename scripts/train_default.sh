@@ -30,8 +30,12 @@ stage_2=("${common[@]}" --perceptual "$perceptual" --perceptual-side 64 --landma
 "$bin/python" scripts/landmarks.py "$run/still_clips" -o "$run/landmarks/still_clips"
 all=("${both[@]}" "$run/still_clips")
 "$bin/dagan" train "${all[@]}" -o "$run/small" "${stage_2[@]}" --landmarks "${tracks[@]}" "$run/landmarks/still_clips" \
-  --depth "$run/depth/model.safetensors" --phases keypoints,expressions,motion,half_size
+  --depth "$run/depth/model.safetensors" --phases keypoints,motion,half_size
+# how expressions move the detector's keypoints
+"$bin/python" scripts/train_retargeting.py "$run/small/model.safetensors" "$run/expressive.safetensors" \
+  --clips "${all[@]}" --landmarks "${tracks[@]}" "$run/landmarks/still_clips" --cache "$run/cache" \
+  ${STEPS:+--steps "$STEPS"}
 # full size on the sharp clips alone: the low-resolution ones would teach blur
 "$bin/dagan" train "$clips/train" -o "$run/full" "${stage_2[@]}" \
-  --from "$run/small/model.safetensors" --phases full_size
+  --from "$run/expressive.safetensors" --phases full_size
 "$bin/python" scripts/pack_weights.py "$run/full/model.safetensors" "$run/dagan-lite.safetensors"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains on from a model file in the minutes that a data-centre GPU is lent: the keypoint detector, how expressions move
-# its keypoints, then everything at full size, each for the steps that fit its share of the time at the speed that a short run shows.
+# its keypoints, then everything at full size; first and last for the steps that fit the time at the speed that a short
+# run shows.
 #
 #   scripts/train_gpu.sh DATA START.safetensors OUT SECONDS
 #
@@ -37,8 +38,10 @@ print(int(max(1, float(sys.argv[2])) * rates[-1] / int(sys.argv[3])))' \
 }
 
 phase keypoints 64 "$((seconds / 5))" 0.995 "$start" "$data/train" "$data/train_lowres" "$data/still_clips"
-phase expressions 64 "$((seconds / 4))" 0.99 "$run/keypoints/model.safetensors" "$data/train" "$data/train_lowres" "$data/still_clips"
-phase full_size 64 "$((seconds - 20))" 0.999 "$run/expressions/model.safetensors" "$data/train"
+[ -f "$run/expressive.safetensors" ] || "$python" scripts/train_retargeting.py "$run/keypoints/model.safetensors" \
+  "$run/expressive.safetensors" --clips "$data"/{train,train_lowres,still_clips} --landmarks "${landmarks[@]}" \
+  --cache "$data/cache" --device "${DEVICE:-cuda}" --steps "${STEPS:-1000}"
+phase full_size 64 "$((seconds - 20))" 0.999 "$run/expressive.safetensors" "$data/train"
 "$python" scripts/pack_weights.py "$run/full_size/model.safetensors" "$run/model"
 split -b 15M "$run/model" "$out/model."
 echo "done, $SECONDS s gone"

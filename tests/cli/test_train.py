@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from dagan.models.depth import FaceDepthConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
 from dagan.nn.vgg_files import FoundVGG
-from dagan.presets import BASELINE, LITE, PRESETS, with_fdn
+from dagan.presets import BASELINE, PRESETS, with_fdn
 from dagan.training.generation_stage import Phase
 from dagan.training.recipes import LITE_RECIPE, RECIPES
 from media import write_video
@@ -213,22 +212,6 @@ def test_a_recipe_that_the_preset_cannot_follow_says_which_can(
     monkeypatch.setitem(PRESETS, "rigid", with_fdn(BASELINE, tiny_config.depth))
     assert "--recipe paper" in refused(preset="rigid")
     assert "leave --landmarks out" in refused("--landmarks", tmp_path)
-
-
-def test_a_phase_that_learns_from_landmarks_alone_is_not_run_without(
-    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(RECIPES, "lite", LITE_RECIPE)
-    assert "--phases expressions: it learns from landmarks alone; give --landmarks" in refused(
-        "--phases", "expressions"
-    )
-
-
-def test_the_phase_of_expressions_is_for_models_that_have_something_to_learn_there() -> None:
-    (phase,) = (phase for phase in LITE_RECIPE if phase.name == "expressions")
-    check_fit(LITE, (phase,))
-    with pytest.raises(UserError, match=r"needs a model with retargeting; leave that phase out \(--phases\)"):
-        check_fit(replace(LITE, retargeting=None), (phase,))
 
 
 @pytest.mark.parametrize("phase", LITE_RECIPE, ids=lambda phase: phase.name)

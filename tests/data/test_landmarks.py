@@ -53,7 +53,6 @@ def test_frames_without_landmarks_count_as_not_found(tmp_path: Path, frame: int)
     missing = LandmarkTracks(clips, [tmp_path]).at(0, frame, flipped=False)
     assert not missing.found
     assert torch.equal(missing.position, torch.zeros(len(GUIDED_LANDMARKS), 2))
-    assert torch.equal(missing.expression, torch.zeros(3))
 
 
 def test_expressions_are_those_of_jaw_and_lids_and_unknown_without_a_face(tmp_path: Path) -> None:
@@ -65,15 +64,6 @@ def test_expressions_are_those_of_jaw_and_lids_and_unknown_without_a_face(tmp_pa
     assert expressions.shape == (num_frames, 3)
     assert np.allclose(expressions[3], np.array(names) / 100 + 3, atol=1e-3)
     assert np.isnan(expressions[[2, num_frames - 1]]).all()  # no face, and no longer in the track
-
-
-def test_the_expression_of_a_frame_is_mirrored_with_it(tmp_path: Path) -> None:
-    clips = face_clips(1)
-    write_track(tmp_path, clips[0].clip.name)
-    tracks = LandmarkTracks(clips, [tmp_path])
-    jaw, left, right = tracks.at(0, 3, flipped=False).expression
-    assert left != right
-    assert torch.equal(tracks.at(0, 3, flipped=True).expression, torch.stack([jaw, right, left]))
 
 
 def test_guided_landmarks_of_a_clip_are_unknown_without_a_face(tmp_path: Path) -> None:

@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dagan.data.landmarks import EXPRESSIONS, GUIDED_LANDMARKS, FaceLandmarks
+from dagan.data.landmarks import GUIDED_LANDMARKS, FaceLandmarks
 from dagan.losses.equivariance import equivariance
 from dagan.losses.keypoint_distance import keypoint_distance
-from dagan.losses.objective import NEED_LANDMARKS, NEED_RETARGETING, PAPER_OBJECTIVE, TERMS, Objective
+from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE, TERMS, Objective
 from dagan.losses.step_state import PairBatch, StepState
-from dagan.models.retargeting import FaceRetargetingConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.generation_stage import GenerationNetworks
 from dagan.types import Keypoints
@@ -29,16 +28,15 @@ PARTS = {
 
 @pytest.fixture
 def networks(tiny_config: TalkingHeadConfig) -> GenerationNetworks:
-    keypoints = replace(tiny_config.keypoints, num_keypoints=len(GUIDED_LANDMARKS) + 2, has_landmarks=True)
-    networks = tiny_networks(replace(tiny_config, keypoints=keypoints, retargeting=FaceRetargetingConfig()))
+    keypoints = replace(tiny_config.keypoints, num_keypoints=len(GUIDED_LANDMARKS) + 2)
+    networks = tiny_networks(replace(tiny_config, keypoints=keypoints))
     torch.nn.init.constant_(networks.model.generator.refine.merge.gamma, 0.5)  # a closed gate lets nothing through
     networks.discriminator.requires_grad_(False)  # as generation_step does
     return networks
 
 
 def random_batch(side: int = 64) -> PairBatch:
-    position, expression = torch.rand(2, len(GUIDED_LANDMARKS), 2) - 0.5, torch.rand(2, len(EXPRESSIONS))
-    landmarks = FaceLandmarks(position, torch.tensor([True, True]), expression)
+    landmarks = FaceLandmarks(torch.rand(2, len(GUIDED_LANDMARKS), 2) - 0.5, torch.tensor([True, True]))
     return PairBatch(torch.rand(2, 3, side, side), torch.rand(2, 3, side, side), landmarks, landmarks)
 
 
@@ -69,9 +67,6 @@ def moved_by(loss: Tensor, networks: GenerationNetworks) -> set[str]:
         ("landmark_guidance", {"keypoints"}),
         ("moved_landmark_guidance", {"keypoints"}),
         ("torso_guidance", {"keypoints"}),
-        ("expression_reading", set()),
-        ("expression_placing", set()),
-        ("expression_transfer", set()),
     ],
 )
 def test_each_terms_gradient_reaches_what_it_should_move_and_nothing_else(
@@ -80,32 +75,6 @@ def test_each_terms_gradient_reaches_what_it_should_move_and_nothing_else(
     moved = moved_by(TERMS[term](state_of(networks)), networks)
     assert {part for part, name in PARTS.items() if f"model.{name}" in moved} == moves
     assert not any(name.startswith(("discriminator.", "perceptual.", "model.depth.")) for name in moved)
-
-
-@pytest.mark.parametrize("term", sorted(NEED_RETARGETING))
-def test_the_terms_of_expressions_move_retargeting_and_say_so_without_it(
-    networks: GenerationNetworks, tiny_config: TalkingHeadConfig, term: str
-) -> None:
-    moved = moved_by(TERMS[term](state_of(networks)), networks)
-    assert moved
-    assert all(name.startswith("model.retargeting.") for name in moved)
-    with pytest.raises(ValueError, match="no retargeting"):
-        TERMS[term](state_of(tiny_networks(tiny_config)))
-
-
-def test_faces_are_seen_by_the_detector_and_by_landmarks_in_turn_and_where_none_is_known(
-    networks: GenerationNetworks,
-) -> None:
-    position, expression = torch.rand(4, len(GUIDED_LANDMARKS), 2) - 0.5, torch.rand(4, len(EXPRESSIONS))
-    landmarks = FaceLandmarks(position, torch.tensor([True, True, True, False]), expression)
-    batch = PairBatch(torch.rand(4, 3, 64, 64), torch.rand(4, 3, 64, 64), landmarks, landmarks)
-    networks.eval()
-    state = state_of(networks, batch)
-    for points, view in zip(state.faces, (state.source, state.driving), strict=True):
-        found = view.keypoints.position[:, : len(GUIDED_LANDMARKS)]
-        assert torch.equal(points[[0, 2, 3]], found[[0, 2, 3]])
-        assert torch.equal(points[1], position[1])
-        assert not points.requires_grad
 
 
 @pytest.mark.parametrize("term", ["jacobian_equivariance", "moved_jacobian"])

@@ -40,7 +40,7 @@ class DropsTheJaw(nn.Module):
 @pytest.fixture
 def exact() -> FaceRetargeting:
     """With networks that know all there is to know."""
-    model = FaceRetargetingConfig(gain=1.0).build()
+    model = FaceRetargetingConfig(jaw_gain=1.0).build()
     model.reader, model.placer = ReadsTheJaw(), DropsTheJaw()  # type: ignore[assignment]
     nn.init.zeros_(model.kept)
     return model.requires_grad_(False)
@@ -93,15 +93,25 @@ def test_a_jaw_opens_by_what_is_read_of_the_drivers(exact: FaceRetargeting) -> N
     assert torch.allclose(moved(exact, opened(0.1), opened(0.0), opened(0.3)), opened(0.4), atol=0.01)
 
 
-def test_a_mouth_that_is_shut_stays_so_when_the_drivers_closes(exact: FaceRetargeting) -> None:
-    assert torch.allclose(moved(exact, opened(0.05), opened(0.3), opened(0.0)), opened(0.0), atol=0.01)
+def test_a_jaw_and_lips_that_are_shut_close_no_further(exact: FaceRetargeting) -> None:
+    closed = moved(exact, opened(0.05), opened(0.3), opened(0.0))
+    assert float(closed[0, CHIN, 1]) == pytest.approx(float(FACE[0, CHIN, 1]), abs=0.01)
+    assert float(closed[0, LOWER_LIP, 1] - closed[0, UPPER_LIP, 1]) == pytest.approx(0, abs=0.005)
 
 
-def test_a_change_is_asked_for_larger_by_the_gain_and_no_further_than_possible(exact: FaceRetargeting) -> None:
-    exact.gain = 2.0
+def test_a_dropping_jaw_is_asked_for_larger_by_the_gain_and_no_further_than_possible(exact: FaceRetargeting) -> None:
+    exact.gain[0] = 2.0
     source, rest = torch.tensor([[0.1, 0.0, 0.9]]), torch.tensor([[0.2, 0.1, 0.0]])
     asked = exact.asked(source, rest, torch.tensor([[0.5, 0.0, 0.5]]))
     assert torch.allclose(asked, torch.tensor([[0.7, 0.0, 1.0]]))
+
+
+def test_lips_part_as_the_drivers_whatever_the_jaw_does(exact: FaceRetargeting) -> None:
+    exact.gain[0] = 2.0
+    wide = moved(exact, opened(0.1), opened(0.0), opened(0.2))
+    gaps = [points[0, LOWER_LIP, 1] - points[0, UPPER_LIP, 1] for points in (opened(0.1), wide)]
+    assert float(gaps[1] - gaps[0]) == pytest.approx(0.4 * 0.2, abs=0.005)
+    assert float(wide[0, CHIN, 1] - opened(0.1)[0, CHIN, 1]) == pytest.approx(0.4 * 0.4, abs=0.01)
 
 
 def test_what_is_not_read_is_displaced_as_the_drivers(exact: FaceRetargeting) -> None:

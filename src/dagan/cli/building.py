@@ -34,7 +34,7 @@ def build_networks(
 def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
     """Raises UserError when the phases have a loss that the model's keypoints cannot have."""
     from dagan.data.landmarks import GUIDED_LANDMARKS
-    from dagan.losses.objective import NEED_LANDMARKS, NEED_RETARGETING
+    from dagan.losses.objective import NEED_LANDMARKS
 
     terms = {name for phase in phases for name, _ in phase.objective}
     of_jacobians = sorted(terms & {"jacobian_equivariance", "moved_jacobian"})
@@ -43,11 +43,6 @@ def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
     count, wanted = config.keypoints.num_keypoints, len(GUIDED_LANDMARKS)
     if terms & NEED_LANDMARKS and count < wanted:
         raise UserError(f"the model has {count} keypoints, fewer than the {wanted} landmarks; leave --landmarks out")
-    of_expressions = sorted(terms & NEED_RETARGETING)
-    if of_expressions and config.retargeting is None:
-        raise UserError(
-            f"the recipe's {of_expressions[0]} needs a model with retargeting; leave that phase out (--phases)"
-        )
 
 
 def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHead]":

@@ -20,16 +20,14 @@ GUIDED_LANDMARKS = (1, 152, 10, 234, 454, 61, 291, 13, 14, 159, 145, 386, 374, 1
 MIRRORED_LANDMARKS = (1, 152, 10, 454, 234, 291, 61, 13, 14, 386, 374, 159, 145, 334, 105, 473, 468)
 MIRROR = [GUIDED_LANDMARKS.index(landmark) for landmark in MIRRORED_LANDMARKS]
 EXPRESSIONS = (25, 9, 10)  # places in a track's blendshapes: jaw open, left and right eye closed
-MIRRORED_EXPRESSIONS = [0, 2, 1]
+MIRRORED_EXPRESSIONS = [0, 2, 1]  # their order after a horizontal flip
 
 
 class FaceLandmarks(NamedTuple):
-    """The guided landmarks of one frame in [-1, 1], and whether a face was found (zeros if not); how open its jaw is
-    and how shut its eyes are, in [0, 1]."""
+    """The guided landmarks of one frame in [-1, 1], and whether a face was found (zeros if not)."""
 
     position: Float[Tensor, "*b l 2"]
     found: Bool[Tensor, "*b"]
-    expression: Float[Tensor, "*b e"]
 
 
 class LandmarkTracks:
@@ -49,12 +47,11 @@ class LandmarkTracks:
         """Landmarks of a frame, mirrored when the frame was flipped. A frame past the track counts as not found."""
         guided = self.guided[clip]
         if frame >= len(guided) or np.isnan(guided[frame]).any():
-            position, expression = torch.zeros(len(GUIDED_LANDMARKS), 2), torch.zeros(len(EXPRESSIONS))
-            return FaceLandmarks(position, torch.tensor(False), expression)
-        position, expression = torch.from_numpy(guided[frame]), torch.from_numpy(self.expressions[clip][frame])
+            return FaceLandmarks(torch.zeros(len(GUIDED_LANDMARKS), 2), torch.tensor(False))
+        position = torch.from_numpy(guided[frame])
         if flipped:
-            position, expression = position[MIRROR] * torch.tensor([-1.0, 1.0]), expression[MIRRORED_EXPRESSIONS]
-        return FaceLandmarks(position, torch.tensor(True), expression)
+            position = position[MIRROR] * torch.tensor([-1.0, 1.0])
+        return FaceLandmarks(position, torch.tensor(True))
 
 
 def _known(values: Float[np.ndarray, "n ..."], seen: Int[np.ndarray, "n"], count: int) -> Float[np.ndarray, "t ..."]:

@@ -306,6 +306,16 @@ def on_face(seen: Float[Tensor, "b n 2"], rotation: Float[Tensor, "b 3 3"]) -> F
     return held @ inverse.mT
 
 
+def lips_apart_as(moved: Float[Tensor, "b n 2"], other: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
+    """Displacements in a face's plane, with the lips as much further apart as others move them, about their middle."""
+    upper, lower = LIPS
+    apart, wanted = (points[:, lower, 1] - points[:, upper, 1] for points in (moved, other))
+    more = torch.stack([torch.zeros_like(apart), (wanted - apart) / 2], -1)
+    parts = list(moved.unbind(1))
+    parts[upper], parts[lower] = parts[upper] - more, parts[lower] + more
+    return torch.stack(parts, dim=1)
+
+
 def _from_image(rotation: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 2 2"]:
     """`on_face` as a matrix."""
     return on_face(torch.eye(2, dtype=rotation.dtype, device=rotation.device).expand(len(rotation), 2, 2), rotation).mT

@@ -16,10 +16,8 @@ from dagan.losses.equivariance import equivariance, jacobian_equivariance
 from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.landmark_guidance import landmark_guidance, opening_guidance, seen_through
-from dagan.losses.retargeting import expression_placing, expression_reading, expression_transfer
 from dagan.losses.step_state import StepState
 from dagan.losses.torso_guidance import torso_guidance
-from dagan.models.retargeting import FaceRetargeting
 
 
 def _perceptual(state: StepState) -> Tensor:
@@ -101,37 +99,6 @@ def _reenacted_openings(state: StepState) -> Tensor:
     return opening_guidance(state.found_reenacted.position, asked, known)
 
 
-def _retargeting(state: StepState) -> FaceRetargeting:
-    if not isinstance(state.model.retargeting, FaceRetargeting):
-        raise ValueError("the objective has terms of expressions but the model has no retargeting")
-    return state.model.retargeting
-
-
-def _expression_reading(state: StepState) -> Tensor:
-    retargeting = _retargeting(state)
-    errors = [
-        expression_reading(retargeting, points + error, landmarks.expression, landmarks.found)
-        for points, error, landmarks in zip(state.faces, state.detector_errors, state.landmarks, strict=True)
-    ]
-    return torch.stack(errors).mean()
-
-
-def _both_found(state: StepState) -> Bool[Tensor, " b"]:
-    source, driving = state.landmarks
-    return source.found & driving.found
-
-
-def _expression_placing(state: StepState) -> Tensor:
-    return expression_placing(_retargeting(state), *state.faces, _both_found(state))
-
-
-def _expression_transfer(state: StepState) -> Tensor:
-    """Of each sample's source, moved as the next sample's person moved between its two frames."""
-    retargeting, (source, driving), found = _retargeting(state), state.faces, _both_found(state)
-    rest, driving = source.roll(-1, 0), driving.roll(-1, 0)
-    return expression_transfer(retargeting, source, rest, driving, found & found.roll(-1, 0))
-
-
 def _in_frame(position: Float[Tensor, "b k 2"]) -> Bool[Tensor, " b"]:
     return (position.abs() <= 1).all(2).all(1)
 
@@ -161,13 +128,9 @@ TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
         state.driving.keypoints, state.moved, PlaneWarp.affine(state.window)
     ),
     "torso_guidance": _torso_guidance,
-    "expression_reading": _expression_reading,
-    "expression_placing": _expression_placing,
-    "expression_transfer": _expression_transfer,
 }
 
-NEED_RETARGETING = frozenset({"expression_reading", "expression_placing", "expression_transfer"})
-NEED_LANDMARKS = NEED_RETARGETING | frozenset(
+NEED_LANDMARKS = frozenset(
     {
         "landmark_guidance",
         "opening_guidance",

@@ -15,7 +15,6 @@ from dagan.geometry.tps import PlaneWarp
 from dagan.geometry.warp import warp
 from dagan.losses.landmark_guidance import random_similarities
 from dagan.losses.perceptual import PerceptualLoss
-from dagan.losses.retargeting import NOISE
 from dagan.models.discriminator import Discriminator, Judgement
 from dagan.models.talking_head import TalkingHead
 from dagan.types import DenseMotion, Keypoints, Rendering, View
@@ -145,37 +144,6 @@ class StepState:
         fixed = {name: tensor.detach().clone() for name, tensor in detector.state_dict().items()}
         found: Keypoints = functional_call(detector, fixed, (image, depth))
         return found
-
-    @cached_property
-    def landmarks(self) -> tuple[FaceLandmarks, FaceLandmarks]:
-        """Of both frames. Raises ValueError when the batch has none."""
-        source, driving = self.batch.source_landmarks, self.batch.driving_landmarks
-        if source is None or driving is None:
-            raise ValueError("the objective has terms of expressions but the batch has no landmarks")
-        return source, driving
-
-    @cached_property
-    def faces(self) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n 2"]]:
-        """The landmarks of both frames, as the detector finds them in every other sample, and where no face is known:
-        a face of nothing but zeros has no gradient. They have none either."""
-        count = self.landmarks[0].position.shape[1]
-        with torch.no_grad():
-            found = [view.keypoints.position.float() for view in (self.source, self.driving)]
-        is_odd = (torch.arange(self.share.total)[self.share.rows] % 2 == 1).to(found[0].device)
-        source, driving = (
-            torch.where((is_odd & landmarks.found)[:, None, None], landmarks.position, seen[:, :count])
-            for seen, landmarks in zip(found, self.landmarks, strict=True)
-        )
-        return source, driving
-
-    @cached_property
-    def detector_errors(self) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n 2"]]:
-        """Random displacements of the landmarks of both frames, between none and `NOISE`."""
-        faces, total = self.faces[0], self.share.total
-        size = (2, *faces.shape[1:])
-        errors = NOISE * torch.rand(total, 1, 1, 1) * torch.randn(total, *size)
-        source, driving = errors[self.share.rows].to(faces.device).unbind(1)
-        return source, driving
 
     @cached_property
     def judged_real(self) -> Judgement:

@@ -89,7 +89,7 @@ class FrameGraph(Graph):
 
     Relative motion: initial are the keypoints of the driver's first frame. Absolute motion: initial are the source's
     own keypoints, for which `offset_transfer` gives the driver's own, `face_transfer` the driver's head and expression,
-    and `FaceRetargeting` an expression as much larger as its gain says.
+    and `FaceRetargeting` a jaw that drops as much further as its gain says.
     """
 
     def forward(self, frame: Float[Tensor, "b 3 h w"], *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:

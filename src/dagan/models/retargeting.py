@@ -21,7 +21,9 @@ from dagan.geometry.face_motion import (
     FaceShape,
     FaceTransfer,
     Turned,
+    displaced,
     face_shape,
+    lips_apart_as,
     possible,
     with_face,
 )
@@ -33,29 +35,30 @@ OFFSET_SCALE = 3.0  # brings offsets in units of the face, of about 0.1, nearer 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceRetargetingConfig:
-    """`gain`: how much larger a change of expression is asked for than the driver's, since generators draw too little
-    of it (docs/decisions.md)."""
+    """`jaw_gain`: how much further the jaw is asked to drop than the driver's, since generators draw too little of it
+    (docs/decisions.md)."""
 
     reader_width: int = 128
     placer_width: int = 192
-    gain: float = 1.6
+    jaw_gain: float = 1.6
 
     def build(self) -> "FaceRetargeting":
-        return FaceRetargeting(self.reader_width, self.placer_width, self.gain)
+        return FaceRetargeting(self.reader_width, self.placer_width, self.jaw_gain)
 
 
 class FaceRetargeting(nn.Module):
     """A way to transfer motion between people (`geometry.keypoints.Transfer`) whose first keypoints are landmarks.
 
-    The head's turn is `FaceTransfer`'s. Jaw and lids go by what is read of them; what else the driver's face does is
-    carried over as displacements. Untrained, that is all of it: `face_transfer`.
+    The head's turn is `FaceTransfer`'s. Jaw and lids go by what is read of them; how far the lips part, and what else
+    the driver's face does, is carried over as displacements. Untrained, that is all of it: `face_transfer`.
     """
 
+    gain: Float[Tensor, " e"]
     is_read: Float[Tensor, "n 2"]
 
-    def __init__(self, reader_width: int, placer_width: int, gain: float):
+    def __init__(self, reader_width: int, placer_width: int, jaw_gain: float):
         super().__init__()
-        self.gain = gain
+        self.register_buffer("gain", torch.tensor([jaw_gain, 1.0, 1.0]), persistent=False)
         count = len(MEAN_FACE)
         shape = 2 * count + 6
         self.reader = _perceptron(shape, reader_width, NUM_EXPRESSIONS)
@@ -90,7 +93,8 @@ class FaceRetargeting(nn.Module):
             asked = self.asked(ours, theirs, now)
             explained = self.place(resting, turned.driver, theirs, now)
             unexplained = (turned.left - explained) * (1 - self.is_read + self.kept * self.is_read)
-            return self.place(own, turned.source, ours, asked) + possible(unexplained, turned.opening)
+            moved = self.place(own, turned.source, ours, asked) + possible(unexplained, turned.opening)
+            return lips_apart_as(moved, displaced(turned))
 
         return FaceTransfer(source, rest, scale, expression)
 

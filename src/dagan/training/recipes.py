@@ -34,9 +34,9 @@ def depth_recipe(
 
 # The detector alone first, drawn to face landmarks in frames as they are and turned, zoomed and shifted: a tenth of the
 # cost of a sample at half size. Where it finds keypoints then stays: a detector that goes on learning beside the
-# generator comes to know the people of the clips, and finds others' faces half as well (docs/decisions.md). Then how
-# expressions move its keypoints, which takes nothing of the rest. Then motion, judged on the warped frame at 64 px,
-# without a generator; then everything at half size, then at full size.
+# generator comes to know the people of the clips, and finds others' faces half as well (docs/decisions.md). Then
+# motion, judged on the warped frame at 64 px, without a generator; then everything at half size, then at full size.
+# Retargeting, which reenacted frames ask for, is trained before full size: scripts/train_retargeting.py.
 FOUND = ("keypoints.stem", "keypoints.hourglass", "keypoints.heatmap")
 EQUIVARIANCE = (("equivariance", 10.0), ("jacobian_equivariance", 10.0))
 LITE_TERMS = (
@@ -72,16 +72,6 @@ LITE_RECIPE = (
         decay=0.5,
     ),
     Phase(
-        name="expressions",
-        steps=1000,
-        batch_size=64,
-        image_size=128,
-        learning_rate=2e-3,
-        objective=(("expression_reading", 1.0), ("expression_placing", 10.0), ("expression_transfer", 3.0)),
-        frozen=("keypoints", "motion", "generator"),
-        decay=0.8,
-    ),
-    Phase(
         name="motion",
         steps=150,
         batch_size=16,
@@ -111,12 +101,16 @@ LITE_RECIPE = (
 
 
 def without_landmarks(phases: Sequence[Phase]) -> tuple[Phase, ...]:
-    """The phases for clips whose landmarks are not known: terms that need them go, phases of nothing else too, and
-    keypoints that would stay where landmarks drew them are learned all the way, by equivariance."""
+    """The phases for clips whose landmarks are not known: terms that need them go, and keypoints that would stay where
+    landmarks drew them are learned all the way, by equivariance."""
     return tuple(
-        replace(phase, objective=terms + (EQUIVARIANCE if phase.frozen else ()), frozen=())
+        replace(
+            phase,
+            objective=tuple(term for term in phase.objective if term[0] not in NEED_LANDMARKS)
+            + (EQUIVARIANCE if phase.frozen else ()),
+            frozen=(),
+        )
         for phase in phases
-        if (terms := tuple(term for term in phase.objective if term[0] not in NEED_LANDMARKS))
     )
 
 

@@ -124,13 +124,13 @@ class FaceRetargeting(nn.Module):
 
         Nothing moves where neither does.
         """
-        parts = [*_flat(face), rotation[:, :2].flatten(1), before, after]
-        still = [*_flat(face), face.rotation[:, :2].flatten(1), before, before]
-        return rearrange(self._placed(parts) - self._placed(still), "b (n d) -> b n d", d=2)
+        moved = self._placed(face, rotation, before, after)
+        return rearrange(moved - self._placed(face, face.rotation, before, before), "b (n d) -> b n d", d=2)
 
-    def _placed(self, parts: list[Tensor]) -> Float[Tensor, "b _n"]:
-        size = max(len(part) for part in parts)
-        placed: Tensor = self.placer(torch.cat([part.expand(size, -1) for part in parts], 1))
+    def _placed(self, face: FaceShape, rotation: Tensor, before: Tensor, after: Tensor) -> Float[Tensor, "_b _n"]:
+        parts = [*_flat(face), rotation[:, :2].flatten(1), before]
+        # to a size that is named: the largest of several unknown ones takes exporters minutes
+        placed: Tensor = self.placer(torch.cat([*(part.expand(len(after), -1) for part in parts), after], 1))
         return placed
 
 

@@ -30,12 +30,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=RetargetingRecipe.steps)
     add_device_argument(parser)
     args = parser.parse_args()
-    model, config = load(args.model, pick_device(args.device)), load_config(args.model)
+    device = pick_device(args.device)
+    model, config = load(args.model, device), load_config(args.model)
     config = replace(config, retargeting=config.retargeting or FaceRetargetingConfig())
     clips = [clip for folder in args.clips for clip in open_clips(folder, args.cache / folder.name, SIZE, "cache")]
     faces = find_faces(model, clips, LandmarkTracks(clips, args.landmarks), args.per_clip)
     if not isinstance(model.retargeting, FaceRetargeting):
-        model.retargeting = config.retargeting.build().to(pick_device(args.device))
+        model.retargeting = config.retargeting.build().to(device)
     losses = train_retargeting(model.retargeting, faces, RetargetingRecipe(steps=args.steps))
     print(f"{len(faces.first)} faces; " + ", ".join(f"{name} {value:.5f}" for name, value in losses.items()))
     save_model(args.out, model, config)

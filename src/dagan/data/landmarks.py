@@ -49,9 +49,12 @@ class LandmarkTracks:
         if frame >= len(guided) or np.isnan(guided[frame]).any():
             return FaceLandmarks(torch.zeros(len(GUIDED_LANDMARKS), 2), torch.tensor(False))
         position = torch.from_numpy(guided[frame])
-        if flipped:
-            position = position[MIRROR] * torch.tensor([-1.0, 1.0])
-        return FaceLandmarks(position, torch.tensor(True))
+        return FaceLandmarks(mirrored(position) if flipped else position, torch.tensor(True))
+
+
+def mirrored(landmarks: Float[Tensor, "*b l 2"]) -> Float[Tensor, "*b l 2"]:
+    """The guided landmarks after a horizontal flip."""
+    return landmarks[..., MIRROR, :] * landmarks.new_tensor([-1.0, 1.0])
 
 
 def _known(values: Float[np.ndarray, "n ..."], seen: Int[np.ndarray, "n"], count: int) -> Float[np.ndarray, "t ..."]:

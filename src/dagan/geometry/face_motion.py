@@ -72,21 +72,22 @@ def face_transfer(
     source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
 ) -> Callable[[Keypoints], Keypoints]:
     """As `offset_transfer`, the first keypoints by `FaceTransfer`."""
-    count = len(MEAN_FACE)
-    return with_face(
-        FaceTransfer(source.position[:, :count], initial.position[:, :count], scale), source, initial, scale
-    )
+    return with_face(FaceTransfer, source, initial, scale)
 
 
 def with_face(
-    face: "FaceTransfer", source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float
+    landmarks: Callable[[Tensor, Tensor, Tensor | float], "FaceTransfer"],
+    source: Keypoints,
+    initial: Keypoints,
+    scale: Float[Tensor, "b 1 1"] | float,
 ) -> Callable[[Keypoints], Keypoints]:
     """The first keypoints by a transfer of landmarks, those after them by `offset_transfer`."""
     count, plain = len(MEAN_FACE), offset_transfer(source, initial, scale)
+    face = landmarks(source.position[:, :count], initial.position[:, :count], scale)
 
     def moved(driving: Keypoints) -> Keypoints:
-        (landmarks, frame), others = face(driving.position[:, :count]), plain(driving)
-        position = torch.cat([landmarks, others.position[:, count:]], dim=1)
+        (moved_face, frame), others = face(driving.position[:, :count]), plain(driving)
+        position = torch.cat([moved_face, others.position[:, count:]], dim=1)
         if others.jacobian is None:
             return Keypoints(position)
         return Keypoints(
@@ -106,8 +107,16 @@ class Turned(NamedTuple):
     opening: Float[Tensor, "#b"]  # of the source's mouth, in units of the face
 
 
-# What the source's face does, as displacements in its own plane.
+class FaceShape(NamedTuple):
+    """How a face is turned, and how its landmarks lie beside the mean face's, in its own plane and size."""
+
+    rotation: Float[Tensor, "b 3 3"]
+    offset: Float[Tensor, "b n 2"]
+
+
+# What the source's face does, as displacements in its own plane; and that as made for a source and a driver at rest.
 Expression = Callable[[Turned], Float[Tensor, "b n 2"]]
+Expressing = Callable[[FaceShape, FaceShape], Expression]
 
 
 def displaced(turned: Turned) -> Float[Tensor, "b n 2"]:
@@ -136,15 +145,16 @@ class FaceTransfer:
         source: Float[Tensor, "b n 2"],
         rest: Float[Tensor, "#b n 2"],
         scale: Float[Tensor, "b 1 1"] | float = 1.0,
-        expression: Expression = displaced,
+        expressing: Expressing = lambda source, rest: displaced,
     ):
-        self._scale, self._expression = scale, expression
+        self._scale = scale
         mean = source.new_tensor(MEAN_FACE)[None]
         self._first, self._own = fit_pose(rest, mean), fit_pose(source, mean)
         self._resting, self._face = self._first.carved(rest, mean), self._own.carved(source, mean)
         lips = source[:, LIPS[1]] - source[:, LIPS[0]]
         self._opening = (on_face(lips[:, None], self._own.rotation) / self._own.scale[:, None, None])[:, 0, 1]
         self._frame = _from_image(self._own.rotation), self._first.rotation[:, :2, :2]
+        self._expression = expressing(_shape_at(self._own, source), _shape_at(self._first, rest))
 
     def turned(self, driving: Float[Tensor, "b n 2"]) -> tuple[FacePose, Turned]:
         """How the driver's face at rest is turned and moved to be seen as in the driving frame, and what that means."""
@@ -231,17 +241,13 @@ def fit_pose(
     return FacePose(scale, rotation, shift)
 
 
-class FaceShape(NamedTuple):
-    """How a face is turned, and how its landmarks lie beside the mean face's, in its own plane and size."""
-
-    rotation: Float[Tensor, "b 3 3"]
-    offset: Float[Tensor, "b n 2"]
-
-
 def face_shape(points: Float[Tensor, "b n 2"], near: Float[Tensor, "b 3 3"] | None = None) -> FaceShape:
     """Of the face with these landmarks; `near` as in `fit_pose`."""
+    return _shape_at(fit_pose(points, points.new_tensor(MEAN_FACE)[None], near), points)
+
+
+def _shape_at(pose: FacePose, points: Float[Tensor, "b n 2"]) -> FaceShape:
     mean = points.new_tensor(MEAN_FACE)[None]
-    pose = fit_pose(points, mean, near)
     return FaceShape(pose.rotation, on_face(points - pose.seen(mean), pose.rotation) / pose.scale[:, None, None])
 
 

@@ -31,7 +31,7 @@ def expression_placing(
         own, now = face_shape(source), face_shape(driving)
         _, turned = FaceTransfer(source, source).turned(driving)
         before, after = retargeting.read(own), retargeting.read(now)
-    placed = retargeting.place(own, turned.source, before, after)
+    placed = retargeting.placing(own, before)(turned.source, after)
     return (placed - turned.left.clamp(-LARGEST, LARGEST)).abs().mean()
 
 

@@ -18,6 +18,7 @@ from dagan.geometry.face_motion import (
     JAW,
     LIDS,
     MEAN_FACE,
+    Expression,
     FaceShape,
     FaceTransfer,
     Turned,
@@ -74,9 +75,7 @@ class FaceRetargeting(nn.Module):
         self, source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
     ) -> Callable[[Keypoints], Keypoints]:
         """Where the source's keypoints go, as a function of the driver's."""
-        count = len(MEAN_FACE)
-        face = self.of_landmarks(source.position[:, :count], initial.position[:, :count], scale)
-        return with_face(face, source, initial, scale)
+        return with_face(self.of_landmarks, source, initial, scale)
 
     def of_landmarks(
         self,
@@ -85,18 +84,20 @@ class FaceRetargeting(nn.Module):
         scale: Float[Tensor, "b 1 1"] | float = 1.0,
     ) -> FaceTransfer:
         """The transfer of the landmarks alone."""
-        own, resting = face_shape(source), face_shape(rest)
-        ours, theirs = self.read(own), self.read(resting)
+        return FaceTransfer(source, rest, scale, self._expressing)
+
+    def _expressing(self, source: FaceShape, rest: FaceShape) -> Expression:
+        ours, theirs = self.read(source), self.read(rest)
+        place, explain = self.placing(source, ours), self.placing(rest, theirs)
 
         def expression(turned: Turned) -> Float[Tensor, "b n 2"]:
             now = self.read(face_shape(turned.driving, turned.driver))
-            asked = self.asked(ours, theirs, now)
-            explained = self.place(resting, turned.driver, theirs, now)
+            explained = explain(turned.driver, now)
             unexplained = (turned.left - explained) * (1 - self.is_read + self.kept * self.is_read)
-            moved = self.place(own, turned.source, ours, asked) + possible(unexplained, turned.opening)
+            moved = place(turned.source, self.asked(ours, theirs, now)) + possible(unexplained, turned.opening)
             return lips_apart_as(moved, displaced(turned))
 
-        return FaceTransfer(source, rest, scale, expression)
+        return expression
 
     def asked(
         self, source: Float[Tensor, "#b e"], rest: Float[Tensor, "#b e"], driving: Float[Tensor, "b e"]
@@ -113,19 +114,15 @@ class FaceRetargeting(nn.Module):
         score: Tensor = self.reader(torch.cat(_flat(face), 1))
         return score
 
-    def place(
-        self,
-        face: FaceShape,
-        rotation: Float[Tensor, "#b 3 3"],
-        before: Float[Tensor, "#b e"],
-        after: Float[Tensor, "#b e"],
-    ) -> Float[Tensor, "b n 2"]:
-        """How the landmarks of a face move in its plane when its expression changes while it turns to `rotation`.
+    def placing(self, face: FaceShape, before: Float[Tensor, "b e"]) -> Callable[[Tensor, Tensor], Tensor]:
+        """How the landmarks of a face move in its plane, as a function of the rotation `b 3 3` to which it turns and of
+        the expression `b e` that it takes on; nothing moves where neither changes."""
+        still = self._placed(face, face.rotation, before, before)
 
-        Nothing moves where neither does.
-        """
-        moved = self._placed(face, rotation, before, after)
-        return rearrange(moved - self._placed(face, face.rotation, before, before), "b (n d) -> b n d", d=2)
+        def place(rotation: Float[Tensor, "b 3 3"], after: Float[Tensor, "b e"]) -> Float[Tensor, "b n 2"]:
+            return rearrange(self._placed(face, rotation, before, after) - still, "b (n d) -> b n d", d=2)
+
+        return place
 
     def _placed(self, face: FaceShape, rotation: Tensor, before: Tensor, after: Tensor) -> Float[Tensor, "_b _n"]:
         parts = [*_flat(face), rotation[:, :2].flatten(1), before]

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
 from dagan.data.clips import ClipFrames
-from dagan.data.landmarks import GUIDED_LANDMARKS, MIRROR, MIRRORED_EXPRESSIONS, LandmarkTracks
+from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_EXPRESSIONS, LandmarkTracks, mirrored
 from dagan.errors import UserError
 from dagan.losses.retargeting import expression_placing, expression_reading, expression_transfer
 from dagan.models.retargeting import FaceRetargeting
@@ -112,17 +112,10 @@ def pairs_of(
     one = torch.randint(len(faces.first), (size,), generator=numbers)
     other = faces.first[one] + (torch.rand(size, generator=numbers) * faces.length[one]).long()
     is_true, is_mirrored = torch.rand(2, size, generator=numbers) < 0.5
-    source, driving = (
-        mirrored(torch.where(is_true[:, None, None], faces.landmarks[at], faces.found[at]), is_mirrored)
-        for at in (one, other)
-    )
+    points = (torch.where(is_true[:, None, None], faces.landmarks[at], faces.found[at]) for at in (one, other))
+    source, driving = (torch.where(is_mirrored[:, None, None], mirrored(face), face) for face in points)
     expression = faces.expression[one]
     return source, driving, torch.where(is_mirrored[:, None], expression[:, MIRRORED_EXPRESSIONS], expression)
-
-
-def mirrored(points: Float[Tensor, "b n 2"], which: Bool[Tensor, " b"]) -> Float[Tensor, "b n 2"]:
-    """The landmarks of faces, of those that are said in the mirror."""
-    return torch.where(which[:, None, None], points[:, MIRROR] * points.new_tensor([-1.0, 1.0]), points)
 
 
 def retargeting_losses(

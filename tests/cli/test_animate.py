@@ -84,7 +84,7 @@ def test_only_as_many_frames_are_in_flight_as_there_are_workers(animate, driving
     write, read = VideoWriter.write, drivers.read_frames
     monkeypatch.setattr(drivers, "read_frames", lambda *args: (decoded.append(1) or frame for frame in read(*args)))
     monkeypatch.setattr(VideoWriter, "write", lambda *args: lead.append(len(decoded) - len(lead)) or write(*args))
-    assert animate(driving) == 0  # PyTorch has one worker
+    assert animate(driving, "--rest", "first") == 0  # PyTorch has one worker
     looked_at_for_the_crop = 1
     assert max(lead) <= 2 + looked_at_for_the_crop
 
@@ -97,6 +97,9 @@ def test_motion_modes_differ(animate, driving, out):
     relative = pictures()
     assert not np.array_equal(relative, pictures("--motion", "absolute"))
     assert not np.array_equal(relative, pictures("--adapt-scale"))
+    first = pictures("--rest", "first")
+    assert np.array_equal(first, pictures("--rest", "0"))
+    assert not np.array_equal(first, pictures("--rest", "9"))
 
 
 def test_a_truncated_video_is_used_as_far_as_it_can_be_read(animate, two_seconds, out, capsys):

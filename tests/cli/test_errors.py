@@ -156,6 +156,11 @@ def test_scaling_absolute_motion_is_a_contradiction(fails):
     assert "--adapt-scale" in fails("--adapt-scale", "--motion", "absolute")
 
 
+def test_a_rest_frame_that_is_none_says_what_may_be_given(fails):
+    assert "best, first or the number" in fails("--rest", "last")
+    assert "there is no frame 99" in fails("--rest", "99")
+
+
 def test_a_gpu_that_is_not_there_is_not_used(fails, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert "--device cpu" in fails("--device", "cuda")

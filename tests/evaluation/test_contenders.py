@@ -109,6 +109,12 @@ def test_relative_motion_from_rest_to_rest_leaves_the_source_where_it_is(tiny_mo
     assert not np.array_equal(contender.generate(pair(), PairImages(source, driving)), still)
 
 
+def test_motion_is_counted_from_the_frame_most_like_the_source(tiny_model):
+    source, *others = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+    assert ModelContender(tiny_model).rest(pair(), source, [*others, source]) == 3
+    assert ModelContender(tiny_model).rest(pair(), source, [source, *others]) == 0
+
+
 def test_relative_motion_is_refused_for_a_model_of_images(tiny_model):
     contender = ModelContender(lambda source, driving: tiny_model(source, driving))
     with pytest.raises(UserError, match="relative motion needs a model with keypoints"):

@@ -1,5 +1,6 @@
 """Whole evaluations by plan: protocols, resuming, several processes, lists, foreign images."""
 
+import json
 import shutil
 
 import numpy as np
@@ -11,7 +12,8 @@ from dagan.data.protocols import ReenactmentPair
 from dagan.data.triples import export_pairs
 from dagan.errors import UserError
 from dagan.evaluation import run as run_module
-from dagan.evaluation.contenders import GeneratedFolder, TestPiece
+from dagan.evaluation.compare import read_report
+from dagan.evaluation.contenders import ContenderConfig, GeneratedFolder, TestPiece
 from dagan.evaluation.plans import PairChoice, choose_jobs, make_plan
 from dagan.evaluation.ruler import RulerConfig
 from dagan.evaluation.run import evaluate
@@ -37,6 +39,53 @@ def test_cross_identity_measures_only_what_needs_no_truth(clips):
     assert report.samples[0].generated.l1 is None
     assert {metric.field for metric in report.metrics()} == {"head_pose_error", "aucon"}
     assert report.frechet is None
+
+
+class AtTheThird(ContenderConfig):
+    """Gives the source back and counts motion from the third frame of those that it may choose from."""
+
+    name = "at the third"
+
+    def fingerprint(self):
+        return self.name
+
+    def build(self):
+        return self
+
+    def rest(self, pair, source, rests):
+        assert len(rests) == len(pair.rests) > 3
+        return 2
+
+    def generate(self, pair, images):
+        assert images.rest is not None
+        return images.source
+
+
+def test_relative_motion_counts_from_the_frame_that_is_chosen_and_the_record_names_it(clips, tmp_path):
+    report = evaluate(plan(clips, AtTheThird(), protocol="cross", rest="best"))
+    assert {(sample.rest.identity, sample.rest.frame) for sample in report.samples} == {("ann", 2), ("bob", 2)}
+    third = [sample.following.head_yaw.driving for sample in report.samples]
+    first = evaluate(plan(clips, protocol="cross", rest="first"))
+    assert {sample.rest.frame for sample in first.samples} == {0}
+    assert third != [sample.following.head_yaw.driving for sample in first.samples]
+    (tmp_path / "evaluation.json").write_text(report.to_json())
+    assert read_report(tmp_path).samples == report.samples
+
+
+def test_another_systems_rest_frames_are_not_known(clips):
+    with pytest.raises(UserError, match="add --rest first"):
+        evaluate(plan(clips, protocol="cross", rest="best"))
+
+
+def test_a_result_from_before_there_was_a_choice_counts_from_the_first_frame(clips, tmp_path):
+    report = evaluate(plan(clips, protocol="cross", rest="first"))
+    found = json.loads(report.to_json())
+    del found["protocol"]["rest"]
+    found["protocol"]["is_relative"] = True
+    for sample in found["samples"]:
+        del sample["rest"]
+    (tmp_path / "evaluation.json").write_text(json.dumps(found))
+    assert read_report(tmp_path).protocol == report.protocol
 
 
 def test_reconstruction_drives_each_clip_with_its_first_frame(clips):

@@ -238,3 +238,26 @@ def test_absolute_motion_is_the_drivers_own() -> None:
     source, driving = keypoints(pose(0).seen(FACE)), keypoints(pose(15).seen(FACE))
 
     assert mover(source, source, relative=False, way=face_transfer)(driving) is driving
+
+
+def test_of_another_persons_heads_the_one_is_nearest_that_holds_itself_alike() -> None:
+    source = pose(20, 5).seen(FACE)
+    others = FACE * torch.tensor([1.1, 0.95, 1.0])  # somebody else's face
+    driving = torch.cat([pose(yaw, 5, scale=0.3, x=0.2).seen(others) for yaw in (-20, 0, 17, 40)])
+
+    difference = face_transfer.difference(Keypoints(source), Keypoints(driving))
+
+    assert difference.argmin() == 2
+    assert (difference >= 0).all()
+
+
+@pytest.mark.parametrize("point", [LIP, LID])
+def test_of_heads_turned_alike_the_one_is_nearest_that_opens_mouth_and_eyes_alike(point: int) -> None:
+    moved = FACE.repeat(3, 1, 1)
+    moved[:, point, 1] += torch.tensor([0.3, 0.1, 0.0])
+    source = FACE.clone()
+    source[:, point, 1] += 0.12
+
+    difference = face_transfer.difference(Keypoints(pose(10).seen(source)), Keypoints(pose(10).seen(moved)))
+
+    assert difference.argmin() == 1

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 import references
-from dagan.geometry.keypoints import gaussians, hull_area, position_from_heatmap, transfer
+from dagan.geometry.keypoints import (
+    gaussians,
+    hull_area,
+    in_one_batch,
+    offset_transfer,
+    position_from_heatmap,
+    transfer,
+)
 from dagan.types import Keypoints
 from parts import random_keypoints
 
@@ -96,3 +103,20 @@ def test_frames_turn_as_the_driver_turned() -> None:
     turned = transfer(source, Keypoints(initial.position, quarter @ initial.jacobian), initial).jacobian
     assert turned is not None
     assert torch.allclose(turned, quarter @ source.jacobian, atol=1e-5)
+
+
+def test_of_a_drivers_frames_the_one_is_nearest_whose_outline_is_alike_wherever_and_however_large() -> None:
+    outline = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.6, 0.5], [-0.4, 0.5]]])
+    turned = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.2, 0.5], [-0.8, 0.5]]])
+
+    difference = offset_transfer.difference(Keypoints(outline), Keypoints(torch.cat([turned, outline * 0.7 + 0.1])))
+
+    assert difference[1] == pytest.approx(0, abs=1e-6)
+    assert difference[0] > 0.05
+
+
+def test_keypoints_of_several_images_in_one_batch_keep_their_order_and_their_frames() -> None:
+    found = [Keypoints(torch.full((1, 3, 2), n), torch.full((1, 3, 2, 2), n)) for n in (0.1, 0.2)]
+    assert in_one_batch(found).position[:, 0, 0].tolist() == pytest.approx([0.1, 0.2])
+    assert in_one_batch(found).jacobian[:, 0, 0, 0].tolist() == pytest.approx([0.1, 0.2])
+    assert in_one_batch([Keypoints(found[0].position)]).jacobian is None

@@ -92,10 +92,33 @@ def test_each_stream_starts_from_its_own_first_frame(tiny_model):
 
 def test_a_recorded_motion_drives_as_its_video_does(tiny_model):
     frames = [image(seed) for seed in (1, 2, 3)]
-    animator = Animator(tiny_model)
+    animator = Animator(tiny_model, rest="first")
     animator.set_source(image(0))
     motion = record_motion(tiny_model, frames, Fraction(25))
     torch.testing.assert_close(generated(animator.from_motion(motion)), generated(animator.stream(frames)))
+
+
+def test_a_recorded_motion_counts_from_its_frame_most_like_the_source_or_from_the_one_that_is_named(tiny_model):
+    motion = record_motion(tiny_model, [image(seed) for seed in (1, 2, 0, 3)], Fraction(25))
+    animator = Animator(tiny_model)
+    view = animator.set_source(image(0))
+    still = tiny_model.render(view, view.keypoints).generated
+
+    moved = list(animator.from_motion(motion))
+
+    torch.testing.assert_close(moved[2].generated, still)  # the driver looks as the source does: no motion
+    named = Animator(tiny_model, rest=2)
+    named.set_source(image(0))
+    torch.testing.assert_close(generated(named.from_motion(motion)), generated(moved))
+    named.set_source(image(4))
+    assert (next(named.from_motion(motion)).generated - moved[0].generated).abs().max() > 1e-3
+
+
+def test_a_rest_frame_that_the_motion_has_not_is_refused_before_the_first_frame(tiny_model):
+    animator = Animator(tiny_model, rest=2)
+    animator.set_source(image(0))
+    with pytest.raises(UserError, match="has frames 0 to 1; there is no frame 2"):
+        animator.from_motion(record_motion(tiny_model, [image(1), image(2)], Fraction(25)))
 
 
 def test_a_motion_of_another_model_is_refused_before_the_first_frame(tiny_model, tiny_config):

@@ -136,3 +136,12 @@ def test_readings_are_between_0_and_1() -> None:
     face = FaceShape(torch.eye(3)[None], torch.zeros(1, len(MEAN_FACE), 2))
     assert torch.equal(model.read(face), torch.zeros(1, 3))
     assert (model.score(face) < 0).all()
+
+
+def test_of_a_drivers_frames_the_one_is_nearest_whose_jaw_is_read_to_be_as_open(exact: FaceRetargeting) -> None:
+    driving = torch.cat([opened(0.5), opened(0.2), opened(0.0)])
+
+    difference = exact.difference(Keypoints(opened(0.25)), Keypoints(driving))
+
+    assert difference.argmin() == 1
+    assert exact.difference(Keypoints(driving[:1]), Keypoints(driving[:1])).item() == pytest.approx(0, abs=1e-6)

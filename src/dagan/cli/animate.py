@@ -9,6 +9,7 @@ from dagan.cli.device import add_device_argument, pick_device
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
+    from dagan.inference.animator import RestFrame
     from dagan.inference.drivers import Driver
     from dagan.inference.performance import Performer
 
@@ -26,7 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--motion",
         choices=["relative", "absolute"],
         default="relative",
-        help="relative: what the driver did since its first frame (default); absolute: the driver's own pose",
+        help="relative: what the driver did since its rest frame (default); absolute: the driver's own pose",
+    )
+    add(
+        "--rest",
+        metavar="best|first|N",
+        default="best",
+        help="the driver's frame that relative motion counts from: the one most like the photo in pose and expression "
+        "(best, default: the whole video is looked at first), the first one, or a number from 0",
     )
     add("--adapt-scale", action="store_true", help="scale relative motion by how large the two faces are")
     add(
@@ -57,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
+    rest = _parse_rest(args.rest)
     _check(args)
     from dagan.inference.video import check_output, read_image
 
@@ -76,9 +85,11 @@ def run(args: argparse.Namespace) -> int:
     with ThreadPoolExecutor(1) as aside:  # a face is looked for in the driving video while the networks get ready
         opening = aside.submit(open_driver, args.driving, driving_choice, args.size)
         model, source = load(args.model, pick_device(args.device)), apply_crop(picture, crop, args.size)[None]
-        performer = perform(model, source, args.motion, args.adapt_scale, args.runtime, args.precision)
+        performer = perform(model, source, args.motion, args.adapt_scale, args.runtime, args.precision, rest)
         driver = opening.result()
     loaded = time.perf_counter()
+    if args.motion == "relative" and rest != "first":
+        driver = _watched(driver, performer)
     num_frames = _write(driver, performer, args.output, args.size)
     ended = time.perf_counter()
     rate = num_frames / (ended - loaded)
@@ -97,6 +108,27 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion; leave it out or use --motion relative")
+
+
+def _parse_rest(text: str) -> "RestFrame":
+    if text in ("best", "first"):
+        return "best" if text == "best" else "first"
+    if text.isdecimal():
+        return int(text)
+    raise UserError(f"--rest must be best, first or the number of a frame, from 0; got {text}")
+
+
+def _watched(driver: "Driver", performer: "Performer") -> "Driver":
+    """The driver with all of its motion known."""
+    from tqdm import tqdm
+
+    from dagan.inference.motion_file import Motion
+
+    if isinstance(driver.by, Motion):
+        return driver
+    watching = tqdm(driver.by, "watching the driver", driver.num_frames, unit="frame", disable=None, leave=False)
+    motion = performer.watch(iter(watching), driver.rate)
+    return driver._replace(by=motion, num_frames=len(motion))
 
 
 def _write(driver: "Driver", performer: "Performer", output: Path, size: int) -> int:

@@ -58,7 +58,12 @@ def _add_pairs(parser: argparse.ArgumentParser) -> None:
         choices=("absolute", "relative"),
         default="absolute",
         help="with --protocol cross: the driver's keypoints as they are (as the published tables), or their change "
-        "since the driver's first frame, as `dagan animate` does",
+        "since the driver's rest frame, as `dagan animate` does",
+    )
+    pairs.add_argument(
+        "--rest",
+        choices=("best", "first"),
+        help="with --motion relative: the frame of the driver that the model chooses (best, default), or the first",
     )
     pairs.add_argument("--pairs", metavar="CSV", help="a list source,driving[,frame] instead of drawn pairs")
     pairs.add_argument(
@@ -128,12 +133,14 @@ def ruler_config(args: argparse.Namespace) -> "RulerConfig":
 
 
 def _choice(args: argparse.Namespace) -> "PairChoice":
+    if args.rest is not None and args.motion != "relative":
+        raise UserError("--rest is the frame that relative motion counts from; add --motion relative")
     from dagan.evaluation.plans import PairChoice
 
     return PairChoice(
         root=args.clips,
         protocol=args.protocol,
-        is_relative=args.motion == "relative",
+        rest=(args.rest or "best") if args.motion == "relative" else "",
         pair_list=args.pairs,
         pairs_per_clip=args.pairs_per_clip,
         seed=args.seed,

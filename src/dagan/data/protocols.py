@@ -36,13 +36,13 @@ class Frame(NamedTuple):
 class ReenactmentPair(NamedTuple):
     """A source and a driving frame of any two clips. `key` names the pair, and the image generated for it.
 
-    `rest` is the driver's frame from which motion counts when it is transferred relatively; None: absolutely.
+    `rests` are the driver's frames of which relative motion counts from one; none: motion is absolute.
     """
 
     key: str
     source: Frame
     driving: Frame
-    rest: Frame | None = None
+    rests: tuple[Frame, ...] = ()
 
 
 def self_reenactment_pairs(

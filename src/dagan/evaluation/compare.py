@@ -88,9 +88,12 @@ def read_report(path: str | Path) -> Report:
 
 
 def _report(found: Mapping[str, Any]) -> Report:
+    protocol = dict(found["protocol"])
+    if protocol.pop("is_relative", False):  # results from before there was a choice
+        protocol["rest"] = "first"
     return Report(
         model=found["model"],
-        protocol=PairProtocol(**found["protocol"]),
+        protocol=PairProtocol(**protocol),
         observers={use: ObserverVersion(**version) for use, version in found["observers"].items()},
         samples=tuple(sample_from_plain(sample) for sample in found["samples"]),
         skipped=tuple(SkippedClip(**skipped) for skipped in found["skipped"]),

@@ -1,7 +1,7 @@
 """Who is judged: a model of ours, the images that another system made, or the ruler's own test pieces."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -19,6 +19,7 @@ from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, DecodeReport, re
 from dagan.data.protocols import Frame, ReenactmentPair, read_chosen_frames
 from dagan.data.weight_files import sha256_of
 from dagan.errors import UserError
+from dagan.geometry.keypoints import in_one_batch
 from dagan.models.talking_head import TalkingHead
 from dagan.models.weights import DEFAULT_WEIGHTS
 from dagan.types import View
@@ -39,7 +40,7 @@ Model = Callable[[Tensor, Tensor], Generated]  # source, driving `1 3 h w` in [0
 
 
 class PairImages(NamedTuple):
-    """The frames of a pair, at one size. `rest` as in `ReenactmentPair`."""
+    """The frames of a pair, at one size. `rest`: the one of `ReenactmentPair.rests` that motion counts from."""
 
     source: UInt8[np.ndarray, "h w 3"]
     driving: UInt8[np.ndarray, "h w 3"]
@@ -52,6 +53,17 @@ class Contender(Protocol):
 
     def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
         """The image of the source as it should look in the driving frame; None if there is none."""
+        ...
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """A contender that chooses the frame from which motion counts."""
+
+    def rest(
+        self, pair: ReenactmentPair, source: UInt8[np.ndarray, "h w 3"], rests: Sequence[UInt8[np.ndarray, "h w 3"]]
+    ) -> int:
+        """Which of a driver's frames to count from."""
         ...
 
 
@@ -91,22 +103,36 @@ class ModelContender:
             raise UserError(f"the model's image for {name} has values that are not finite; the weights are broken")
         return to_pixels(image)
 
-    def _answer(self, pair: ReenactmentPair, images: PairImages, driving: Tensor) -> Generated:
-        model, source = self._model, to_tensor(images.source).to(self._device)
+    def rest(
+        self, pair: ReenactmentPair, source: UInt8[np.ndarray, "h w 3"], rests: Sequence[UInt8[np.ndarray, "h w 3"]]
+    ) -> int:
+        """The frame that `dagan animate` would choose of these."""
+        with torch.inference_mode():
+            model, view = self._seen(pair, source)
+            found = [model.view(to_tensor(image).to(self._device)).keypoints for image in rests]
+            return model.rest_frame(view.keypoints, in_one_batch(found))
+
+    def _seen(self, pair: ReenactmentPair, source: UInt8[np.ndarray, "h w 3"]) -> tuple[TalkingHead, View]:
+        """The talking head, and the source encoded by it."""
+        model = self._model
         if not isinstance(model, TalkingHead):
-            if images.rest is not None:
-                raise UserError("relative motion needs a model with keypoints; this one takes images only")
-            return model(source, driving)
+            raise UserError("relative motion needs a model with keypoints; this one takes images only")
         if self._encoded is None or self._encoded[0] != pair.source:
-            self._encoded = pair.source, model.encode(model.view(source))
-        view, wanted = self._encoded[1], model.view(driving)
+            self._encoded = pair.source, model.encode(model.view(to_tensor(source).to(self._device)))
+        return model, self._encoded[1]
+
+    def _answer(self, pair: ReenactmentPair, images: PairImages, driving: Tensor) -> Generated:
+        if not isinstance(self._model, TalkingHead) and images.rest is None:
+            return self._model(to_tensor(images.source).to(self._device), driving)
+        model, view = self._seen(pair, images.source)
+        wanted = model.view(driving)
         if images.rest is not None:  # as `dagan animate` does: the background stands still
             rest = model.view(to_tensor(images.rest).to(self._device)).keypoints
             return model.render(view, model.mover(view.keypoints, rest)(wanted.keypoints))
         is_one_video = pair.source.clip == pair.driving.clip and not self._still_background
         if not is_one_video:
             return model.render(view, wanted.keypoints)
-        return model.render(view, model.follow(view, wanted), background=model.background(source, driving))
+        return model.render(view, model.follow(view, wanted), background=model.background(view.image, driving))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,8 @@ def _pairs_of(samples: Iterable[Sample], plan: Plan) -> dict[Sample, Reenactment
         for pair in pairs:
             sample = wanted.get((frame_name(pair.source), frame_name(pair.driving), pair.key))
             if sample is not None:
-                found[sample] = pair
+                chosen = tuple(rest for rest in pair.rests if frame_name(rest) == sample.rest)
+                found[sample] = pair._replace(rests=chosen)
     return found
 
 

@@ -9,7 +9,18 @@ from dagan.data.protocols import MIN_GAP, SEED
 from dagan.data.triples import is_triple_folder, read_triples
 from dagan.errors import UserError
 from dagan.evaluation.contenders import ContenderConfig
-from dagan.evaluation.jobs import CROSS, DRAW, PAIRS_PER_CLIP, RECONSTRUCTION, SELF, SIZE, Job, PairProtocol, listed
+from dagan.evaluation.jobs import (
+    CROSS,
+    DRAW,
+    PAIRS_PER_CLIP,
+    RECONSTRUCTION,
+    SELF,
+    SIZE,
+    Job,
+    PairProtocol,
+    RestFrames,
+    listed,
+)
 from dagan.evaluation.ruler import RulerConfig
 from dagan.evaluation.work import Plan
 
@@ -22,7 +33,7 @@ class PairChoice(NamedTuple):
 
     root: str
     protocol: str | None = None
-    is_relative: bool = False
+    rest: RestFrames = ""
     pair_list: str | None = None
     pairs_per_clip: int = PAIRS_PER_CLIP
     min_gap: int = MIN_GAP
@@ -38,7 +49,7 @@ def make_plan(choice: PairChoice, contender: ContenderConfig, ruler: RulerConfig
     Raises:
         UserError: nothing there, a list that does not fit, or relative motion of other than drawn cross-identity pairs.
     """
-    if choice.is_relative and (choice.protocol != "cross" or choice.pair_list is not None):
+    if choice.rest and (choice.protocol != "cross" or choice.pair_list is not None):
         raise UserError(
             "relative motion is measured on drawn pairs of two people; add --protocol cross, without --pairs"
         )
@@ -83,5 +94,5 @@ def _protocol(choice: PairChoice, short: str, source: str) -> PairProtocol:
         choice.size,
         choice.every if short == "reconstruction" or source else 1,
         source,
-        choice.is_relative,
+        choice.rest,
     )

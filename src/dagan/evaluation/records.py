@@ -51,7 +51,7 @@ class FrameName(NamedTuple):
 
 class Sample(NamedTuple):
     """The record of one pair: the generated image and the unmoved source, each scored against the driving frame (CSIM:
-    against the source)."""
+    against the source). `rest`: the driver's frame that relative motion counts from."""
 
     key: str
     source: FrameName
@@ -61,6 +61,7 @@ class Sample(NamedTuple):
     faces: Faces
     following: Following | None
     has_image: bool = True  # False: the system gave no image for this pair
+    rest: FrameName | None = None
 
 
 class SkippedClip(NamedTuple):
@@ -131,4 +132,5 @@ def sample_from_plain(found: dict[str, Any]) -> Sample:
         faces=Faces(**found["faces"]),
         following=Following(*(Change(**following[name]) for name in Following._fields)) if following else None,
         has_image=found["has_image"],
+        rest=FrameName(**rest) if (rest := found.get("rest")) else None,
     )

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from dagan.data.clips import Clip, fit_square
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames, frame_sha256
 from dagan.errors import UserError
-from dagan.evaluation.contenders import Contender, ContenderConfig, PairImages
+from dagan.evaluation.contenders import Contender, ContenderConfig, PairImages, Resting
 from dagan.evaluation.jobs import Job, PairProtocol
 from dagan.evaluation.observers.faces import ObserverVersion
 from dagan.evaluation.records import Sample, SkippedClip
@@ -61,28 +61,39 @@ def do_job(index: int, job: Job, protocol: PairProtocol, contender: Contender, r
         frames, changed = _load([frame for pair in pairs for frame in frames_of(pair)], protocol.size)
     except UserError as error:
         return JobResult(index, (), SkippedClip(job.name, str(error)))
-    scored = [_do_pair(pair, _images(pair, frames), protocol, contender, ruler) for pair in pairs]
+    scored = [_do_pair(_rested(pair, frames, contender), frames, protocol, contender, ruler) for pair in pairs]
     features = [found.features for found in scored if found.features is not None]
     stacked = np.stack(features) if features else None
     return JobResult(index, tuple(found.sample for found in scored), None, stacked, changed)
 
 
+def _rested(pair: ReenactmentPair, frames: Frames, contender: Contender) -> ReenactmentPair:
+    """The pair with no more than one rest frame, the contender's choice."""
+    if len(pair.rests) < 2:
+        return pair
+    if not isinstance(contender, Resting):
+        raise UserError("which rest frames another system chose is not known: add --rest first, and let it do so")
+    number = contender.rest(pair, frames[_place(pair.source)], [frames[_place(rest)] for rest in pair.rests])
+    return pair._replace(rests=(pair.rests[number],))
+
+
 def _do_pair(
-    pair: ReenactmentPair, images: PairImages, protocol: PairProtocol, contender: Contender, ruler: Ruler
+    pair: ReenactmentPair, frames: Frames, protocol: PairProtocol, contender: Contender, ruler: Ruler
 ) -> ScoredPair:
+    images = _images(pair, frames)
     generated = contender.generate(pair, images)
     return score_pair(pair, images, generated, ruler, protocol.has_truth)
 
 
 def load_pair(pair: ReenactmentPair, size: int) -> PairImages:
-    """The frames of one pair. Raises UserError when they cannot be read."""
+    """The frames of one pair that has at most one rest frame. Raises UserError when they cannot be read."""
     frames, _ = _load(frames_of(pair), size)
     return _images(pair, frames)
 
 
 def frames_of(pair: ReenactmentPair) -> list[Frame]:
-    """Source, driving and, where there is one, rest frame."""
-    return [frame for frame in (pair.source, pair.driving, pair.rest) if frame is not None]
+    """Source, driving and, where motion is relative, rest frames."""
+    return [pair.source, pair.driving, *pair.rests]
 
 
 def _images(pair: ReenactmentPair, frames: Frames) -> PairImages:

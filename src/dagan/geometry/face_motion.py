@@ -48,6 +48,8 @@ STEPS, LAST_STEPS = 5, 2  # of Gauss-Newton: five reach 60 degrees from a face t
 DAMPING = 1e-5
 LEAST_SCALE = 1e-3
 LEAST_FORESHORTENING = 0.5  # of the face's plane, when an expression is brought back to it: 60 degrees
+ALIKE_TURNS = (0.17, 0.17, 0.32)  # radians of yaw, pitch and roll that matter as much as one another
+ALIKE_OPENINGS = (0.1, 0.08, 0.08)  # so do these, of lips and lids, in units of the face
 TINY = 1e-6
 
 
@@ -68,13 +70,6 @@ class FacePose(NamedTuple):
         return torch.cat([flat, (shape @ self.rotation.mT)[..., 2:]], dim=-1)
 
 
-def face_transfer(
-    source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
-) -> Callable[[Keypoints], Keypoints]:
-    """As `offset_transfer`, the first keypoints by `FaceTransfer`."""
-    return with_face(FaceTransfer, source, initial, scale)
-
-
 def with_face(
     landmarks: Callable[[Tensor, Tensor, Tensor | float], "FaceTransfer"],
     source: Keypoints,
@@ -83,10 +78,10 @@ def with_face(
 ) -> Callable[[Keypoints], Keypoints]:
     """The first keypoints by a transfer of landmarks, those after them by `offset_transfer`."""
     count, plain = len(MEAN_FACE), offset_transfer(source, initial, scale)
-    face = landmarks(source.position[:, :count], initial.position[:, :count], scale)
+    face = landmarks(landmarks_of(source), landmarks_of(initial), scale)
 
     def moved(driving: Keypoints) -> Keypoints:
-        (moved_face, frame), others = face(driving.position[:, :count]), plain(driving)
+        (moved_face, frame), others = face(landmarks_of(driving)), plain(driving)
         position = torch.cat([moved_face, others.position[:, count:]], dim=1)
         if others.jacobian is None:
             return Keypoints(position)
@@ -173,6 +168,44 @@ class FaceTransfer:
         moved = self._expression(turned) @ (pose.scale[:, None, None] * to_image).mT
         from_own, to_rest = self._frame
         return MovedFace(pose.seen(self._face) + moved, to_image @ from_own @ to_rest @ _from_image(turned.driver))
+
+
+class HeadTransfer:
+    """As `OffsetTransfer`, the first keypoints by `FaceTransfer`."""
+
+    def __call__(
+        self, source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
+    ) -> Callable[[Keypoints], Keypoints]:
+        """A function of the driving keypoints: what is known of source and initial frame is found once."""
+        return with_face(FaceTransfer, source, initial, scale)
+
+    def difference(self, source: Keypoints, driving: Keypoints) -> Float[Tensor, " t"]:
+        """`pose_difference`, and that of how far lips and lids are apart."""
+        ours, theirs = (face_shape(landmarks_of(keypoints)) for keypoints in (source, driving))
+        apart = (openings(theirs) - openings(ours)) / ours.offset.new_tensor(ALIKE_OPENINGS)
+        return pose_difference(ours.rotation, theirs.rotation) + apart.square().sum(1)
+
+
+face_transfer = HeadTransfer()
+
+
+def landmarks_of(keypoints: Keypoints) -> Float[Tensor, "b n 2"]:
+    """The keypoints that are landmarks of the face."""
+    return keypoints.position[:, : len(MEAN_FACE)]
+
+
+def pose_difference(source: Float[Tensor, "#t 3 3"], driving: Float[Tensor, "t 3 3"]) -> Float[Tensor, " t"]:
+    """Sum of squares of how differently two heads are turned, in units of `ALIKE_TURNS`."""
+    ours, theirs = _angles(source), _angles(driving)
+    squared = 2 - 2 * (ours * theirs).sum(-1)  # of the chord, between points of a circle
+    return squared @ squared.new_tensor([1 / turn**2 for turn in ALIKE_TURNS])
+
+
+def openings(face: FaceShape) -> Float[Tensor, "b 3"]:
+    """How much further apart than the mean face's lips and either eye's lids are, in units of the face."""
+    pairs = torch.tensor((LIPS, *LIDS), device=face.offset.device)
+    upper, lower = face.offset[:, pairs, 1].unbind(-1)
+    return lower - upper
 
 
 def turned_alike(

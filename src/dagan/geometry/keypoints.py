@@ -1,6 +1,6 @@
 """Heatmaps to keypoints, keypoints to Gaussians, and the relative transfer of motion between people."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -123,28 +123,58 @@ def hull_area(position: Float[Tensor, "b k 2"]) -> Float[Tensor, " b"]:
     return torch.tensor(areas, dtype=position.dtype, device=position.device)
 
 
+def in_one_batch(found: Sequence[Keypoints]) -> Keypoints:
+    """The keypoints of several images, one after the other."""
+    jacobians = [keypoints.jacobian for keypoints in found if keypoints.jacobian is not None]
+    position = torch.cat([keypoints.position for keypoints in found])
+    return Keypoints(position, torch.cat(jacobians) if jacobians else None)
+
+
 class Transfer(Protocol):
-    """Where a source's keypoints go, as a function of the driver's: `offset_transfer`, or another way."""
+    """A way to transfer motion between people: `offset_transfer`, or another."""
 
     def __call__(
         self, source: Keypoints, initial: Keypoints, scale: Tensor | float = 1.0
-    ) -> Callable[[Keypoints], Keypoints]: ...
+    ) -> Callable[[Keypoints], Keypoints]:
+        """Where a source's keypoints go, as a function of the driver's."""
+        ...
+
+    def difference(self, source: Keypoints, driving: Keypoints) -> Float[Tensor, " t"]:
+        """How differently a source and a driver in each of t frames hold themselves, 0 or more: where it is least,
+        motion from one to the other is least."""
+        ...
 
 
-def offset_transfer(
-    source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
-) -> Callable[[Keypoints], Keypoints]:
-    """Positions: x_s + scale * (x_d - x_d0); jacobians: J_d J_d0^-1 J_s (FOMM's). A function of the driving keypoints:
-    what is known of source and initial frame is found once."""
-    back = invert_2x2(initial.jacobian) if initial.jacobian is not None else None
+class OffsetTransfer:
+    """FOMM's: x_s + scale * (x_d - x_d0), and J_d J_d0^-1 J_s."""
 
-    def moved(driving: Keypoints) -> Keypoints:
-        position = source.position + scale * (driving.position - initial.position)
-        if source.jacobian is None or driving.jacobian is None or back is None:
-            return Keypoints(position)
-        return Keypoints(position, driving.jacobian @ back @ source.jacobian)
+    def __call__(
+        self, source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
+    ) -> Callable[[Keypoints], Keypoints]:
+        """A function of the driving keypoints: what is known of source and initial frame is found once."""
+        back = invert_2x2(initial.jacobian) if initial.jacobian is not None else None
 
-    return moved
+        def moved(driving: Keypoints) -> Keypoints:
+            position = source.position + scale * (driving.position - initial.position)
+            if source.jacobian is None or driving.jacobian is None or back is None:
+                return Keypoints(position)
+            return Keypoints(position, driving.jacobian @ back @ source.jacobian)
+
+        return moved
+
+    def difference(self, source: Keypoints, driving: Keypoints) -> Float[Tensor, " t"]:
+        """Squared distances of keypoints about their centres, in units of the square root of their hulls' areas."""
+        ours, theirs = (_outline(keypoints.position) for keypoints in (source, driving))
+        return (ours - theirs).square().sum((1, 2))
+
+
+offset_transfer = OffsetTransfer()
+LEAST_SIZE = 1e-3  # of a hull, when keypoints all but coincide
+
+
+def _outline(position: Float[Tensor, "b k 2"]) -> Float[Tensor, "b k 2"]:
+    size = hull_area(position).sqrt().clamp_min(LEAST_SIZE)
+    return (position - position.mean(1, keepdim=True)) / size[:, None, None]
 
 
 def transfer(

@@ -8,24 +8,34 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dagan.errors import UserError
 from dagan.inference.motion_file import Motion, check_driver
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, Rendering, View
 
 MotionMode = Literal["relative", "absolute"]
+RestFrame = Literal["best", "first"] | int
 
 
 class Animator:
     """Moves one source portrait as a driver moves.
 
-    Relative motion moves the source by what the driver did since its first frame, so the source keeps its proportions;
-    absolute motion puts the driver's own keypoints on it. `adapt_scale` multiplies relative motion by how much larger
+    Relative motion moves the source by what the driver did since a rest frame, so the source keeps its proportions;
+    absolute motion puts the driver's own keypoints on it. Frames that arrive one by one count from the first of them, a
+    recorded motion from its frame `rest` (`rest_number`). `adapt_scale` multiplies relative motion by how much larger
     the source's face is. The model is put into evaluation mode and channels-last memory, in place, on its device.
     """
 
-    def __init__(self, model: TalkingHead, motion: MotionMode = "relative", adapt_scale: bool = False) -> None:
+    def __init__(
+        self,
+        model: TalkingHead,
+        motion: MotionMode = "relative",
+        adapt_scale: bool = False,
+        rest: RestFrame = "best",
+    ) -> None:
         if motion not in get_args(MotionMode):
             raise ValueError(f"motion is {motion!r}; expected one of {', '.join(get_args(MotionMode))}")
+        self._rest = rest
         self.model: TalkingHead = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
         self._device = next(model.parameters()).device
@@ -58,10 +68,13 @@ class Animator:
         """One rendering per frame of a recorded motion, made when it is asked for.
 
         Raises:
-            UserError: the motion was recorded with another model. Raised here already, not at the first frame.
+            UserError: the motion was recorded with another model, or has no such rest frame. Raised here already, not
+                at the first frame.
         """
-        check_driver(motion, self.model, self._encoded().keypoints)
-        self.restart()
+        source = self._encoded().keypoints
+        check_driver(motion, self.model, source)
+        rest = rest_number(self._rest, self.model, source, motion)
+        self._move = self._mover(source, motion.at(rest, self._device))
         return map(self._render, motion.frames(self._device))
 
     @torch.inference_mode()
@@ -78,3 +91,20 @@ class Animator:
 
     def _placed(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
         return image.to(self._device, memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def rest_number(rest: RestFrame, model: TalkingHead, source: Keypoints, motion: Motion) -> int:
+    """The frame of a motion that relative motion counts from: a number; "first"; or "best", the one in which the driver
+    holds head and face most like the source (`TalkingHead.rest_frame`).
+
+    Raises:
+        UserError: the motion has no such frame.
+    """
+    if rest == "first":
+        return 0
+    if rest == "best":
+        return model.rest_frame(source, motion.on(source.position.device))
+    if not 0 <= rest < len(motion):
+        raise UserError(f"the driver has frames 0 to {len(motion) - 1}; there is no frame {rest} to rest at")
+    return rest

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from dagan.errors import UserError
 from dagan.files import written_whole
+from dagan.geometry.keypoints import in_one_batch
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints
 
@@ -31,13 +33,22 @@ class Motion:
     def __len__(self) -> int:
         return len(self.keypoints.position)
 
+    def on(self, device: torch.device | str) -> Keypoints:
+        """The keypoints of all frames, `t k 2`, on a device."""
+        position, jacobian = self.keypoints
+        return Keypoints(position.to(device), jacobian.to(device) if jacobian is not None else None)
+
+    def at(self, number: int, device: torch.device | str = "cpu") -> Keypoints:
+        """The keypoints of one frame, `1 k 2`, on a device."""
+        return next(islice(self.frames(device), number, None))
+
     def frames(self, device: torch.device | str = "cpu") -> Iterator[Keypoints]:
         """The keypoints of one frame after the other, `1 k 2`, on a device."""
-        position, jacobian = self.keypoints.position.to(device), self.keypoints.jacobian
+        position, jacobian = self.on(device)
         if jacobian is None:
             yield from map(Keypoints, torch.split(position, 1))
         else:
-            yield from map(Keypoints, torch.split(position, 1), torch.split(jacobian.to(device), 1))
+            yield from map(Keypoints, torch.split(position, 1), torch.split(jacobian, 1))
 
 
 @torch.inference_mode()
@@ -48,13 +59,17 @@ def record_motion(model: TalkingHead, frames: Iterable[Float[Tensor, "1 3 h w"]]
         UserError: no frames.
     """
     device = next(model.parameters()).device
-    seen = [model.view(frame.to(device)).keypoints for frame in frames]
+    return motion_of((model.view(frame.to(device)).keypoints for frame in frames), fps, model)
+
+
+def motion_of(found: Iterable[Keypoints], fps: Fraction, model: TalkingHead) -> Motion:
+    """What the model's detector found in each frame (`1 k 2`) as a motion; UserError as `record_motion`."""
+    seen = list(found)
     if not seen:
         raise UserError("cannot record a motion from a video without frames")
-    jacobians = [keypoints.jacobian for keypoints in seen if keypoints.jacobian is not None]
-    position = torch.cat([keypoints.position for keypoints in seen]).float().cpu()  # t k 2
-    jacobian = torch.cat(jacobians).float().cpu() if jacobians else None  # t k 2 2
-    return Motion(Keypoints(position, jacobian), fps, fingerprint(model))
+    position, jacobian = in_one_batch(seen)
+    keypoints = Keypoints(position.float().cpu(), jacobian.float().cpu() if jacobian is not None else None)
+    return Motion(keypoints, fps, fingerprint(model))
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
 from functools import partial
 from typing import TypeVar
 
@@ -11,17 +12,15 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from dagan.inference.animator import MotionMode
+from dagan.inference.animator import MotionMode, RestFrame, rest_number
 from dagan.inference.engines import Engine, Precision, Runtime, build_engine
-from dagan.inference.motion_file import Motion, check_driver
+from dagan.inference.motion_file import Motion, check_driver, motion_of
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, View
 
-Driving = TypeVar("Driving")
 Given = TypeVar("Given")
-Found = TypeVar("Found")
+Made = TypeVar("Made")
 Picture = UInt8[np.ndarray, "h w 3"]
-Move = Callable[[Keypoints], Keypoints]
 
 
 @torch.inference_mode()
@@ -32,11 +31,12 @@ def perform(
     adapt_scale: bool = False,
     runtime: Runtime = "auto",
     precision: Precision = "auto",
+    rest: RestFrame = "best",
 ) -> "Performer":
     """A performer of one portrait, ready to be driven; see `build_engine` for the choices and for what is raised."""
     placed = image.to(next(model.parameters()).device)
     source = model.encode(model.eval().view(placed))
-    return Performer(model, build_engine(model, source, runtime, precision), source, motion, adapt_scale)
+    return Performer(model, build_engine(model, source, runtime, precision), source, motion, adapt_scale, rest)
 
 
 class Performer:
@@ -53,8 +53,9 @@ class Performer:
         source: View,
         motion: MotionMode = "relative",
         adapt_scale: bool = False,
+        rest: RestFrame = "best",
     ) -> None:
-        self._model, self._engine, self._source = model, engine, source
+        self._model, self._engine, self._source, self._rest = model, engine, source, rest
         self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
 
     @property
@@ -63,30 +64,48 @@ class Performer:
         return self._engine.num_workers
 
     def stream(self, frames: Iterable[Float[Tensor, "1 3 h w"]]) -> Iterator[Picture]:
-        """One picture per frame of a driving video."""
-        return self._perform(frames, self._engine.keypoints)
-
-    def from_motion(self, motion: Motion) -> Iterator[Picture]:
-        """One picture per frame of a recorded motion.
-
-        Raises:
-            UserError: the motion was recorded with another model. Raised here already, not at the first frame.
-        """
-        check_driver(motion, self._model, self._source.keypoints)
-        return self._perform(motion.frames(self._source.image.device), _as_it_is)
-
-    def _perform(self, drivers: Iterable[Driving], see: Callable[[Driving], Keypoints]) -> Iterator[Picture]:
-        remaining = iter(drivers)
+        """One picture per frame of a driving video; relative motion counts from its first frame."""
+        remaining = iter(frames)
         first = next(remaining, None)
         if first is None:
             return
+        (initial,) = self._in_order(self._engine.keypoints, [first])
+        draw = self._drawing(initial)
+        yield from self._in_order(draw, [initial])
+        yield from self._in_order(lambda frame: draw(self._engine.keypoints(frame)), remaining)
+
+    def watch(self, frames: Iterable[Float[Tensor, "1 3 h w"]], rate: Fraction) -> Motion:
+        """The motion of a driving video, for `from_motion`, which can then choose the frame that it counts from.
+
+        Raises:
+            UserError: no frames.
+        """
+        return motion_of(self._in_order(self._engine.keypoints, frames), rate, self._model)
+
+    def from_motion(self, motion: Motion) -> Iterator[Picture]:
+        """One picture per frame of a recorded motion; relative motion counts from its rest frame.
+
+        Raises:
+            UserError: the motion was recorded with another model, or has no such rest frame. Raised here already, not
+                at the first frame.
+        """
+        source = self._source.keypoints
+        check_driver(motion, self._model, source)
+        initial = motion.at(rest_number(self._rest, self._model, source, motion), source.position.device)
+        return self._in_order(self._drawing(initial), motion.frames(source.position.device))
+
+    def _drawing(self, initial: Keypoints) -> Callable[[Keypoints], Picture]:
+        """A picture of driving keypoints, as a function of them."""
+        (move,) = self._in_order(partial(self._mover, self._source.keypoints), [initial])
+        return lambda driving: to_pixels(self._engine.picture(move(driving)))
+
+    def _in_order(self, work: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
+        """What is made of each thing given, several at once."""
         with ThreadPoolExecutor(self._engine.num_workers) as pool:
-            initial = pool.submit(_quietly, see, first).result()
-            move = pool.submit(_quietly, partial(self._mover, self._source.keypoints), initial).result()
-            waiting: deque[Future[Picture]] = deque([pool.submit(self._draw, _as_it_is, initial, move)])
+            waiting: deque[Future[Made]] = deque()
             try:
-                for driver in remaining:
-                    waiting.append(pool.submit(self._draw, see, driver, move))
+                for thing in given:
+                    waiting.append(pool.submit(_quietly, work, thing))
                     if len(waiting) > self._engine.num_workers:
                         yield waiting.popleft().result()
                 while waiting:
@@ -95,10 +114,6 @@ class Performer:
                 for future in waiting:
                     future.cancel()
 
-    @torch.inference_mode()
-    def _draw(self, see: Callable[[Driving], Keypoints], driver: Driving, move: Move) -> Picture:
-        return to_pixels(self._engine.picture(move(see(driver))))
-
 
 def to_pixels(image: Float[Tensor, "1 3 h w"]) -> Picture:
     """Whole levels of 0 to 255, rounded, as an encoder takes them."""
@@ -106,10 +121,6 @@ def to_pixels(image: Float[Tensor, "1 3 h w"]) -> Picture:
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def _as_it_is(keypoints: Keypoints) -> Keypoints:
-    return keypoints
-
-
 @torch.inference_mode()
-def _quietly(see: Callable[[Given], Found], given: Given) -> Found:
-    return see(given)
+def _quietly(work: Callable[[Given], Made], given: Given) -> Made:
+    return work(given)

@@ -24,13 +24,16 @@ from dagan.geometry.face_motion import (
     Turned,
     displaced,
     face_shape,
+    landmarks_of,
     lips_apart_as,
+    pose_difference,
     possible,
     with_face,
 )
 from dagan.types import Keypoints
 
 NUM_EXPRESSIONS = 3  # jaw open, left and right eye shut, each from 0 to 1: `data.landmarks.EXPRESSIONS`
+ALIKE_EXPRESSIONS = (0.15, 0.21, 0.21)  # changes of them that matter as much as one another, and as `ALIKE_TURNS`
 OFFSET_SCALE = 3.0  # brings offsets in units of the face, of about 0.1, nearer to 1
 
 
@@ -104,6 +107,12 @@ class FaceRetargeting(nn.Module):
     ) -> Float[Tensor, "b e"]:
         """The source's expression, changed as the driver's did: as far as a mouth can be open or an eye shut."""
         return (source + self.gain * (driving - rest)).clamp(0, 1)
+
+    def difference(self, source: Keypoints, driving: Keypoints) -> Float[Tensor, " t"]:
+        """`pose_difference`, and that of the expression that is read."""
+        ours, theirs = (face_shape(landmarks_of(keypoints)) for keypoints in (source, driving))
+        change = (self.read(theirs) - self.read(ours)) / ours.offset.new_tensor(ALIKE_EXPRESSIONS)
+        return pose_difference(ours.rotation, theirs.rotation) + change.square().sum(1)
 
     def read(self, face: FaceShape) -> Float[Tensor, "b e"]:
         """How open the jaw is, and how shut either eye, in [0, 1]."""

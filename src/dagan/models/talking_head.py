@@ -110,6 +110,12 @@ class TalkingHead(nn.Module):
         """From driving keypoints to those that move the source as the driver moved since its initial frame."""
         return mover(source, driving_initial, relative, adapt_scale, self.retargeting)
 
+    def rest_frame(self, source: Keypoints, driving: Keypoints) -> int:
+        """Which of a driver's frames (`t k 2`) holds its head and face most like the source (`1 k 2`): the one that
+        relative motion is best counted from."""
+        with torch.autocast(source.position.device.type, enabled=False):
+            return int(self.retargeting.difference(source, driving).argmin())
+
     def follow(self, source: View, driving: View) -> Keypoints:
         """The driving keypoints for a source of the same video: those that are not the face's stand where the torso
         went between the two frames, where that can be told and the model is made for it."""

@@ -3,7 +3,7 @@
 python scripts/gallery.py docs/gallery NAME=PHOTO:CLIP.mp4[:FIRST] [...]        (FIRST: the driver's first frame)
 
 A strip shows the photo, and below each of some driver's frames what comes out; a video shows photo | driver | result.
-Motion is relative, as in `dagan animate`; photos and clips are face crops already.
+Motion is relative to the driver's frame most like the photo, as in `dagan animate`; photos and clips are face crops.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from PIL import Image
 import dagan
 from dagan.data.clips import fit_square
 from dagan.data.decoding import read_frames, read_image
+from dagan.inference.motion_file import record_motion
 from dagan.inference.video import VideoWriter
 
 SIDE = 256
@@ -53,9 +54,11 @@ def to_image(tensor: torch.Tensor) -> np.ndarray:
 def results(animator: dagan.Animator, chosen: Entry) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Driver's frame and result, one after the other."""
     animator.set_source(to_tensor(fit_square(read_image(chosen.photo), SIDE)))
-    for frame in islice(read_frames(chosen.clip), chosen.first, chosen.first + FRAMES):
-        driver = fit_square(frame, SIDE)
-        yield driver, to_image(animator.animate(to_tensor(driver)).generated)
+    frames = islice(read_frames(chosen.clip), chosen.first, chosen.first + FRAMES)
+    drivers = [fit_square(frame, SIDE) for frame in frames]
+    motion = record_motion(animator.model, map(to_tensor, drivers), Fraction(RATE))
+    for driver, rendering in zip(drivers, animator.from_motion(motion), strict=True):
+        yield driver, to_image(rendering.generated)
 
 
 def row(images: list[np.ndarray], side: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The README's results: evaluates the bundled weights on test clips and writes the tables between the README's marks.
 
-python scripts/results.py ../shared/clips/test -o results --workers 2      (about 6 minutes on two free cores)
+python scripts/results.py ../shared/clips/test -o results --workers 2      (about 12 minutes on two free cores)
 python scripts/results.py ../shared/clips/test -o results --written        (only writes what results/ holds already)
 """
 
@@ -14,10 +14,12 @@ from dagan.files import write_text
 
 README = Path(__file__).parents[1] / "README.md"
 START, END = "<!-- results -->", "<!-- end of results -->"
+CROSS = ["--protocol", "cross", "--motion", "relative", "--pairs-per-clip", "3"]
 ARGUMENTS = {
     "self": [],
     "still": ["--still-background"],
-    "cross": ["--protocol", "cross", "--motion", "relative", "--pairs-per-clip", "3"],
+    "cross": [*CROSS, "--rest", "best"],
+    "cross_first": [*CROSS, "--rest", "first"],
 }
 GENERATED, RATIO = 2, 7  # columns of a report's table
 
@@ -41,7 +43,7 @@ def main() -> int:
     return 0
 
 
-def block(self_report: str, still_report: str, cross_report: str) -> str:
+def block(self_report: str, still_report: str, cross_report: str, first_report: str) -> str:
     """The reports' tables and sentences."""
     l1, ratio, psnr = value(still_report, "L1"), value(still_report, "L1", RATIO), value(still_report, "PSNR")
     still = f"L1 {l1}, ratio {ratio}; PSNR {psnr} dB"
@@ -64,18 +66,19 @@ Follows the driver, {follows(self_report)}.
 Between two frames of one video the model is told how background and torso moved, six numbers each, registered from both
 frames (`docs/decisions.md`). Without (`--still-background`): {still}.
 
-**Cross-identity**, each clip driven by three other people, motion relative to the driver's first frame as in
-`dagan animate`: {pairs(cross_report)}.
+**Cross-identity**, each clip driven by three other people, motion relative to the driver's frame most like the source
+as in `dagan animate`: {pairs(cross_report)}.
 
 {chr(10).join(identity)}
 
 Follows the driver, {follows(cross_report)}.
+Relative to the driver's first frame (`--rest first`): {changes(first_report)}; CSIM {value(first_report, "CSIM")}.
 
 """
 
 
 def value(report: str, metric: str, column: int = GENERATED) -> str:
-    return found(rf"(\| {re.escape(metric)} \(.*)", report).split("|")[column].strip()
+    return found(rf"(\| {re.escape(metric)} [(↑].*)", report).split("|")[column].strip()
 
 
 def pairs(report: str) -> str:
@@ -84,6 +87,10 @@ def pairs(report: str) -> str:
 
 def follows(report: str) -> str:
     return found(r"- follows the driver, (.*)", report)
+
+
+def changes(report: str) -> str:
+    return found(r"- follows the driver, correlation of changes: (.*)", report)
 
 
 def found(pattern: str, report: str) -> str:

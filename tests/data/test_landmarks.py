@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_LANDMARKS, LandmarkTracks
+from dagan.data.landmarks import (
+    EXPRESSIONS,
+    GUIDED_LANDMARKS,
+    JAW_AND_LIDS,
+    MIRRORED_EXPRESSIONS,
+    MIRRORED_LANDMARKS,
+    LandmarkTracks,
+)
 from dagan.errors import UserError
 from dagan.evaluation.observers import BLENDSHAPE_NAMES
 from parts import face_clips
@@ -55,15 +62,28 @@ def test_frames_without_landmarks_count_as_not_found(tmp_path: Path, frame: int)
     assert torch.equal(missing.position, torch.zeros(len(GUIDED_LANDMARKS), 2))
 
 
-def test_expressions_are_those_of_jaw_and_lids_and_unknown_without_a_face(tmp_path: Path) -> None:
+def test_expressions_are_named_as_blendshapes_and_unknown_without_a_face(tmp_path: Path) -> None:
     clips = face_clips(1)
     num_frames = len(clips[0])
     write_track(tmp_path, clips[0].clip.name, num_frames - 1)
     (expressions,) = LandmarkTracks(clips, [tmp_path]).expressions
-    names = [BLENDSHAPE_NAMES.index(name) for name in ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")]
-    assert expressions.shape == (num_frames, 3)
+    names = [BLENDSHAPE_NAMES.index(name) for name in EXPRESSIONS]
+    assert expressions.shape == (num_frames, len(names))
     assert np.allclose(expressions[3], np.array(names) / 100 + 3, atol=1e-3)
     assert np.isnan(expressions[[2, num_frames - 1]]).all()  # no face, and no longer in the track
+
+
+def test_a_flip_swaps_the_expressions_of_the_sides() -> None:
+    names = list(EXPRESSIONS)
+    mirrored = [names[place] for place in MIRRORED_EXPRESSIONS]
+    assert names[:JAW_AND_LIDS] == ["jawOpen", "eyeBlinkLeft", "eyeBlinkRight"]
+    assert mirrored[:5] == ["jawOpen", "eyeBlinkRight", "eyeBlinkLeft", "mouthSmileRight", "mouthSmileLeft"]
+    assert [name.replace("Left", "").replace("Right", "") for name in mirrored] == [
+        name.replace("Left", "").replace("Right", "") for name in names
+    ]
+    assert [name for name, other in zip(names, mirrored, strict=True) if name == other] == [
+        *("jawOpen", "mouthPucker", "browInnerUp")
+    ]
 
 
 def test_guided_landmarks_of_a_clip_are_unknown_without_a_face(tmp_path: Path) -> None:

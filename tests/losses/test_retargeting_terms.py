@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from dagan.geometry.face_motion import MEAN_FACE
 from dagan.losses.retargeting import expression_placing, expression_reading, expression_transfer
-from dagan.models.retargeting import FaceRetargeting, FaceRetargetingConfig
+from dagan.models.retargeting import NUM_EXPRESSIONS, FaceRetargeting, FaceRetargetingConfig
 
 CHIN, LOWER_LIP = 1, 8
 
 
 @pytest.fixture
 def model() -> FaceRetargeting:
-    return FaceRetargetingConfig(reader_width=32, placer_width=32, jaw_gain=1.0).build()
+    return FaceRetargetingConfig(reader_width=32, placer_width=32, gain=1.0).build()
 
 
 def people(count: int) -> Tensor:
@@ -41,7 +41,7 @@ def learned(model: FaceRetargeting, steps: int) -> FaceRetargeting:
         jaw, now = torch.rand(64), torch.rand(64)
         shut, other = people(64), people(64)
         source, driving, rest = opened(shut, jaw), opened(shut, now), opened(other, torch.rand(64))
-        expression = torch.stack([jaw, torch.zeros(64), torch.zeros(64)], 1)
+        expression = torch.cat([jaw[:, None], torch.zeros(64, NUM_EXPRESSIONS - 1)], 1)
         loss = (
             expression_reading(model, source, expression)
             + 10 * expression_placing(model, source, driving)
@@ -67,7 +67,7 @@ def test_a_jaw_is_learned_and_carried_over(model: FaceRetargeting) -> None:
 def test_reading_moves_the_reader_and_placing_the_placer(model: FaceRetargeting) -> None:
     nn.init.normal_(model.placer[-1].weight, std=0.01)  # type: ignore[arg-type]
     source, driving = people(64), people(64)
-    assert parts_moved(expression_reading(model, source, torch.rand(64, 3)), model) == {"reader"}
+    assert parts_moved(expression_reading(model, source, torch.rand(64, NUM_EXPRESSIONS)), model) == {"reader"}
     assert parts_moved(expression_placing(model, source, driving), model) == {"placer"}
     assert parts_moved(expression_transfer(model, source, driving, people(64)), model) == {"placer", "kept"}
     assert all(parameter.requires_grad for parameter in model.parameters())

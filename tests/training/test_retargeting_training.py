@@ -9,7 +9,7 @@ import torch
 from dagan.data.landmarks import GUIDED_LANDMARKS, MIRROR, LandmarkTracks
 from dagan.errors import UserError
 from dagan.geometry.face_motion import MEAN_FACE
-from dagan.models.retargeting import FaceRetargetingConfig
+from dagan.models.retargeting import NUM_EXPRESSIONS, FaceRetargetingConfig
 from dagan.models.talking_head import TalkingHead
 from dagan.training.retargeting import Faces, RetargetingRecipe, find_faces, pairs_of, train_retargeting
 from parts import face_clips
@@ -25,14 +25,16 @@ def some_faces(num_clips: int = 40, length: int = 5) -> Faces:
     landmarks = people.expand(-1, length, -1, -1).clone()
     landmarks[:, :, [1, 8], 1] += JAW_DROP * jaw[..., None]
     landmarks = landmarks.flatten(0, 1)
-    expression = torch.stack([jaw, torch.zeros_like(jaw), torch.zeros_like(jaw)], -1).flatten(0, 1)
+    expression = torch.zeros(*jaw.shape, NUM_EXPRESSIONS)
+    expression[..., 0] = jaw
+    expression = expression.flatten(0, 1)
     first = length * torch.arange(num_clips).repeat_interleave(length)
     found = landmarks + 0.002 * torch.randn_like(landmarks)
     return Faces(landmarks, found, expression, first, torch.full_like(first, length))
 
 
 def test_what_is_trained_on_some_people_opens_the_jaws_of_others() -> None:
-    model = FaceRetargetingConfig(reader_width=32, placer_width=32, jaw_gain=1.0).build()
+    model = FaceRetargetingConfig(reader_width=32, placer_width=32, gain=1.0).build()
     losses = train_retargeting(model, some_faces(), RetargetingRecipe(steps=300, batch_size=64, learning_rate=5e-3))
     assert losses["reading"] < 0.01
     strangers = some_faces()
@@ -75,9 +77,12 @@ def test_pairs_are_of_one_clip_and_mirrored_or_found_alike() -> None:
 
 def test_eyes_change_places_in_the_mirror() -> None:
     faces = some_faces(2)
-    faces = faces._replace(expression=torch.tensor([0.1, 0.2, 0.3]).expand(len(faces.first), 3))
+    strengths = torch.arange(NUM_EXPRESSIONS) / 100
+    faces = faces._replace(expression=strengths.expand(len(faces.first), NUM_EXPRESSIONS))
     _, _, expression = pairs_of(faces, 50, torch.Generator().manual_seed(0))
-    assert {tuple(round(float(value), 1) for value in row) for row in expression} == {(0.1, 0.2, 0.3), (0.1, 0.3, 0.2)}
+    assert {tuple(row.tolist()) for row in expression[:, :3]} == {
+        tuple(strengths[[0, *eyes]].tolist()) for eyes in ((1, 2), (2, 1))
+    }
 
 
 @pytest.fixture

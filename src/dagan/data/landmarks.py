@@ -19,8 +19,33 @@ from dagan.errors import UserError
 GUIDED_LANDMARKS = (1, 152, 10, 234, 454, 61, 291, 13, 14, 159, 145, 386, 374, 105, 334, 468, 473)
 MIRRORED_LANDMARKS = (1, 152, 10, 454, 234, 291, 61, 13, 14, 386, 374, 159, 145, 334, 105, 473, 468)
 MIRROR = [GUIDED_LANDMARKS.index(landmark) for landmark in MIRRORED_LANDMARKS]
-EXPRESSIONS = (25, 9, 10)  # places in a track's blendshapes: jaw open, left and right eye closed
-MIRRORED_EXPRESSIONS = [0, 2, 1]  # their order after a horizontal flip
+# Places in a track's blendshapes; jaw and lids come first.
+EXPRESSIONS = {
+    "jawOpen": 25,
+    "eyeBlinkLeft": 9,
+    "eyeBlinkRight": 10,
+    "mouthSmileLeft": 44,
+    "mouthSmileRight": 45,
+    "mouthPucker": 38,
+    "mouthLowerDownLeft": 34,
+    "mouthLowerDownRight": 35,
+    "mouthUpperUpLeft": 48,
+    "mouthUpperUpRight": 49,
+    "browInnerUp": 3,
+    "browOuterUpLeft": 4,
+    "browOuterUpRight": 5,
+    "browDownLeft": 1,
+    "browDownRight": 2,
+}
+JAW_AND_LIDS = 3
+_OTHER_SIDE = {"Left": "Right", "Right": "Left"}
+
+
+def _mirrored_name(name: str) -> str:
+    return next((name.removesuffix(a) + b for a, b in _OTHER_SIDE.items() if name.endswith(a)), name)
+
+
+MIRRORED_EXPRESSIONS = [list(EXPRESSIONS).index(_mirrored_name(name)) for name in EXPRESSIONS]  # order after a flip
 
 
 class FaceLandmarks(NamedTuple):
@@ -32,16 +57,17 @@ class FaceLandmarks(NamedTuple):
 
 class LandmarkTracks:
     """The landmarks of every frame of some clips: of each clip those that are guided (`t l 2`) and the expression
-    (`t 3`); NaN: no face."""
+    (`t e`, `EXPRESSIONS`); NaN: no face."""
 
     def __init__(self, clips: list[ClipFrames], folders: list[Path]):
         self.guided: list[Float[np.ndarray, "t l 2"]] = []
-        self.expressions: list[Float[np.ndarray, "t 3"]] = []
+        self.expressions: list[Float[np.ndarray, "t e"]] = []
+        places = list(EXPRESSIONS.values())
         for clip in clips:
             track = _read(clip.clip.name, folders, "landmarks", "found", "blendshapes")
             seen = track["found"][: len(clip)].nonzero()[0]
             self.guided.append(_known(track["landmarks"][seen][:, GUIDED_LANDMARKS], seen, len(clip)))
-            self.expressions.append(_known(track["blendshapes"][seen][:, EXPRESSIONS], seen, len(clip)))
+            self.expressions.append(_known(track["blendshapes"][seen][:, places], seen, len(clip)))
 
     def at(self, clip: int, frame: int, flipped: bool) -> FaceLandmarks:
         """Landmarks of a frame, mirrored when the frame was flipped. A frame past the track counts as not found."""

@@ -36,6 +36,8 @@ class Following(NamedTuple):
     jaw_opening: Change
     eye_closing: Change
     head_yaw: Change
+    smile: Change | None = None  # like the next one, not measured before 2026-11-27
+    brow_raise: Change | None = None
 
 
 class FrameName(NamedTuple):
@@ -104,9 +106,11 @@ METRICS = (
     Metric("AUCON", "aucon", 4, False, False, "driving"),
 )
 BY_FIELD = {metric.field: metric for metric in METRICS}
-FOLLOWED: tuple[tuple[str, Callable[[Following], Change]], ...] = (
+FOLLOWED: tuple[tuple[str, Callable[[Following], Change | None]], ...] = (
     ("jaw opening", lambda following: following.jaw_opening),
     ("eye closing", lambda following: following.eye_closing),
+    ("smile", lambda following: following.smile),
+    ("brow raise", lambda following: following.brow_raise),
     ("head yaw", lambda following: following.head_yaw),
 )
 
@@ -120,6 +124,10 @@ def plain(value: Any) -> Any:
     return [plain(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 
+def _following(found: dict[str, Any]) -> Following:
+    return Following(**{name: Change(**change) for name, change in found.items() if change is not None})
+
+
 def sample_from_plain(found: dict[str, Any]) -> Sample:
     """The inverse of `plain`. Raises KeyError or TypeError when it is no sample."""
     following = found["following"]
@@ -130,7 +138,7 @@ def sample_from_plain(found: dict[str, Any]) -> Sample:
         generated=Scores(**found["generated"]),
         unmoved=Scores(**found["unmoved"]),
         faces=Faces(**found["faces"]),
-        following=Following(*(Change(**following[name]) for name in Following._fields)) if following else None,
+        following=_following(following) if following else None,
         has_image=found["has_image"],
         rest=FrameName(**rest) if (rest := found.get("rest")) else None,
     )

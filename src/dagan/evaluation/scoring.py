@@ -18,7 +18,7 @@ from dagan.evaluation.metrics.l1 import l1
 from dagan.evaluation.metrics.landmark_distance import landmark_distance
 from dagan.evaluation.metrics.psnr import psnr
 from dagan.evaluation.metrics.ssim import ssim
-from dagan.evaluation.observers.blendshape_units import BLINK, JAW_DROP
+from dagan.evaluation.observers.blendshape_units import BLINK, BROW_RAISE, JAW_DROP, SMILE
 from dagan.evaluation.records import Faces, Following, FrameName, Sample, Scores
 from dagan.evaluation.ruler import Look, Ruler
 
@@ -109,13 +109,16 @@ class _Face(NamedTuple):
     jaw_opening: float
     eye_closing: float
     head_yaw: float
+    smile: float
+    brow_raise: float
 
     @classmethod
     def of(cls, look: Look, names: Sequence[str]) -> "_Face | None":
         if look.action_units is None or look.head_pose is None:
             return None
-        jaw, blink = (float(look.action_units[names.index(name)]) for name in (JAW_DROP, BLINK))
-        return cls(jaw, blink, look.head_pose[0])
+        units = (JAW_DROP, BLINK, SMILE, BROW_RAISE)
+        jaw, blink, smile, brow = (float(look.action_units[names.index(name)]) for name in units)
+        return cls(jaw, blink, look.head_pose[0], smile, brow)
 
 
 def _features(generated: Look | None, driving: Look, source: Look) -> Float[np.ndarray, "3 d"] | None:

@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from dagan.errors import UserError
 from dagan.models.fold import fold
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 OPSET = 18
 TOLERANCE = 1e-4  # largest difference of any output from PyTorch's, of images and coordinates of order 1
+NUM_STEPS = 3  # of a graph: tracing, translating, checking
 CHECKED_BATCH = 3  # not the one that is traced, so that a fixed batch shows
 
 
@@ -79,7 +81,8 @@ def write_graphs(graphs: dict[str, OnnxGraph], folder: Path, tolerance: float = 
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
         raise UserError("writing ONNX needs two more packages: pip install 'dagan[export]'")
     folder.mkdir(parents=True, exist_ok=True)
-    return {name: _write(graph, folder / f"{name}.onnx", tolerance) for name, graph in graphs.items()}
+    with tqdm(total=NUM_STEPS * len(graphs), unit="step", disable=None, leave=False) as steps:
+        return {name: _write(graph, folder / f"{name}.onnx", tolerance, steps) for name, graph in graphs.items()}
 
 
 def open_session(path: Path, num_threads: int) -> "onnxruntime.InferenceSession":
@@ -101,11 +104,18 @@ def _appearance(signature: Signature, source: View) -> dict[str, Tensor]:
     return dict(zip(signature.appearance, flat_appearance(source), strict=True))
 
 
-def _write(graph: OnnxGraph, path: Path, tolerance: float) -> float:
+def _write(graph: OnnxGraph, path: Path, tolerance: float, steps: "tqdm[NoReturn]") -> float:
     partial = path.with_name(f".{path.stem}.{os.getpid()}.onnx")
     try:
-        _translate(graph, partial)
+        steps.set_description(f"tracing {path.name}")
+        program = _traced(graph)
+        steps.update()
+        steps.set_description(f"translating {path.name}")
+        _translate(graph, program, partial)
+        steps.update()
+        steps.set_description(f"checking {path.name}")
         difference = _difference(graph, partial)
+        steps.update()
         if not difference <= tolerance:
             reason = f"{path.name} differs from PyTorch by {difference:.1e}, more than {tolerance:g}: not written"
             raise UserError(f"{reason}; a model that trained little, or at another size, may need more --tolerance")
@@ -116,16 +126,22 @@ def _write(graph: OnnxGraph, path: Path, tolerance: float) -> float:
 
 
 @torch.no_grad()
-def _translate(graph: OnnxGraph, path: Path) -> None:
+def _traced(graph: OnnxGraph) -> torch.export.ExportedProgram:
     values = tuple(tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in graph.inputs.values())
     batched = _stacked(values, graph.num_batched, 2)  # a batch of 1 would be taken for a constant
     free: dict[int, Any] = {0: torch.export.Dim("batch")}
     fixed: dict[int, Any] = {}
     shapes = tuple(free if index < graph.num_batched else fixed for index in range(len(values)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.export.export(graph.module.eval(), batched, dynamic_shapes=_nested(graph, shapes), strict=True)
+
+
+@torch.no_grad()
+def _translate(graph: OnnxGraph, program: torch.export.ExportedProgram, path: Path) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports packages that are not needed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.export.export(graph.module.eval(), batched, dynamic_shapes=_nested(graph, shapes), strict=True)
         torch.onnx.export(
             program,
             f=path,

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.geometry.face_motion import FaceTransfer, face_shape
-from dagan.models.retargeting import FaceRetargeting
+from dagan.models.retargeting import NUM_EXPRESSIONS, FaceRetargeting
 
-SHARES = (1.0, 0.5, 0.5)  # of jaw and either eye in the error
+SHARES = (1.0, *[0.5] * (NUM_EXPRESSIONS - 1))  # in the error: the jaw counts twice
 LARGEST = 0.6  # displacement in units of the face that is believed
 
 

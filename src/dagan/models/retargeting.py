@@ -1,9 +1,9 @@
 """FaceRetargeting: the driver's expression on the source's own face (not in the paper; docs/decisions.md).
 
 Displacements carry an expression badly from one face to another: how far which landmark moves as a jaw drops depends on
-the person, on how far it is open already and on where the head is turned. Here one small network reads from the
-landmarks of any face how open its jaw is and how shut its eyes are, and another one says how the landmarks of a given
-face move when that changes.
+the person, on how far it is open already and on where the head is turned. Here one small network reads an expression
+from the landmarks of any face: how open its jaw is, how shut its eyes, how it smiles, and so on. Another one says how
+the landmarks of a given face move when that changes.
 """
 
 from collections.abc import Callable
@@ -32,37 +32,41 @@ from dagan.geometry.face_motion import (
 )
 from dagan.types import Keypoints
 
-NUM_EXPRESSIONS = 3  # jaw open, left and right eye shut, each from 0 to 1: `data.landmarks.EXPRESSIONS`
-ALIKE_EXPRESSIONS = (0.15, 0.21, 0.21)  # changes of them that matter as much as one another, and as `ALIKE_TURNS`
+# Jaw open, left and right eye shut; then smile, lips and brows: `data.landmarks.EXPRESSIONS`, each from 0 to 1.
+NUM_EXPRESSIONS, LID_EXPRESSIONS = 15, slice(1, 3)
+# Changes of them that matter as much as one another, and as `ALIKE_TURNS`.
+ALIKE_EXPRESSIONS = (0.15, 0.21, 0.21, *[1.0] * (NUM_EXPRESSIONS - 3))
 OFFSET_SCALE = 3.0  # brings offsets in units of the face, of about 0.1, nearer to 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceRetargetingConfig:
-    """`jaw_gain`: how much further the jaw is asked to drop than the driver's, since generators draw too little of it
-    (docs/decisions.md)."""
+    """`gain`: how much more expression is asked for than the driver's, but for the lids, since generators draw too
+    little of it (docs/decisions.md)."""
 
     reader_width: int = 128
     placer_width: int = 192
-    jaw_gain: float = 1.6
+    gain: float = 1.6
 
     def build(self) -> "FaceRetargeting":
-        return FaceRetargeting(self.reader_width, self.placer_width, self.jaw_gain)
+        return FaceRetargeting(self.reader_width, self.placer_width, self.gain)
 
 
 class FaceRetargeting(nn.Module):
     """A way to transfer motion between people (`geometry.keypoints.Transfer`) whose first keypoints are landmarks.
 
-    The head's turn is `FaceTransfer`'s. Jaw and lids go by what is read of them; how far the lips part, and what else
+    The head's turn is `FaceTransfer`'s. The expression goes by what is read of it; how far the lips part, and what else
     the driver's face does, is carried over as displacements. Untrained, that is all of it: `face_transfer`.
     """
 
     gain: Float[Tensor, " e"]
     is_read: Float[Tensor, "n 2"]
 
-    def __init__(self, reader_width: int, placer_width: int, jaw_gain: float):
+    def __init__(self, reader_width: int, placer_width: int, gain: float):
         super().__init__()
-        self.register_buffer("gain", torch.tensor([jaw_gain, 1.0, 1.0]), persistent=False)
+        gains = torch.full((NUM_EXPRESSIONS,), gain)
+        gains[LID_EXPRESSIONS] = 1.0
+        self.register_buffer("gain", gains, persistent=False)
         count = len(MEAN_FACE)
         shape = 2 * count + 6
         self.reader = _perceptron(shape, reader_width, NUM_EXPRESSIONS)
@@ -115,7 +119,7 @@ class FaceRetargeting(nn.Module):
         return pose_difference(ours.rotation, theirs.rotation) + change.square().sum(1)
 
     def read(self, face: FaceShape) -> Float[Tensor, "b e"]:
-        """How open the jaw is, and how shut either eye, in [0, 1]."""
+        """The expression, in [0, 1]."""
         return self.score(face).clamp(0, 1)
 
     def score(self, face: FaceShape) -> Float[Tensor, "b e"]:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from dagan.data.clips import ClipFrames
-from dagan.data.landmarks import LandmarkTracks
+from dagan.data.landmarks import JAW_AND_LIDS, LandmarkTracks
 from dagan.data.sampling import REPEATS, ConsecutiveFrames, SourceDrivingPairs
 from dagan.data.synthetic.store import StoredClip
 from dagan.geometry.face_motion import facing
@@ -74,9 +74,9 @@ class PairDataset(Dataset[PairBatch]):
 
 
 def frame_changes(tracks: LandmarkTracks) -> dict[str, list[Float[np.ndarray, "t e"]]]:
-    """In what frames of a clip may differ: expressions (`t 3`) and turns of the head (`t 2`); NaN: no face."""
+    """In what frames of a clip may differ: jaw and lids (`t 3`) and turns of the head (`t 2`); NaN: no face."""
     turns = [facing(torch.from_numpy(points)).numpy() for points in tracks.guided]
-    return {"expressions": tracks.expressions, "turns": turns}
+    return {"expressions": [expression[:, :JAW_AND_LIDS] for expression in tracks.expressions], "turns": turns}
 
 
 @dataclass(kw_only=True)

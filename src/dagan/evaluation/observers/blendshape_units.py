@@ -35,6 +35,7 @@ UNIT_RULES: tuple[UnitRule, ...] = (
 )
 EVEN_THRESHOLD = 0.5  # the published script's, for "even": many units are then never present
 JAW_DROP, BLINK = "AU26 jaw drop", "AU45 blink"
+SMILE, BROW_RAISE = "AU12 lip corner puller", "AU2 outer brow raiser"
 
 
 class BlendshapeUnits:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from dagan.errors import UserError
 from dagan.files import written_whole
-from dagan.geometry.keypoints import in_one_batch
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints
 
@@ -63,13 +62,21 @@ def record_motion(model: TalkingHead, frames: Iterable[Float[Tensor, "1 3 h w"]]
 
 
 def motion_of(found: Iterable[Keypoints], fps: Fraction, model: TalkingHead) -> Motion:
-    """What the model's detector found in each frame (`1 k 2`) as a motion; UserError as `record_motion`."""
-    seen = list(found)
-    if not seen:
+    """What the model's detector found in each frame (`1 k 2`) as a motion; UserError as `record_motion`.
+
+    Kept in one growing block: between thousands of small ones, no room for a frame would be left in what is freed.
+    """
+    positions, jacobians = bytearray(), bytearray()
+    num_points = 0
+    for position, jacobian in found:
+        num_points = position.shape[1]
+        positions += position.float().cpu().numpy().tobytes()
+        jacobians += jacobian.float().cpu().numpy().tobytes() if jacobian is not None else b""
+    if not positions:
         raise UserError("cannot record a motion from a video without frames")
-    position, jacobian = in_one_batch(seen)
-    keypoints = Keypoints(position.float().cpu(), jacobian.float().cpu() if jacobian is not None else None)
-    return Motion(keypoints, fps, fingerprint(model))
+    position = torch.frombuffer(positions, dtype=torch.float32).view(-1, num_points, 2)
+    jacobian = torch.frombuffer(jacobians, dtype=torch.float32).view(-1, num_points, 2, 2) if jacobians else None
+    return Motion(Keypoints(position, jacobian), fps, fingerprint(model))
 
 
 @torch.inference_mode()

@@ -87,9 +87,9 @@ class PictureGraph(Graph):
 class FrameGraph(Graph):
     """Driving frames (b), source image, keypoints and appearance (1), initial driving keypoints (1), to pictures (b).
 
-    Relative motion: initial are the keypoints of the driver's first frame. Absolute motion: initial are the source's
+    Relative motion: initial are the keypoints of the driver's rest frame. Absolute motion: initial are the source's
     own keypoints, for which `offset_transfer` gives the driver's own, `face_transfer` the driver's head and expression,
-    and `FaceRetargeting` a jaw that drops as much further as its gain says.
+    and `FaceRetargeting` an expression as much stronger as its gain says.
     """
 
     def forward(self, frame: Float[Tensor, "b 3 h w"], *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--model", help="weights (default: those of the package)")
-    parser.add_argument("--first", type=int, default=0, help="first frame to record: the pose that counts as rest")
+    parser.add_argument("--first", type=int, default=0, help="first frame to record")
     parser.add_argument("--count", type=int, help="how many frames (default: to the end)")
     parser.add_argument("--size", type=int, default=256)
     args = parser.parse_args()

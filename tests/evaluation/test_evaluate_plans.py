@@ -12,7 +12,7 @@ from dagan.data.protocols import ReenactmentPair
 from dagan.data.triples import export_pairs
 from dagan.errors import UserError
 from dagan.evaluation import run as run_module
-from dagan.evaluation.compare import read_report
+from dagan.evaluation.compare import compare, read_report
 from dagan.evaluation.contenders import ContenderConfig, GeneratedFolder, TestPiece
 from dagan.evaluation.plans import PairChoice, choose_jobs, make_plan
 from dagan.evaluation.ruler import RulerConfig
@@ -67,6 +67,8 @@ def test_relative_motion_counts_from_the_frame_that_is_chosen_and_the_record_nam
     third = [sample.following.head_yaw.driving for sample in report.samples]
     first = evaluate(plan(clips, protocol="cross", rest="first"))
     assert {sample.rest.frame for sample in first.samples} == {0}
+    with pytest.raises(UserError, match="transfer motion differently: from the first frame and from the best frame"):
+        compare(first, report)
     assert third != [sample.following.head_yaw.driving for sample in first.samples]
     (tmp_path / "evaluation.json").write_text(report.to_json())
     assert read_report(tmp_path).samples == report.samples

@@ -111,6 +111,12 @@ def compare(first: Report, second: Report) -> Comparison:
     if (first.protocol.name, first.protocol.size) != (second.protocol.name, second.protocol.size):
         protocols = (f"{r.protocol.name} at {r.protocol.size} pixels" for r in (first, second))
         raise UserError(f"the runs measure different things: {' and '.join(protocols)}")
+    if first.protocol.rest != second.protocol.rest:
+        ways = (
+            f"from the {report.protocol.rest} frame" if report.protocol.rest else "absolute"
+            for report in (first, second)
+        )
+        raise UserError(f"the runs transfer motion differently: {' and '.join(ways)}; evaluate both with one --rest")
     common_uses = first.observers.keys() & second.observers.keys()
     for use in sorted(common_uses):
         rulers = [report.observers[use] for report in (first, second)]

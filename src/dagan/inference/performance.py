@@ -42,8 +42,8 @@ def perform(
 class Performer:
     """`Animator` for pictures alone: it answers the same calls by an engine, and gives RGB arrays ready to encode.
 
-    At most `num_workers` + 1 frames are taken from the driver before their picture is asked for, so memory does not
-    grow with length.
+    At most `num_workers` + 1 frames are taken from the driver before their picture is asked for, so of a long video
+    memory keeps no more than keypoints, where it is watched first.
     """
 
     def __init__(

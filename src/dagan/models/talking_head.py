@@ -114,7 +114,7 @@ class TalkingHead(nn.Module):
         """Which of a driver's frames (`t k 2`) holds its head and face most like the source (`1 k 2`): the one that
         relative motion is best counted from."""
         with torch.autocast(source.position.device.type, enabled=False):
-            return int(self.retargeting.difference(source, driving).argmin())
+            return int(self.retargeting.difference(source, driving).nan_to_num(nan=float("inf")).argmin())
 
     def follow(self, source: View, driving: View) -> Keypoints:
         """The driving keypoints for a source of the same video: those that are not the face's stand where the torso

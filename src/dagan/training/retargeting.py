@@ -29,7 +29,7 @@ NOISE = 0.008  # at most, standard deviation of a coordinate: a pixel of 256, wh
 
 class Faces(NamedTuple):
     """Frames of clips, one clip after the other: a face's landmarks as they are and as the detector finds them, in
-    [-1, 1]; how open its jaw is and how shut its eyes are; where its clip begins among them, and its length."""
+    [-1, 1]; its expression (`EXPRESSIONS`); where its clip begins among them, and its length."""
 
     landmarks: Float[Tensor, "f n 2"]
     found: Float[Tensor, "f n 2"]

@@ -61,7 +61,7 @@ apart. "Unmoved source" is what doing nothing scores.
 
 {self_report.split(chr(10) * 2)[0]}
 
-Follows the driver, {follows(self_report)}.
+Follows the driver, correlation of changes: {follows(self_report)}.
 
 Between two frames of one video the model is told how background and torso moved, six numbers each, registered from both
 frames (`docs/decisions.md`). Without (`--still-background`): {still}.
@@ -71,8 +71,8 @@ as in `dagan animate`: {pairs(cross_report)}.
 
 {chr(10).join(identity)}
 
-Follows the driver, {follows(cross_report)}.
-Relative to the driver's first frame (`--rest first`): {changes(first_report)}; CSIM {value(first_report, "CSIM")}.
+Follows the driver, correlation of changes: {follows(cross_report)}.
+Relative to the driver's first frame (`--rest first`): {follows(first_report)}; CSIM {value(first_report, "CSIM")}.
 
 """
 
@@ -86,10 +86,6 @@ def pairs(report: str) -> str:
 
 
 def follows(report: str) -> str:
-    return found(r"- follows the driver, (.*)", report)
-
-
-def changes(report: str) -> str:
     return found(r"- follows the driver, correlation of changes: (.*)", report)
 
 

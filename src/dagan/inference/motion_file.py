@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -39,7 +38,9 @@ class Motion:
 
     def at(self, number: int, device: torch.device | str = "cpu") -> Keypoints:
         """The keypoints of one frame, `1 k 2`, on a device."""
-        return next(islice(self.frames(device), number, None))
+        position, jacobian = self.on(device)
+        one = slice(number, number + 1)
+        return Keypoints(position[one], jacobian[one] if jacobian is not None else None)
 
     def frames(self, device: torch.device | str = "cpu") -> Iterator[Keypoints]:
         """The keypoints of one frame after the other, `1 k 2`, on a device."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -69,10 +70,12 @@ class Performer:
         first = next(remaining, None)
         if first is None:
             return
-        (initial,) = self._in_order(self._engine.keypoints, [first])
-        draw = self._drawing(initial)
-        yield from self._in_order(draw, [initial])
-        yield from self._in_order(lambda frame: draw(self._engine.keypoints(frame)), remaining)
+        see = self._engine.keypoints
+        with self._workers() as pool:
+            initial = pool.submit(_quietly, see, first).result()
+            draw = self._drawing(initial)
+            frames = chain([first], remaining)
+            yield from self._in_order(pool, lambda frame: draw(initial if frame is first else see(frame)), frames)
 
     def watch(self, frames: Iterable[Float[Tensor, "1 3 h w"]], rate: Fraction) -> Motion:
         """The motion of a driving video, for `from_motion`, which can then choose the frame that it counts from.
@@ -80,7 +83,8 @@ class Performer:
         Raises:
             UserError: no frames.
         """
-        return motion_of(self._in_order(self._engine.keypoints, frames), rate, self._model)
+        with self._workers() as pool:
+            return motion_of(self._in_order(pool, self._engine.keypoints, frames), rate, self._model)
 
     def from_motion(self, motion: Motion) -> Iterator[Picture]:
         """One picture per frame of a recorded motion; relative motion counts from its rest frame.
@@ -92,27 +96,36 @@ class Performer:
         source = self._source.keypoints
         check_driver(motion, self._model, source)
         initial = motion.at(rest_number(self._rest, self._model, source, motion), source.position.device)
-        return self._in_order(self._drawing(initial), motion.frames(source.position.device))
+        return self._drawn(motion, initial)
+
+    def _drawn(self, motion: Motion, initial: Keypoints) -> Iterator[Picture]:
+        with self._workers() as pool:
+            yield from self._in_order(pool, self._drawing(initial), motion.frames(initial.position.device))
 
     def _drawing(self, initial: Keypoints) -> Callable[[Keypoints], Picture]:
         """A picture of driving keypoints, as a function of them."""
-        (move,) = self._in_order(partial(self._mover, self._source.keypoints), [initial])
+        move = _quietly(partial(self._mover, self._source.keypoints), initial)
         return lambda driving: to_pixels(self._engine.picture(move(driving)))
 
-    def _in_order(self, work: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
+    def _workers(self) -> ThreadPoolExecutor:
+        """Threads that live as long as a video: an engine may prepare something for each."""
+        return ThreadPoolExecutor(self._engine.num_workers)
+
+    def _in_order(
+        self, pool: ThreadPoolExecutor, work: Callable[[Given], Made], given: Iterable[Given]
+    ) -> Iterator[Made]:
         """What is made of each thing given, several at once."""
-        with ThreadPoolExecutor(self._engine.num_workers) as pool:
-            waiting: deque[Future[Made]] = deque()
-            try:
-                for thing in given:
-                    waiting.append(pool.submit(_quietly, work, thing))
-                    if len(waiting) > self._engine.num_workers:
-                        yield waiting.popleft().result()
-                while waiting:
+        waiting: deque[Future[Made]] = deque()
+        try:
+            for thing in given:
+                waiting.append(pool.submit(_quietly, work, thing))
+                if len(waiting) > self._engine.num_workers:
                     yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def to_pixels(image: Float[Tensor, "1 3 h w"]) -> Picture:

@@ -1,8 +1,9 @@
 """Weights of a model in a larger preset: `scripts/grow_weights.py SMALL.safetensors OUT.safetensors [--preset lite]`.
 
-Residual blocks that the small one lacks start as the identity, and retargeting as the transfer without it, so the large
-one begins where the small one ended. So it does, nearly, with the motion of the whole face, if that is what it lacks:
-the estimator sees nothing of it yet, and the mask gives it a share by which it is learned.
+Residual blocks that the small one lacks start as the identity, and retargeting as the transfer without it; a face
+reader is the package's. So the large one begins where the small one ended, but for motion between people, which a face
+reader sees better. So it does, nearly, with the motion of the whole face, if that is what it lacks: the estimator sees
+nothing of it yet, and the mask gives it a share by which it is learned.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dagan.errors import UserError
-from dagan.models.weights import load, save_model
+from dagan.models.weights import fill_face_reader, load, save_model
 from dagan.nn.blocks import ResBlock
 from dagan.presets import PRESETS
 
@@ -43,7 +44,7 @@ def grow(small: nn.Module, large: nn.Module) -> None:
     state = large.state_dict()
     kept = {name: state[name] for block in fresh for name in state if name.startswith(f"{block}.")}
     pieces = [name for name in state if name.startswith("motion.mask_prior.pieces.")]
-    kept |= {name: value for name, value in state.items() if name.startswith("retargeting.")}
+    kept |= {name: value for name, value in state.items() if name.startswith(("retargeting.", "face_reader."))}
     kept |= {name: torch.full_like(state[name], PIECE) for name in pieces}
     for name, axes in MOTION_AXES.items():
         if name in known and name in state:
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--preset", default="lite")
     args = parser.parse_args()
     config = PRESETS[args.preset]
-    large = config.build()
+    large = fill_face_reader(config.build())
     grow(load(args.small), large)
     save_model(args.out, large, config, half=True)
 

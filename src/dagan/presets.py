@@ -5,6 +5,7 @@ from dataclasses import replace
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.discriminator import DiscriminatorConfig
+from dagan.models.face_reader import FaceReaderConfig
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.motion import MotionConfig
@@ -47,6 +48,7 @@ def with_free_keypoints(config: TalkingHeadConfig) -> TalkingHeadConfig:
         keypoints=replace(config.keypoints, has_landmarks=False),
         motion=replace(config.motion, torso="found", face="parts"),
         retargeting=None,
+        face_reader=None,
     )
 
 
@@ -115,7 +117,8 @@ LITE = with_cam(
                 cap=160,
                 decoder=BlendDecoderConfig(num_res_blocks=4, num_join_blocks=1, num_points=17),
             ),
-            retargeting=FaceRetargetingConfig(),
+            retargeting=FaceRetargetingConfig(lips=0.7),
+            face_reader=FaceReaderConfig(),
         ),
         LITE_DEPTH,
     ),

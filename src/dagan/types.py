@@ -2,6 +2,7 @@
 where -1 and +1 are the outer edges of the image and pixel centres lie half a pixel inside (`align_corners=False`).
 Models imported from published checkpoints keep the coordinates that they were trained with (docs/checkpoints.md)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -9,10 +10,20 @@ from torch import Tensor
 
 
 class Keypoints(NamedTuple):
-    """Sparse keypoints {x_n} of one image (Eq. 6), with FOMM's local affine frames when the detector has them."""
+    """Sparse keypoints {x_n} of one image (Eq. 6), with FOMM's local affine frames when the detector has them.
+
+    `landmarks`, in [-1, 1], and `expression`, in [0, 1], are what a face reader saw (`models/face_reader.py`), when the
+    model has one: of images alone, not of keypoints that were moved.
+    """
 
     position: Float[Tensor, "b k 2"]
     jacobian: Float[Tensor, "b k 2 2"] | None = None
+    landmarks: Float[Tensor, "b n 2"] | None = None
+    expression: Float[Tensor, "b e"] | None = None
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Keypoints":
+        """All that is there, changed alike."""
+        return Keypoints(**{name: change(part) for name, part in self._asdict().items() if part is not None})
 
 
 class Appearance(NamedTuple):

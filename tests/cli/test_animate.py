@@ -89,7 +89,10 @@ def test_only_as_many_frames_are_in_flight_as_there_are_workers(animate, driving
     assert max(lead) <= 2 + looked_at_for_the_crop
 
 
-def test_motion_modes_differ(animate, driving, out):
+def test_motion_modes_differ(animate, driving, out, model_file, portrait):
+    from dagan.data.decoding import read_image
+    from dagan.inference.crop import apply_crop, central_square
+
     def pictures(*options) -> np.ndarray:
         assert animate(driving, *options) == 0
         return np.stack(list(read_frames(out)))
@@ -100,6 +103,18 @@ def test_motion_modes_differ(animate, driving, out):
     first = pictures("--rest", "first")
     assert np.array_equal(first, pictures("--rest", "0"))
     assert not np.array_equal(first, pictures("--rest", "9"))
+    model, crop = load(model_file), central_square((64, 64))
+    with torch.inference_mode():
+        source = model.view(apply_crop(read_image(portrait), crop, 64)[None]).keypoints
+        watched = record_motion(model, (apply_crop(frame, crop, 64)[None] for frame in read_frames(driving)), RATE)
+        best = model.rest_frame(source, watched.keypoints)
+    assert np.array_equal(relative, pictures("--rest", str(best)))
+
+
+def test_absolute_motion_counts_from_no_frame(animate, driving, out, capsys):
+    assert animate(driving, "--motion", "absolute", "--rest", "3") == 2
+    assert "--rest is the frame that relative motion counts from" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_a_truncated_video_is_used_as_far_as_it_can_be_read(animate, two_seconds, out, capsys):

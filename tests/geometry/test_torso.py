@@ -40,7 +40,7 @@ def test_the_faces_keypoints_stay_as_they_were_found() -> None:
 
 
 def test_where_nothing_was_registered_all_stay_pair_by_pair() -> None:
-    source, driving = (Keypoints(*(torch.cat([part, part]) for part in keypoints(seed))) for seed in (1, 2))
+    source, driving = (keypoints(seed).each(lambda part: torch.cat([part, part])) for seed in (1, 2))
 
     placed = on_torso(source, driving, torch.cat([STILL, MOTION]), 3)
 

@@ -121,6 +121,32 @@ def test_a_rest_frame_that_the_motion_has_not_is_refused_before_the_first_frame(
         animator.from_motion(record_motion(tiny_model, [image(1), image(2)], Fraction(25)))
 
 
+def test_absolute_motion_counts_from_no_frame_of_a_recorded_motion(tiny_model):
+    motion = record_motion(tiny_model, [image(1), image(2)], Fraction(25))
+    animator = Animator(tiny_model, "absolute", rest=9)
+    animator.set_source(image(0))
+    torch.testing.assert_close(
+        generated(animator.from_motion(motion)), generated(animator.stream([image(1), image(2)]))
+    )
+
+
+def test_two_recorded_motions_at_once_do_not_change_each_other(tiny_model):
+    motions = [record_motion(tiny_model, [image(a), image(a + 1)], Fraction(25)) for a in (1, 5)]
+    animator = Animator(tiny_model, rest="first")
+    animator.set_source(image(0))
+    alone = [generated(animator.from_motion(motion)) for motion in motions]
+    first, second = (animator.from_motion(motion) for motion in motions)
+    together = [(a.generated, b.generated) for a, b in zip(first, second, strict=True)]
+    for one, parts in zip(alone, zip(*together, strict=True), strict=True):
+        torch.testing.assert_close(torch.cat(parts), one)
+
+
+@pytest.mark.parametrize("rest", ["last", -1, 1.5])
+def test_an_unknown_rest_frame_names_the_known_ones(tiny_model, rest):
+    with pytest.raises((ValueError, TypeError), match="best"):
+        Animator(tiny_model, rest=rest)
+
+
 def test_a_motion_of_another_model_is_refused_before_the_first_frame(tiny_model, tiny_config):
     animator = Animator(tiny_model)
     animator.set_source(image(0))

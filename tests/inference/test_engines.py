@@ -10,6 +10,7 @@ from dagan.errors import UserError
 from dagan.geometry.face_motion import MEAN_FACE
 from dagan.inference.engine_cache import engine_folder
 from dagan.inference.engines import Engine, build_engine
+from dagan.models.face_reader import FaceReaderConfig
 from dagan.models.retargeting import FaceRetargetingConfig
 from dagan.presets import LITE
 
@@ -53,13 +54,17 @@ def test_openvino_knows_all_that_a_model_of_faces_computes(tiny_config):
     pytest.importorskip("openvino")
     keypoints = replace(tiny_config.keypoints, num_keypoints=len(MEAN_FACE) + 3, has_landmarks=True)
     motion = replace(tiny_config.motion, face=LITE.motion.face, torso=LITE.motion.torso)
-    model = replace(tiny_config, keypoints=keypoints, motion=motion, retargeting=FaceRetargetingConfig()).build().eval()
+    config = replace(tiny_config, keypoints=keypoints, motion=motion, retargeting=FaceRetargetingConfig())
+    model = replace(config, face_reader=FaceReaderConfig()).build().eval()
     with torch.inference_mode():
         source, frame = (model.view(torch.rand(1, 3, SIDE, SIDE)) for _ in range(2))
         source = model.encode(source)
         engine = build_engine(model, source, "openvino", "fp32")
         expected = model.render(source, frame.keypoints).generated
         torch.testing.assert_close(engine.picture(frame.keypoints), expected, rtol=0, atol=1e-3)
+        found = engine.keypoints(frame.image)
+        for name, part in found._asdict().items():
+            torch.testing.assert_close(part, getattr(frame.keypoints, name), rtol=0, atol=1e-3)
 
 
 def test_in_bfloat16_the_picture_is_nearly_the_same(scene):

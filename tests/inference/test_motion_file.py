@@ -5,27 +5,38 @@ import torch
 from safetensors.torch import save_file
 
 from dagan.errors import UserError
+from dagan.geometry.face_motion import MEAN_FACE
 from dagan.inference.motion_file import FORMAT, Motion, fingerprint, load_motion, record_motion, save_motion
+from dagan.models.retargeting import NUM_EXPRESSIONS
 from dagan.types import Keypoints
 
 NTSC = Fraction(30000, 1001)
+READ = {
+    "position": torch.zeros(2, 5, 2),
+    "landmarks": torch.zeros(2, len(MEAN_FACE), 2),
+    "expression": torch.zeros(2, NUM_EXPRESSIONS),
+}
 METADATA = {"format": FORMAT, "fps": "25", "fingerprint": "0"}
 
 
-def motion(num_frames: int = 4, has_jacobian: bool = True) -> Motion:
-    jacobian = torch.rand(num_frames, 5, 2, 2) if has_jacobian else None
-    return Motion(Keypoints(torch.rand(num_frames, 5, 2), jacobian), NTSC, "0123456789abcdef")
+def motion(num_frames: int = 4, has_jacobian: bool = True, is_read: bool = False) -> Motion:
+    keypoints = Keypoints(
+        torch.rand(num_frames, 5, 2),
+        torch.rand(num_frames, 5, 2, 2) if has_jacobian else None,
+        torch.rand(num_frames, len(MEAN_FACE), 2) if is_read else None,
+        torch.rand(num_frames, NUM_EXPRESSIONS) if is_read else None,
+    )
+    return Motion(keypoints, NTSC, "0123456789abcdef")
 
 
-@pytest.mark.parametrize("has_jacobian", [True, False])
-def test_a_saved_motion_comes_back_with_its_exact_rate(tmp_path, has_jacobian):
-    kept = motion(has_jacobian=has_jacobian)
+@pytest.mark.parametrize(("has_jacobian", "is_read"), [(True, False), (False, False), (True, True), (False, True)])
+def test_a_saved_motion_comes_back_with_its_exact_rate(tmp_path, has_jacobian, is_read):
+    kept = motion(has_jacobian=has_jacobian, is_read=is_read)
     save_motion(kept, tmp_path / "driver.safetensors")
     loaded = load_motion(tmp_path / "driver.safetensors")
     assert (loaded.fps, loaded.fingerprint) == (NTSC, kept.fingerprint)
-    assert torch.equal(loaded.keypoints.position, kept.keypoints.position)
-    assert (loaded.keypoints.jacobian is not None) == has_jacobian
-    assert not has_jacobian or torch.equal(loaded.keypoints.jacobian, kept.keypoints.jacobian)
+    for part, before in zip(loaded.keypoints, kept.keypoints, strict=True):
+        assert (part is None and before is None) or torch.equal(part, before)
     assert [path.name for path in tmp_path.iterdir()] == ["driver.safetensors"]
 
 
@@ -35,6 +46,10 @@ def test_a_motion_gives_one_frame_after_the_other():
     assert len(kept) == len(frames) == 3
     assert torch.equal(torch.cat([frame.position for frame in frames]), kept.keypoints.position)
     assert frames[0].jacobian.shape == (1, 5, 2, 2)
+    assert frames[0].expression is None
+    read = motion(num_frames=3, is_read=True)
+    assert torch.equal(torch.cat([frame.expression for frame in read.frames()]), read.keypoints.expression)
+    assert torch.equal(read.at(1).landmarks, read.keypoints.landmarks[1:2])
 
 
 def test_recording_keeps_the_keypoints_of_every_frame(tiny_model):
@@ -105,7 +120,10 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
         ({"weight": torch.zeros(2)}, METADATA, "no keypoint positions"),
         ({"position": torch.zeros(0, 5, 2)}, METADATA, "no keypoint positions"),
         ({"position": torch.zeros(2, 5, 3)}, METADATA, "no keypoint positions"),
-        ({"position": torch.zeros(2, 5, 2), "jacobian": torch.zeros(2, 4, 2, 2)}, METADATA, "jacobians of shape"),
+        ({"position": torch.zeros(2, 5, 2), "jacobian": torch.zeros(2, 4, 2, 2)}, METADATA, "jacobian of shape"),
+        (READ | {"landmarks": torch.zeros(2, 5, 2)}, METADATA, "landmarks of shape"),
+        (READ | {"expression": torch.zeros(2, 3)}, METADATA, "expression of shape"),
+        ({"position": torch.zeros(2, 5, 2), "expression": READ["expression"]}, METADATA, "not both"),
         ({"position": torch.full((2, 5, 2), float("nan"))}, METADATA, "not numbers"),
         ({"position": torch.zeros(2, 5, 2)}, METADATA | {"fps": "fast"}, "frame rate 'fast'"),
         ({"position": torch.zeros(2, 5, 2)}, METADATA | {"fps": "1/0"}, "frame rate '1/0'"),

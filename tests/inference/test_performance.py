@@ -36,6 +36,21 @@ def test_a_recorded_motion_gives_the_pictures_of_its_video(tiny_model):
     assert np.abs(apart).max() <= 1
 
 
+def test_of_a_watched_video_the_frame_most_like_the_source_is_the_one_that_motion_counts_from(tiny_model):
+    frames = [image(seed) for seed in (1, 2, 0, 3)]
+    performer = perform(tiny_model, image(0), runtime="torch", precision="fp32")
+    animator = Animator(tiny_model)
+    animator.set_source(image(0))
+    motion = performer.watch(iter(frames), Fraction(25))
+    expected = [to_pixels(rendering.generated) for rendering in animator.from_motion(motion)]
+    pictures = np.stack(list(performer.from_motion(motion)))
+    assert np.abs(pictures.astype(int) - np.stack(expected)).max() <= 1
+    with torch.inference_mode():
+        view = tiny_model.view(image(0))
+        still = to_pixels(tiny_model.render(view, view.keypoints).generated)
+    assert np.abs(pictures[2].astype(int) - still).max() <= 1
+
+
 def test_a_motion_of_another_model_is_refused_before_the_first_frame(tiny_model, tiny_config):
     foreign = record_motion(tiny_config.build().eval(), [image(1)], Fraction(25))
     with pytest.raises(UserError, match=r"recorded with model .* but this is model"):

@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from dagan.geometry.keypoints import transfer
-from dagan.models.graphs import FrameGraph, PictureGraph, SourceGraph, flat_appearance, flat_keypoints, signature_of
+from dagan.models.face_reader import FaceReaderConfig
+from dagan.models.graphs import (
+    FrameGraph,
+    PictureGraph,
+    SourceGraph,
+    flat_appearance,
+    flat_keypoints,
+    flat_points,
+    signature_of,
+)
 from dagan.models.retargeting import FaceRetargetingConfig
 
 SIDE = 64
@@ -60,9 +69,11 @@ def test_initial_keypoints_of_the_driver_make_motion_relative(scene):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
-def test_motion_is_relative_by_retargeting_too(tiny_config):
+@pytest.mark.parametrize("face_reader", [None, FaceReaderConfig()])
+def test_motion_is_relative_by_retargeting_too(tiny_config, face_reader):
     keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    model = replace(tiny_config, keypoints=keypoints, retargeting=FaceRetargetingConfig()).build().eval()
+    config = replace(tiny_config, keypoints=keypoints, retargeting=FaceRetargetingConfig(), face_reader=face_reader)
+    model = config.build().eval()
     torch.nn.init.normal_(model.retargeting.placer[-1].weight, std=0.02)
     with torch.no_grad():
         frames = torch.rand(3, 3, SIDE, SIDE)
@@ -70,7 +81,11 @@ def test_motion_is_relative_by_retargeting_too(tiny_config):
         first, second = (model.view(frame[None]).keypoints for frame in frames[:2])
         expected = model.render(source, model.mover(source.keypoints, first)(second)).generated
         found = FrameGraph(model, signature_of(source))(frames[1:], *kept(source), *flat_keypoints(first))
+        points = model.mover(source.keypoints, first)(second)
+        drawn = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
+        pictures = PictureGraph(model, signature_of(source))(*flat_points(points), *drawn)
     torch.testing.assert_close(found[:1], expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(pictures, expected, rtol=0, atol=1e-4)
 
 
 def test_initial_keypoints_of_the_source_make_motion_absolute(scene):

@@ -18,7 +18,7 @@ FRAMES = replace(TINY, has_jacobian=True)
 @pytest.mark.parametrize("size", [(32, 32), (96, 96), (64, 32)])
 def test_every_image_gets_k_points_inside_of_it(config: KeypointConfig, size: tuple[int, int]) -> None:
     detector = config.build().eval()
-    position, jacobian = detector(torch.rand(3, 3, *size), torch.rand(3, 1, *size))
+    position, jacobian, *_ = detector(torch.rand(3, 3, *size), torch.rand(3, 1, *size))
     assert position.shape == (3, 5, 2)
     assert position.abs().max() < 1
     assert (None if jacobian is None else tuple(jacobian.shape)) == ((3, 5, 2, 2) if config.has_jacobian else None)
@@ -66,14 +66,14 @@ def test_local_frames_start_as_the_identity() -> None:
 def test_points_stay_float32_under_autocast() -> None:
     detector = FRAMES.build().eval()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        position, jacobian = detector(torch.rand(1, 3, 32, 32), None)
+        position, jacobian, *_ = detector(torch.rand(1, 3, 32, 32), None)
     assert jacobian is not None
     assert position.dtype == jacobian.dtype == torch.float32
 
 
 def test_gradients_of_points_and_frames_reach_every_parameter() -> None:
     detector: KeypointDetector = replace(RGBD, has_jacobian=True, num_stem_blocks=1).build()
-    position, jacobian = detector(torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64))
+    position, jacobian, *_ = detector(torch.rand(2, 3, 64, 64), torch.rand(2, 1, 64, 64))
     assert jacobian is not None
     (position * torch.randn(5, 2)).sum().add((jacobian * torch.randn(5, 2, 2)).sum()).backward()
     untouched = {n for n, p in detector.named_parameters() if p.grad is None or p.grad.abs().sum() == 0}

@@ -39,8 +39,12 @@ class DropsTheJaw(nn.Module):
 
 @pytest.fixture
 def exact() -> FaceRetargeting:
+    return exactly(FaceRetargetingConfig(gain=1.0))
+
+
+def exactly(config: FaceRetargetingConfig) -> FaceRetargeting:
     """With networks that know all there is to know."""
-    model = FaceRetargetingConfig(gain=1.0).build()
+    model = config.build()
     model.reader, model.placer = ReadsTheJaw(), DropsTheJaw()  # type: ignore[assignment]
     nn.init.zeros_(model.kept)
     return model.requires_grad_(False)
@@ -113,6 +117,36 @@ def test_lips_part_as_the_drivers_whatever_the_jaw_does(exact: FaceRetargeting) 
     gaps = [points[0, LOWER_LIP, 1] - points[0, UPPER_LIP, 1] for points in (opened(0.1), wide)]
     assert float(gaps[1] - gaps[0]) == pytest.approx(0.4 * 0.2, abs=0.005)
     assert float(wide[0, CHIN, 1] - opened(0.1)[0, CHIN, 1]) == pytest.approx(0.4 * 0.4, abs=0.01)
+
+
+def test_a_share_of_the_lips_goes_by_the_expression() -> None:
+    model = exactly(FaceRetargetingConfig(gain=1.0, lips=0.25))
+    model.gain[0] = 2.0
+    wide = moved(model, opened(0.1), opened(0.0), opened(0.2))
+    gaps = [points[0, LOWER_LIP, 1] - points[0, UPPER_LIP, 1] for points in (opened(0.1), wide)]
+    assert float(gaps[1] - gaps[0]) == pytest.approx(0.4 * (0.25 * 0.2 + 0.75 * 0.4), abs=0.005)
+
+
+def test_what_a_face_reader_saw_goes_before_what_landmarks_tell(exact: FaceRetargeting) -> None:
+    """Of the driver the reader sees a jaw that opens by 0.3, and the detector nothing."""
+    jaw = [torch.zeros(1, NUM_EXPRESSIONS) for _ in range(3)]
+    for expression, value in zip(jaw, (0.1, 0.2, 0.5), strict=True):
+        expression[0, 0] = value
+    elsewhere = FACE + torch.tensor([0.05, 0.1])
+    source = Keypoints(opened(0.1), None, elsewhere, jaw[0])
+    rest, driving = Keypoints(FACE, None, opened(0.0), jaw[1]), Keypoints(FACE, None, opened(0.3), jaw[2])
+    found = exact(source, rest)(driving)
+    assert torch.allclose(found.position, opened(0.4), atol=0.01)
+    assert found.landmarks is None
+    assert found.expression is None
+
+
+def test_the_frame_nearest_to_the_source_is_so_by_what_a_reader_saw(exact: FaceRetargeting) -> None:
+    jaw = torch.zeros(3, NUM_EXPRESSIONS)
+    jaw[:, 0] = torch.tensor([0.9, 0.5, 0.1])
+    alike = [FACE.expand(3, -1, -1), None, FACE.expand(3, -1, -1)]
+    source = Keypoints(FACE, None, FACE, jaw[1:2] + 0.05)
+    assert exact.difference(source, Keypoints(*alike, jaw)).argmin() == 1
 
 
 def test_what_is_not_read_is_displaced_as_the_drivers(exact: FaceRetargeting) -> None:

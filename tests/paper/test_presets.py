@@ -43,7 +43,7 @@ NUM_PARAMETERS = {
     "fomm_fdn": 74_123_021,
     "fomm_cam": 74_575_355,
     "fomm_fdn_cam": 74_578_381,
-    "lite": 13_581_261,
+    "lite": 15_229_951,
     "dagan_released": 74_688_672,
     "dagan_spade_released": 96_137_060,
     "fomm_released": 59_790_759,

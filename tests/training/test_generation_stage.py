@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dagan.losses.objective import PAPER_OBJECTIVE, Objective
 from dagan.losses.step_state import PairBatch, StepState
 from dagan.models.discriminator import DiscriminatorConfig
+from dagan.models.face_reader import FaceReaderConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.distributed import World
 from dagan.training.generation_stage import (
@@ -55,6 +56,20 @@ def test_the_depth_network_is_frozen_its_weights_and_running_statistics_do_not_m
     assert not any(parameter.requires_grad or id(parameter) in trained for parameter in depth.parameters())
     assert not any(module.training for module in depth.modules())
     assert networks.model.generator.training
+
+
+def test_a_face_reader_is_given_and_stays_so_when_other_parts_are_thawed(tiny_config: TalkingHeadConfig) -> None:
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
+    networks = tiny_networks(replace(tiny_config, keypoints=keypoints, face_reader=FaceReaderConfig()))
+    reader = networks.model.face_reader
+    assert reader is not None
+    before = copies([reader])[0]
+    networks.freeze(["generator"])
+    networks.freeze([])
+    generation_step(networks, generation_optimizers(networks), ALL, random_batch())
+    assert not changed(reader, before)
+    assert not any(parameter.requires_grad for parameter in reader.parameters())
+    assert not any(module.training for module in reader.modules())
 
 
 def test_a_step_moves_every_part_that_is_trained_and_its_statistics(tiny_config: TalkingHeadConfig) -> None:

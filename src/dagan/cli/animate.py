@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--rest",
         metavar="best|first|N",
-        default="best",
         help="the driver's frame that relative motion counts from: the one most like the photo in pose and expression "
         "(best, default: the whole video is looked at first), the first one, or a number from 0",
     )
@@ -65,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
-    rest = _parse_rest(args.rest)
+    rest = _parse_rest(args.rest or "best")
     _check(args)
     from dagan.inference.video import check_output, read_image
 
@@ -88,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         performer = perform(model, source, args.motion, args.adapt_scale, args.runtime, args.precision, rest)
         driver = opening.result()
     loaded = time.perf_counter()
-    if args.motion == "relative" and rest != "first":
+    if args.motion == "relative" and rest not in ("first", 0):
         driver = _watched(driver, performer)
     num_frames = _write(driver, performer, args.output, args.size)
     ended = time.perf_counter()
@@ -108,6 +107,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion; leave it out or use --motion relative")
+    if args.rest is not None and args.motion == "absolute":
+        raise UserError("--rest is the frame that relative motion counts from; leave it out or use --motion relative")
 
 
 def _parse_rest(text: str) -> "RestFrame":

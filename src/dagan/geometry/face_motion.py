@@ -43,6 +43,7 @@ RIGIDITY = (1.0, 0.1, 1.0, 1.0, 1.0, 0.3, 0.3, 0.6, 0.0, 0.3, 0.7, 0.3, 0.7, 0.5
 BONE = (0, 2, 3, 4)  # nose tip, forehead and sides have no expression: what is left of them is the detector's error
 LIDS = ((9, 10), (11, 12))
 LIPS = (7, 8)  # upper, lower
+IRISES = (15, 16)
 JAW = (1, 5, 6, 7, 8)  # what moves up and down with an opening mouth
 STEPS, LAST_STEPS = 5, 2  # of Gauss-Newton: five reach 60 degrees from a face that looks ahead; from nearby, two
 DAMPING = 1e-5
@@ -70,28 +71,6 @@ class FacePose(NamedTuple):
         return torch.cat([flat, (shape @ self.rotation.mT)[..., 2:]], dim=-1)
 
 
-def with_face(
-    landmarks: Callable[[Tensor, Tensor, Tensor | float], "FaceTransfer"],
-    source: Keypoints,
-    initial: Keypoints,
-    scale: Float[Tensor, "b 1 1"] | float,
-) -> Callable[[Keypoints], Keypoints]:
-    """The first keypoints by a transfer of landmarks, those after them by `offset_transfer`."""
-    count, plain = len(MEAN_FACE), offset_transfer(source, initial, scale)
-    face = landmarks(landmarks_of(source), landmarks_of(initial), scale)
-
-    def moved(driving: Keypoints) -> Keypoints:
-        (moved_face, frame), others = face(landmarks_of(driving)), plain(driving)
-        position = torch.cat([moved_face, others.position[:, count:]], dim=1)
-        if others.jacobian is None:
-            return Keypoints(position)
-        return Keypoints(
-            position, torch.cat([frame[:, None] @ others.jacobian[:, :count], others.jacobian[:, count:]], 1)
-        )
-
-    return moved
-
-
 class Turned(NamedTuple):
     """A driver's frame beside its rest frame: the head's turn, and what of the landmarks it leaves."""
 
@@ -100,6 +79,7 @@ class Turned(NamedTuple):
     source: Float[Tensor, "b 3 3"]  # how that turns the source's
     left: Float[Tensor, "b n 2"]  # displacements in the plane of the driver's face, in units of the face
     opening: Float[Tensor, "#b"]  # of the source's mouth, in units of the face
+    expression: Float[Tensor, "b e"] | None  # the driver's, if it was read
 
 
 class FaceShape(NamedTuple):
@@ -112,6 +92,10 @@ class FaceShape(NamedTuple):
 # What the source's face does, as displacements in its own plane; and that as made for a source and a driver at rest.
 Expression = Callable[[Turned], Float[Tensor, "b n 2"]]
 Expressing = Callable[[FaceShape, FaceShape], Expression]
+
+
+def _displacing(source: FaceShape, rest: FaceShape) -> Expression:
+    return displaced
 
 
 def displaced(turned: Turned) -> Float[Tensor, "b n 2"]:
@@ -140,7 +124,7 @@ class FaceTransfer:
         source: Float[Tensor, "b n 2"],
         rest: Float[Tensor, "#b n 2"],
         scale: Float[Tensor, "b 1 1"] | float = 1.0,
-        expressing: Expressing = lambda source, rest: displaced,
+        expressing: Expressing = _displacing,
     ):
         self._scale = scale
         mean = source.new_tensor(MEAN_FACE)[None]
@@ -151,16 +135,18 @@ class FaceTransfer:
         self._frame = _from_image(self._own.rotation), self._first.rotation[:, :2, :2]
         self._expression = expressing(_shape_at(self._own, source), _shape_at(self._first, rest))
 
-    def turned(self, driving: Float[Tensor, "b n 2"]) -> tuple[FacePose, Turned]:
+    def turned(
+        self, driving: Float[Tensor, "b n 2"], expression: Float[Tensor, "b e"] | None = None
+    ) -> tuple[FacePose, Turned]:
         """How the driver's face at rest is turned and moved to be seen as in the driving frame, and what that means."""
         now = fit_pose(driving, self._resting)
         driver = now.rotation @ self._first.rotation
         left = on_face(driving - now.seen(self._resting), driver) / now.scale[:, None, None]
         source = turned_alike(self._own.rotation, self._first.rotation, driver)
-        return now, Turned(driving, driver, source, left, self._opening)
+        return now, Turned(driving, driver, source, left, self._opening, expression)
 
-    def __call__(self, driving: Float[Tensor, "b n 2"]) -> MovedFace:
-        first, own, (now, turned) = self._first, self._own, self.turned(driving)
+    def __call__(self, driving: Float[Tensor, "b n 2"], expression: Float[Tensor, "b e"] | None = None) -> MovedFace:
+        first, own, (now, turned) = self._first, self._own, self.turned(driving, expression)
         shift = self._scale * (now.shift - first.shift)[:, None]
         turn = turned.source @ own.rotation.mT
         pose = FacePose(own.scale * now.scale / first.scale, turn, own.shift + shift[:, 0])
@@ -170,6 +156,28 @@ class FaceTransfer:
         return MovedFace(pose.seen(self._face) + moved, to_image @ from_own @ to_rest @ _from_image(turned.driver))
 
 
+def with_face(
+    source: Keypoints,
+    initial: Keypoints,
+    scale: Float[Tensor, "b 1 1"] | float,
+    expressing: Expressing = _displacing,
+) -> Callable[[Keypoints], Keypoints]:
+    """The first keypoints by `FaceTransfer`, those after them by `offset_transfer`."""
+    count, plain = len(MEAN_FACE), offset_transfer(source, initial, scale)
+    face = FaceTransfer(landmarks_of(source), landmarks_seen(initial), scale, expressing)
+
+    def moved(driving: Keypoints) -> Keypoints:
+        (moved_face, frame), others = face(landmarks_seen(driving), driving.expression), plain(driving)
+        position = torch.cat([moved_face, others.position[:, count:]], dim=1)
+        if others.jacobian is None:
+            return Keypoints(position)
+        return Keypoints(
+            position, torch.cat([frame[:, None] @ others.jacobian[:, :count], others.jacobian[:, count:]], 1)
+        )
+
+    return moved
+
+
 class HeadTransfer:
     """As `OffsetTransfer`, the first keypoints by `FaceTransfer`."""
 
@@ -177,11 +185,11 @@ class HeadTransfer:
         self, source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
     ) -> Callable[[Keypoints], Keypoints]:
         """A function of the driving keypoints: what is known of source and initial frame is found once."""
-        return with_face(FaceTransfer, source, initial, scale)
+        return with_face(source, initial, scale)
 
     def difference(self, source: Keypoints, driving: Keypoints) -> Float[Tensor, " t"]:
         """`pose_difference`, and that of how far lips and lids are apart."""
-        ours, theirs = (face_shape(landmarks_of(keypoints)) for keypoints in (source, driving))
+        ours, theirs = (face_shape(landmarks_seen(keypoints)) for keypoints in (source, driving))
         apart = (openings(theirs) - openings(ours)) / ours.offset.new_tensor(ALIKE_OPENINGS)
         return pose_difference(ours.rotation, theirs.rotation) + apart.square().sum(1)
 
@@ -190,8 +198,13 @@ face_transfer = HeadTransfer()
 
 
 def landmarks_of(keypoints: Keypoints) -> Float[Tensor, "b n 2"]:
-    """The keypoints that are landmarks of the face."""
+    """The keypoints that are landmarks of the face: what the generator moves."""
     return keypoints.position[:, : len(MEAN_FACE)]
+
+
+def landmarks_seen(keypoints: Keypoints) -> Float[Tensor, "b n 2"]:
+    """The face's landmarks by its reader, who knows strangers better; by the detector, where there is none."""
+    return landmarks_of(keypoints) if keypoints.landmarks is None else keypoints.landmarks
 
 
 def pose_difference(source: Float[Tensor, "#t 3 3"], driving: Float[Tensor, "t 3 3"]) -> Float[Tensor, " t"]:
@@ -345,11 +358,14 @@ def on_face(seen: Float[Tensor, "b n 2"], rotation: Float[Tensor, "b 3 3"]) -> F
     return held @ inverse.mT
 
 
-def lips_apart_as(moved: Float[Tensor, "b n 2"], other: Float[Tensor, "b n 2"]) -> Float[Tensor, "b n 2"]:
-    """Displacements in a face's plane, with the lips as much further apart as others move them, about their middle."""
+def lips_apart_as(
+    moved: Float[Tensor, "b n 2"], other: Float[Tensor, "b n 2"], share: float = 1.0
+) -> Float[Tensor, "b n 2"]:
+    """Displacements in a face's plane, with the lips as much further apart as others move them, about their middle;
+    with a `share` below 1, that far on the way to it."""
     upper, lower = LIPS
     apart, wanted = (points[:, lower, 1] - points[:, upper, 1] for points in (moved, other))
-    more = torch.stack([torch.zeros_like(apart), (wanted - apart) / 2], -1)
+    more = torch.stack([torch.zeros_like(apart), share * (wanted - apart) / 2], -1)
     parts = list(moved.unbind(1))
     parts[upper], parts[lower] = parts[upper] - more, parts[lower] + more
     return torch.stack(parts, dim=1)

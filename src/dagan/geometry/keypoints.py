@@ -125,9 +125,8 @@ def hull_area(position: Float[Tensor, "b k 2"]) -> Float[Tensor, " b"]:
 
 def in_one_batch(found: Sequence[Keypoints]) -> Keypoints:
     """The keypoints of several images, one after the other."""
-    jacobians = [keypoints.jacobian for keypoints in found if keypoints.jacobian is not None]
-    position = torch.cat([keypoints.position for keypoints in found])
-    return Keypoints(position, torch.cat(jacobians) if jacobians else None)
+    names = [name for name, part in found[0]._asdict().items() if part is not None]
+    return Keypoints(**{name: torch.cat([getattr(keypoints, name) for keypoints in found]) for name in names})
 
 
 class Transfer(Protocol):

@@ -22,8 +22,9 @@ class Animator:
 
     Relative motion moves the source by what the driver did since a rest frame, so the source keeps its proportions;
     absolute motion puts the driver's own keypoints on it. Frames that arrive one by one count from the first of them, a
-    recorded motion from its frame `rest` (`rest_number`). `adapt_scale` multiplies relative motion by how much larger
-    the source's face is. The model is put into evaluation mode and channels-last memory, in place, on its device.
+    recorded motion from its frame `rest` (`rest_number`), absolute motion from none. `adapt_scale` multiplies relative
+    motion by how much larger the source's face is. The model is put into evaluation mode and channels-last memory, in
+    place, on its device. Raises ValueError for another `motion` or `rest`.
     """
 
     def __init__(
@@ -33,9 +34,7 @@ class Animator:
         adapt_scale: bool = False,
         rest: RestFrame = "best",
     ) -> None:
-        if motion not in get_args(MotionMode):
-            raise ValueError(f"motion is {motion!r}; expected one of {', '.join(get_args(MotionMode))}")
-        self._rest = rest
+        self._rest = checked_rest(motion, rest)
         self.model: TalkingHead = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
         self._device = next(model.parameters()).device
@@ -56,7 +55,10 @@ class Animator:
     @torch.inference_mode()
     def animate(self, frame: Float[Tensor, "1 3 h w"]) -> Rendering:
         """The portrait, moved as the driver did between the first frame and this one."""
-        return self._render(self.model.view(self._placed(frame)).keypoints)
+        source, driving = self._encoded(), self.model.view(self._placed(frame)).keypoints
+        if self._move is None:
+            self._move = self._mover(source.keypoints, driving)
+        return self._render(source, self._move, driving)
 
     def stream(self, frames: Iterable[Float[Tensor, "1 3 h w"]]) -> Iterator[Rendering]:
         """One rendering per frame of a new driving video, made when it is asked for."""
@@ -74,15 +76,13 @@ class Animator:
         source = self._encoded().keypoints
         check_driver(motion, self.model, source)
         rest = rest_number(self._rest, self.model, source, motion)
-        self._move = self._mover(source, motion.at(rest, self._device))
-        return map(self._render, motion.frames(self._device))
+        with torch.inference_mode():
+            move = self._mover(source, motion.at(rest, self._device))
+        return map(partial(self._render, self._encoded(), move), motion.frames(self._device))
 
     @torch.inference_mode()
-    def _render(self, driving: Keypoints) -> Rendering:
-        source = self._encoded()
-        if self._move is None:
-            self._move = self._mover(source.keypoints, driving)
-        return self.model.render(source, self._move(driving))
+    def _render(self, source: View, move: Callable[[Keypoints], Keypoints], driving: Keypoints) -> Rendering:
+        return self.model.render(source, move(driving))
 
     def _encoded(self) -> View:
         if self._source is None:
@@ -91,6 +91,19 @@ class Animator:
 
     def _placed(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
         return image.to(self._device, memory_format=torch.channels_last)
+
+
+def checked_rest(motion: MotionMode, rest: RestFrame) -> RestFrame:
+    """The rest frame for a kind of motion; absolute motion has none, for which the first may stand.
+
+    Raises:
+        ValueError: there is no such motion or choice.
+    """
+    if motion not in get_args(MotionMode):
+        raise ValueError(f"motion is {motion!r}; expected one of {', '.join(get_args(MotionMode))}")
+    if rest not in ("best", "first") and not (isinstance(rest, int) and rest >= 0):
+        raise ValueError(f"rest is {rest!r}; expected best, first or the number of a frame from 0")
+    return rest if motion == "relative" else "first"
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dagan.inference.engine_cache import engine_folder
 from dagan.inference.onnx_graphs import engine_graphs, open_session, write_graphs
-from dagan.models.graphs import flat_appearance, flat_keypoints, signature_of
+from dagan.models.graphs import flat_appearance, flat_points, signature_of
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, View
 
@@ -28,20 +28,20 @@ class OnnxEngine:
             _write(model, source, folder)
         self.num_workers = num_threads or torch.get_num_threads()
         self._see, self._draw = (open_session(path, 1) for path in paths)
-        self._driving = [f"driving_{name}" for name in signature_of(source).keypoints]
+        self._signature = signature_of(source)
         self._source: dict[str, np.ndarray] = {}
 
     def set_source(self, source: View) -> None:
-        signature = signature_of(source)
-        names = ("image", *signature.keypoints, *signature.appearance)
-        kept = (source.image, *flat_keypoints(source.keypoints), *flat_appearance(source))
+        names = ("image", *self._signature.points, *self._signature.appearance)
+        kept = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
         self._source = {name: np.ascontiguousarray(value.numpy()) for name, value in zip(names, kept, strict=True)}
 
     def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
-        return Keypoints(*map(torch.from_numpy, self._see.run(None, {"frame": frame.numpy()})))
+        return self._signature.gathered([*map(torch.from_numpy, self._see.run(None, {"frame": frame.numpy()}))])
 
     def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
-        moved = dict(zip(self._driving, (part.numpy() for part in flat_keypoints(driving)), strict=True))
+        points = zip(self._signature.points, flat_points(driving), strict=True)
+        moved = {f"driving_{name}": part.numpy() for name, part in points}
         return torch.from_numpy(self._draw.run(["picture"], {**moved, **self._source})[0])
 
 

@@ -27,7 +27,7 @@ from dagan.models.graphs import (
     KeypointGraph,
     PictureGraph,
     flat_appearance,
-    flat_keypoints,
+    flat_points,
     signature_of,
 )
 from dagan.models.quantize import quantize
@@ -72,6 +72,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": num_cores,
             "ENABLE_CPU_PINNING": False,  # the encoder and the decoder want the cores, too
         }
+        self._signature = signature_of(source)
         paths = self._converted(model, source)
         settings["CACHE_DIR"] = str(paths[0].parent / "compiled")  # halves the time to load
         self._see, self._draw = (core.compile_model(path, "CPU", settings) for path in paths)
@@ -79,18 +80,18 @@ class OpenVinoEngine:
         self._source: tuple[np.ndarray, ...] = ()
 
     def set_source(self, source: View) -> None:
-        kept = (source.image, *flat_keypoints(source.keypoints), *flat_appearance(source))
+        kept = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
         self._source = tuple(np.ascontiguousarray(tensor.float().numpy()) for tensor in kept)
         self._mine = threading.local()
 
     def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
         request = self._requests()[0]
         request.infer([frame.numpy()])
-        return Keypoints(*(_taken(request, index) for index in range(len(self._see.outputs))))
+        return self._signature.gathered([_taken(request, index) for index in range(len(self._see.outputs))])
 
     def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
         request = self._requests()[1]
-        request.infer({index: part.numpy() for index, part in enumerate(flat_keypoints(driving))})
+        request.infer({index: part.numpy() for index, part in enumerate(flat_points(driving))})
         return _taken(request, 0)
 
     def _requests(self) -> tuple["openvino.InferRequest", "openvino.InferRequest"]:
@@ -114,12 +115,11 @@ class OpenVinoEngine:
         paths = tuple(folder / f"{name}_{self.precision}.xml" for name in ("keypoints", "picture"))
         if not all(path.with_suffix(".done").is_file() for path in paths):
             folder.mkdir(parents=True, exist_ok=True)
-            signature = signature_of(source)
             folded = self._folded(model, source.image.shape[-1])
-            driving = flat_keypoints(source.keypoints)
-            _convert(KeypointGraph(folded, signature), [source.image], paths[0])
+            driving = flat_points(source.keypoints)
+            _convert(KeypointGraph(folded, self._signature), [source.image], paths[0])
             kept = (source.image, *driving, *flat_appearance(source))
-            _convert(PictureGraph(folded, signature), [*driving, *kept], paths[1])
+            _convert(PictureGraph(folded, self._signature), [*driving, *kept], paths[1])
         return paths[0], paths[1]
 
     def _folded(self, model: TalkingHead, side: int) -> TalkingHead:

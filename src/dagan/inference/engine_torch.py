@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dagan.inference.engines import Precision
 from dagan.models.fold import fold
-from dagan.models.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_keypoints, signature_of
+from dagan.models.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, signature_of
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, View
 
@@ -36,23 +36,27 @@ class TorchEngine:
         if num_threads:
             torch.set_num_threads(num_threads)
         folded = fold(model, source.image.shape[-1])
-        change_convolutions(folded, HalfConv if self.precision == "bf16" else _winograd_where_faster)
+        change = HalfConv if self.precision == "bf16" else _winograd_where_faster
+        for name, part in folded.named_children():
+            if name != "face_reader":  # it says where something is, to a tenth of a pixel
+                change_convolutions(part, change)
         folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        signature = signature_of(source)
-        self._see, self._draw = KeypointGraph(folded, signature), PictureGraph(folded, signature)
+        self._signature = signature_of(source)
+        self._see, self._draw = (graph(folded, self._signature) for graph in (KeypointGraph, PictureGraph))
         self._source: tuple[Tensor, ...] = ()
 
     def set_source(self, source: View) -> None:
-        kept = (source.image, *flat_keypoints(source.keypoints), *flat_appearance(source))
+        kept = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
         self._source = tuple(t.contiguous(memory_format=torch.channels_last) if t.shape[1] == 3 else t for t in kept)
 
     @torch.inference_mode()
     def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
-        return Keypoints(*self._see(frame.to(self._device, memory_format=torch.channels_last, non_blocking=True)))
+        placed = frame.to(self._device, memory_format=torch.channels_last, non_blocking=True)
+        return self._signature.gathered(self._see(placed))
 
     @torch.inference_mode()
     def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
-        drawn: Tensor = self._draw(*flat_keypoints(driving), *self._source)
+        drawn: Tensor = self._draw(*flat_points(driving), *self._source)
         return drawn
 
 

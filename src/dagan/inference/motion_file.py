@@ -1,9 +1,11 @@
-"""A recorded motion: the keypoints of a driving video without one pixel of the driver, small enough to bundle."""
+"""A recorded motion: the keypoints of a driving video, with what a face reader sees, and without one pixel of the
+driver: small enough to bundle."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 
 import torch
@@ -12,6 +14,8 @@ from torch import Tensor
 
 from dagan.errors import UserError
 from dagan.files import written_whole
+from dagan.geometry.face_motion import MEAN_FACE
+from dagan.models.retargeting import NUM_EXPRESSIONS
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints
 
@@ -24,7 +28,7 @@ REMEDY = "record it again with this model, or drive with the video itself"
 class Motion:
     """The keypoints of t frames, on the CPU; the frames' rate; and which detector saw them (see `fingerprint`)."""
 
-    keypoints: Keypoints  # t k 2, t k 2 2
+    keypoints: Keypoints  # t k 2, t k 2 2, t n 2, t e
     fps: Fraction
     fingerprint: str
 
@@ -33,22 +37,17 @@ class Motion:
 
     def on(self, device: torch.device | str) -> Keypoints:
         """The keypoints of all frames, `t k 2`, on a device."""
-        position, jacobian = self.keypoints
-        return Keypoints(position.to(device), jacobian.to(device) if jacobian is not None else None)
+        return self.keypoints.each(lambda part: part.to(device))
 
     def at(self, number: int, device: torch.device | str = "cpu") -> Keypoints:
         """The keypoints of one frame, `1 k 2`, on a device."""
-        position, jacobian = self.on(device)
-        one = slice(number, number + 1)
-        return Keypoints(position[one], jacobian[one] if jacobian is not None else None)
+        return self.on(device).each(lambda part: part[number : number + 1])
 
     def frames(self, device: torch.device | str = "cpu") -> Iterator[Keypoints]:
         """The keypoints of one frame after the other, `1 k 2`, on a device."""
-        position, jacobian = self.on(device)
-        if jacobian is None:
-            yield from map(Keypoints, torch.split(position, 1))
-        else:
-            yield from map(Keypoints, torch.split(position, 1), torch.split(jacobian, 1))
+        parts = self.on(device)
+        one_by_one = (repeat(None) if part is None else torch.split(part, 1) for part in parts)
+        yield from map(Keypoints, *one_by_one)
 
 
 @torch.inference_mode()
@@ -67,17 +66,19 @@ def motion_of(found: Iterable[Keypoints], fps: Fraction, model: TalkingHead) -> 
 
     Kept in one growing block: between thousands of small ones, no room for a frame would be left in what is freed.
     """
-    positions, jacobians = bytearray(), bytearray()
-    num_points = 0
-    for position, jacobian in found:
-        num_points = position.shape[1]
-        positions += position.float().cpu().numpy().tobytes()
-        jacobians += jacobian.float().cpu().numpy().tobytes() if jacobian is not None else b""
-    if not positions:
+    last: Keypoints | None = None
+    blocks: dict[str, bytearray] = {name: bytearray() for name in Keypoints._fields}
+    for last in found:
+        for block, part in zip(blocks.values(), last, strict=True):
+            block += b"" if part is None else part.float().cpu().numpy().tobytes()
+    if last is None:
         raise UserError("cannot record a motion from a video without frames")
-    position = torch.frombuffer(positions, dtype=torch.float32).view(-1, num_points, 2)
-    jacobian = torch.frombuffer(jacobians, dtype=torch.float32).view(-1, num_points, 2, 2) if jacobians else None
-    return Motion(Keypoints(position, jacobian), fps, fingerprint(model))
+    parts = {
+        name: torch.frombuffer(blocks[name], dtype=torch.float32).view(-1, *part.shape[1:])
+        for name, part in last._asdict().items()
+        if part is not None
+    }
+    return Motion(Keypoints(**parts), fps, fingerprint(model))
 
 
 @torch.inference_mode()
@@ -87,7 +88,7 @@ def fingerprint(model: TalkingHead) -> str:
     Retraining the generator or the motion network keeps recorded motions usable; retraining these does not.
     """
     digest = hashlib.sha256()
-    for part in (model.depth, model.keypoints):
+    for part in (model.depth, model.keypoints, model.face_reader):
         for name, tensor in sorted(part.state_dict().items()) if part is not None else ():
             if tensor.is_floating_point():
                 digest.update(f"{name} {tuple(tensor.shape)} ".encode())
@@ -109,7 +110,9 @@ def check_driver(motion: Motion, model: TalkingHead, source: Keypoints) -> None:
 
 
 def _kind(keypoints: Keypoints) -> str:
-    return f"{keypoints.position.shape[1]} keypoints {'without' if keypoints.jacobian is None else 'with'} jacobians"
+    jacobians = "without" if keypoints.jacobian is None else "with"
+    readings = "" if keypoints.expression is None else " and expressions"
+    return f"{keypoints.position.shape[1]} keypoints {jacobians} jacobians{readings}"
 
 
 def save_motion(motion: Motion, path: str | Path) -> None:
@@ -152,14 +155,24 @@ def load_motion(path: str | Path) -> Motion:
 
 
 def _keypoints(tensors: dict[str, Tensor], path: str | Path) -> Keypoints:
-    position, jacobian = tensors.get("position"), tensors.get("jacobian")
+    position = tensors.get("position")
     if position is None or position.ndim != 3 or position.shape[2] != 2 or 0 in position.shape:
         raise UserError(f"damaged motion file: {path} has no keypoint positions of shape (frames, keypoints, 2)")
-    if jacobian is not None and jacobian.shape != (*position.shape, 2):
-        raise UserError(f"damaged motion file: {path} has jacobians of shape {tuple(jacobian.shape)}")
-    if not all(bool(part.isfinite().all()) for part in tensors.values()):
+    shapes = {
+        "position": position.shape,
+        "jacobian": (*position.shape, 2),
+        "landmarks": (len(position), len(MEAN_FACE), 2),
+        "expression": (len(position), NUM_EXPRESSIONS),
+    }
+    found = {name: tensors[name].float() for name in shapes if name in tensors}
+    for name, part in found.items():
+        if part.shape != shapes[name]:
+            raise UserError(f"damaged motion file: {path} has {name} of shape {tuple(part.shape)}")
+    if ("landmarks" in found) != ("expression" in found):
+        raise UserError(f"damaged motion file: {path} has landmarks or expressions, not both")
+    if not all(bool(part.isfinite().all()) for part in found.values()):
         raise UserError(f"damaged motion file: {path} has keypoints that are not numbers")
-    return Keypoints(position.float(), None if jacobian is None else jacobian.float())
+    return Keypoints(**found)
 
 
 def _rate(text: str, path: str | Path) -> Fraction:

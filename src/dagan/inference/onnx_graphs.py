@@ -23,6 +23,7 @@ from dagan.models.graphs import (
     SourceGraph,
     flat_appearance,
     flat_keypoints,
+    flat_points,
     signature_of,
 )
 from dagan.models.talking_head import TalkingHead
@@ -62,7 +63,7 @@ def animation_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
 def engine_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
     """The two graphs of an engine: `keypoints` of a driving frame, and the `picture` for keypoints."""
     source, folded, signature = _prepared(model, image)
-    points = dict(zip(signature.keypoints, flat_keypoints(source.keypoints), strict=True))
+    points = dict(zip(signature.points, flat_points(source.keypoints), strict=True))
     driving = {f"driving_{name}": part for name, part in points.items()}
     kept = {"image": source.image, **points, **_appearance(signature, source)}
     drawn = OnnxGraph(PictureGraph(folded, signature), {**driving, **kept}, len(driving), ("picture",))

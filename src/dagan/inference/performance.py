@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from dagan.inference.animator import MotionMode, RestFrame, rest_number
+from dagan.inference.animator import MotionMode, RestFrame, checked_rest, rest_number
 from dagan.inference.engines import Engine, Precision, Runtime, build_engine
 from dagan.inference.motion_file import Motion, check_driver, motion_of
 from dagan.models.talking_head import TalkingHead
@@ -56,7 +56,8 @@ class Performer:
         adapt_scale: bool = False,
         rest: RestFrame = "best",
     ) -> None:
-        self._model, self._engine, self._source, self._rest = model, engine, source, rest
+        self._model, self._engine, self._source = model, engine, source
+        self._rest = checked_rest(motion, rest)
         self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
 
     @property

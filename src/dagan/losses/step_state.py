@@ -163,10 +163,8 @@ class StepState:
 
 
 def _first(keypoints: Keypoints, count: int) -> Keypoints:
-    position, jacobian = keypoints
-    return Keypoints(position[:count], jacobian[:count] if jacobian is not None else None)
+    return keypoints.each(lambda part: part[:count])
 
 
 def _next_sample(keypoints: Keypoints) -> Keypoints:
-    position, jacobian = keypoints
-    return Keypoints(position.roll(-1, 0), jacobian.roll(-1, 0) if jacobian is not None else None)
+    return keypoints.each(lambda part: part.roll(-1, 0))

@@ -1,7 +1,8 @@
 """A talking head cut into functions of tensors alone, as exporters and inference engines take them.
 
 `KeypointGraph` runs once per driving frame, `PictureGraph` after it; `SourceGraph` once per source; `FrameGraph` is
-keypoints, transfer and picture in one. Tensors that a model does not have (jacobians, depth features) are left out.
+keypoints, transfer and picture in one. Tensors that a model does not have (jacobians, what a face reader sees, depth
+features) are left out.
 """
 
 from collections.abc import Sequence
@@ -20,11 +21,20 @@ class Signature(NamedTuple):
     keypoints: tuple[str, ...]
     appearance: tuple[str, ...]
 
+    @property
+    def points(self) -> tuple[str, ...]:
+        """Of keypoints, what a picture is drawn from; the rest is for transfers."""
+        return tuple(name for name in self.keypoints if name in ("position", "jacobian"))
+
+    def gathered(self, tensors: Sequence[Tensor]) -> Keypoints:
+        """Keypoints of all their tensors, or of those of `points`."""
+        return Keypoints(**dict(zip(self.keypoints, tensors, strict=False)))
+
 
 def signature_of(source: View) -> Signature:
     """The names for an encoded source of this model."""
     assert source.appearance is not None
-    keypoints = ("position", "jacobian") if source.keypoints.jacobian is not None else ("position",)
+    keypoints = tuple(name for name, part in source.keypoints._asdict().items() if part is not None)
     features = tuple(f"features_{index}" for index in range(len(source.appearance.features)))
     has_depth = source.appearance.depth_features is not None
     return Signature(keypoints, (*features, "depth_features") if has_depth else features)
@@ -32,6 +42,11 @@ def signature_of(source: View) -> Signature:
 
 def flat_keypoints(keypoints: Keypoints) -> tuple[Tensor, ...]:
     return tuple(part for part in keypoints if part is not None)
+
+
+def flat_points(keypoints: Keypoints) -> tuple[Tensor, ...]:
+    """The tensors of `Signature.points`."""
+    return tuple(part for part in (keypoints.position, keypoints.jacobian) if part is not None)
 
 
 def flat_appearance(source: View) -> tuple[Tensor, ...]:
@@ -48,14 +63,13 @@ class Graph(nn.Module):
     def __init__(self, model: TalkingHead, signature: Signature) -> None:
         super().__init__()
         self.model = model
-        self.has_depth_features = "depth_features" in signature.appearance
-        self.num_points = len(signature.keypoints)  # tensors per set of keypoints
+        self.signature = signature
 
     def _source(self, image: Tensor, keypoints: Sequence[Tensor], appearance: Sequence[Tensor], batch: int) -> View:
         """The source beside a batch of driving frames; source tensors have a batch of 1."""
         image, *rest = (tensor.expand(batch, *tensor.shape[1:]) for tensor in (image, *keypoints, *appearance))
-        seen, kept = Keypoints(*rest[: self.num_points]), rest[self.num_points :]
-        depth_features = kept.pop() if self.has_depth_features else None
+        seen, kept = self.signature.gathered(rest[: len(keypoints)]), rest[len(keypoints) :]
+        depth_features = kept.pop() if "depth_features" in self.signature.appearance else None
         return View(image, None, seen, Appearance(tuple(kept), depth_features))
 
 
@@ -75,11 +89,11 @@ class KeypointGraph(Graph):
 
 
 class PictureGraph(Graph):
-    """Keypoints to move to (b), then source image, keypoints and appearance (1), to generated pictures (b)."""
+    """Points to move to (b), then source image, points and appearance (1), to generated pictures (b)."""
 
     def forward(self, *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
-        n = self.num_points
-        driving, image, source = Keypoints(*tensors[:n]), tensors[n], tensors[n + 1 :]
+        n = len(self.signature.points)
+        driving, image, source = self.signature.gathered(tensors[:n]), tensors[n], tensors[n + 1 :]
         view = self._source(image, source[:n], source[n:], len(driving.position))
         return self.model.render(view, driving).generated
 
@@ -93,8 +107,8 @@ class FrameGraph(Graph):
     """
 
     def forward(self, frame: Float[Tensor, "b 3 h w"], *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
-        n = self.num_points
-        image, source, initial = tensors[0], tensors[1:-n], Keypoints(*tensors[-n:])
+        n = len(self.signature.keypoints)
+        image, source, initial = tensors[0], tensors[1:-n], self.signature.gathered(tensors[-n:])
         view = self._source(image, source[:n], source[n:], frame.shape[0])
         driving = self.model.view(frame).keypoints
         return self.model.render(view, self.model.retargeting(view.keypoints, initial)(driving)).generated

@@ -4,8 +4,8 @@ Weights: 255 levels for each output channel. What a convolution sees: 256 levels
 that were seen while the model ran on calibration images, from 0 where nothing negative was seen. Written in PyTorch's
 own fake quantization, so the quantized model can be run and measured here; runtimes compute it in integers.
 
-Kept in floats: whatever places keypoints or pixels (heatmaps, jacobians, the motion's mask and occlusion, disparity),
-whatever sees the image itself, and the attention.
+Kept in floats: whatever places keypoints or pixels (a face reader, heatmaps, jacobians, the motion's mask and
+occlusion, disparity), whatever sees the image itself, and the attention.
 """
 
 import re
@@ -22,7 +22,7 @@ from dagan.models.talking_head import TalkingHead
 from dagan.nn.narrow import NarrowConv
 
 WEIGHT_LEVEL = 127  # largest level of a weight
-SENSITIVE = re.compile(r"heatmap|jacobian|motion\.(mask|occlusion)|heads|refine")
+SENSITIVE = re.compile(r"face_reader|heatmap|jacobian|motion\.(mask|occlusion)|heads|refine")
 LOOKED_AT = 5  # every so many values of a tensor
 OUTSIDE = 1e-4  # share of the values that may lie beyond a clipped range, and become its end
 MIN_CHANNELS = 8  # fewer are an image, or cost nothing

@@ -8,6 +8,7 @@ the landmarks of a given face move when that changes.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from einops import rearrange
@@ -21,10 +22,11 @@ from dagan.geometry.face_motion import (
     Expression,
     FaceShape,
     FaceTransfer,
+    MovedFace,
     Turned,
     displaced,
     face_shape,
-    landmarks_of,
+    landmarks_seen,
     lips_apart_as,
     pose_difference,
     possible,
@@ -42,28 +44,32 @@ OFFSET_SCALE = 3.0  # brings offsets in units of the face, of about 0.1, nearer 
 @dataclass(frozen=True, kw_only=True)
 class FaceRetargetingConfig:
     """`gain`: how much more expression is asked for than the driver's, but for the lids, since generators draw too
-    little of it (docs/decisions.md)."""
+    little of it. `lips`: how much of their parting goes by displacement; the rest, by the expression. Landmarks tell
+    the former better, a face reader the latter (docs/decisions.md)."""
 
     reader_width: int = 128
     placer_width: int = 192
     gain: float = 1.6
+    lips: float = 1.0
 
     def build(self) -> "FaceRetargeting":
-        return FaceRetargeting(self.reader_width, self.placer_width, self.gain)
+        return FaceRetargeting(self.reader_width, self.placer_width, self.gain, self.lips)
 
 
 class FaceRetargeting(nn.Module):
     """A way to transfer motion between people (`geometry.keypoints.Transfer`) whose first keypoints are landmarks.
 
-    The head's turn is `FaceTransfer`'s. The expression goes by what is read of it; how far the lips part, and what else
-    the driver's face does, is carried over as displacements. Untrained, that is all of it: `face_transfer`.
+    The head's turn is `FaceTransfer`'s. The expression goes by what a face reader saw, or else by what is read of the
+    landmarks; how far the lips part, and what else the driver's face does, is carried over as displacements. Untrained,
+    that is how all of it moves: `face_transfer`.
     """
 
     gain: Float[Tensor, " e"]
     is_read: Float[Tensor, "n 2"]
 
-    def __init__(self, reader_width: int, placer_width: int, gain: float):
+    def __init__(self, reader_width: int, placer_width: int, gain: float, lips: float = 1.0):
         super().__init__()
+        self.lips = lips
         gains = torch.full((NUM_EXPRESSIONS,), gain)
         gains[LID_EXPRESSIONS] = 1.0
         self.register_buffer("gain", gains, persistent=False)
@@ -82,27 +88,24 @@ class FaceRetargeting(nn.Module):
         self, source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
     ) -> Callable[[Keypoints], Keypoints]:
         """Where the source's keypoints go, as a function of the driver's."""
-        return with_face(self.of_landmarks, source, initial, scale)
+        return with_face(source, initial, scale, partial(self._expressing, source.expression, initial.expression))
 
     def of_landmarks(
-        self,
-        source: Float[Tensor, "b n 2"],
-        rest: Float[Tensor, "#b n 2"],
-        scale: Float[Tensor, "b 1 1"] | float = 1.0,
-    ) -> FaceTransfer:
-        """The transfer of the landmarks alone."""
-        return FaceTransfer(source, rest, scale, self._expressing)
+        self, source: Float[Tensor, "b n 2"], rest: Float[Tensor, "#b n 2"]
+    ) -> Callable[[Tensor], MovedFace]:
+        """The transfer of landmarks alone, by what is read of them."""
+        return FaceTransfer(source, rest, 1.0, partial(self._expressing, None, None))
 
-    def _expressing(self, source: FaceShape, rest: FaceShape) -> Expression:
-        ours, theirs = self.read(source), self.read(rest)
+    def _expressing(self, ours: Tensor | None, theirs: Tensor | None, source: FaceShape, rest: FaceShape) -> Expression:
+        ours, theirs = self.read(source, ours), self.read(rest, theirs)
         place, explain = self.placing(source, ours), self.placing(rest, theirs)
 
         def expression(turned: Turned) -> Float[Tensor, "b n 2"]:
-            now = self.read(face_shape(turned.driving, turned.driver))
+            now = self.read(face_shape(turned.driving, turned.driver), turned.expression)
             explained = explain(turned.driver, now)
             unexplained = (turned.left - explained) * (1 - self.is_read + self.kept * self.is_read)
             moved = place(turned.source, self.asked(ours, theirs, now)) + possible(unexplained, turned.opening)
-            return lips_apart_as(moved, displaced(turned))
+            return lips_apart_as(moved, displaced(turned), self.lips)
 
         return expression
 
@@ -114,13 +117,14 @@ class FaceRetargeting(nn.Module):
 
     def difference(self, source: Keypoints, driving: Keypoints) -> Float[Tensor, " t"]:
         """`pose_difference`, and that of the expression that is read."""
-        ours, theirs = (face_shape(landmarks_of(keypoints)) for keypoints in (source, driving))
-        change = (self.read(theirs) - self.read(ours)) / ours.offset.new_tensor(ALIKE_EXPRESSIONS)
+        ours, theirs = (face_shape(landmarks_seen(keypoints)) for keypoints in (source, driving))
+        change = self.read(theirs, driving.expression) - self.read(ours, source.expression)
+        change = change / change.new_tensor(ALIKE_EXPRESSIONS)
         return pose_difference(ours.rotation, theirs.rotation) + change.square().sum(1)
 
-    def read(self, face: FaceShape) -> Float[Tensor, "b e"]:
-        """The expression, in [0, 1]."""
-        return self.score(face).clamp(0, 1)
+    def read(self, face: FaceShape, known: Float[Tensor, "b e"] | None = None) -> Float[Tensor, "b e"]:
+        """The expression, in [0, 1]: what a face reader saw in the image, or else what the landmarks tell."""
+        return self.score(face).clamp(0, 1) if known is None else known
 
     def score(self, face: FaceShape) -> Float[Tensor, "b e"]:
         """As `read`, but without bounds."""

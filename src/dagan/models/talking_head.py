@@ -13,6 +13,7 @@ from dagan.geometry.registration import register
 from dagan.geometry.torso import on_torso
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
+from dagan.models.face_reader import FaceReader, FaceReaderConfig
 from dagan.models.generator import Generator, GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, KeypointDetector, Modality
 from dagan.models.motion import DenseMotionNet, MotionConfig
@@ -29,6 +30,7 @@ class TalkingHeadConfig:
     motion: MotionConfig = MotionConfig()
     generator: GeneratorConfig = GeneratorConfig()
     retargeting: FaceRetargetingConfig | None = None
+    face_reader: FaceReaderConfig | None = None
 
     def __post_init__(self) -> None:
         if self.depth is None and self.keypoints.modality is Modality.RGBD:
@@ -43,6 +45,8 @@ class TalkingHeadConfig:
             raise ValueError("the whole face's motion needs keypoints of the face first: set keypoints.has_landmarks")
         if self.retargeting is not None and not self.keypoints.has_landmarks:
             raise ValueError("retargeting needs keypoints of the face first: set keypoints.has_landmarks")
+        if self.face_reader is not None and not self.keypoints.has_landmarks:
+            raise ValueError("a face reader looks where keypoints of the face are: set keypoints.has_landmarks")
         if self.motion.local_motion == "affine" and not self.keypoints.has_jacobian:
             raise ValueError("affine local motion needs jacobians: set keypoints.has_jacobian")
         decoder, found = self.generator.decoder, self.keypoints.num_keypoints
@@ -60,6 +64,7 @@ class TalkingHeadConfig:
             self.motion.build(self.keypoints.num_keypoints),
             self.generator.build(),
             self._transfer(),
+            self.face_reader.build() if self.face_reader is not None else None,
         )
 
     def _transfer(self) -> Transfer:
@@ -71,7 +76,8 @@ class TalkingHeadConfig:
 class TalkingHead(nn.Module):
     """Source image + driving image to generated image (DaGAN, Fig. 2). Images are squares of a multiple of 32.
 
-    `retargeting` is how motion is transferred between people; it may have weights.
+    `retargeting` is how motion is transferred between people; it may have weights. `face_reader`: what it goes by, of
+    the driver; None: keypoints alone.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class TalkingHead(nn.Module):
         motion: DenseMotionNet,
         generator: Generator,
         retargeting: Transfer = offset_transfer,
+        face_reader: FaceReader | None = None,
     ):
         super().__init__()
         self.depth = depth
@@ -88,11 +95,16 @@ class TalkingHead(nn.Module):
         self.motion = motion
         self.generator = generator
         self.retargeting = retargeting
+        self.face_reader = face_reader
 
     def view(self, image: Float[Tensor, "b 3 h w"]) -> View:
         """An image with its depth D (Eq. 1) and keypoints (Eq. 6)."""
         depth = self.depth(image) if self.depth is not None else None
-        return View(image, depth, self.keypoints(image, depth))
+        keypoints: Keypoints = self.keypoints(image, depth)
+        if self.face_reader is not None:
+            landmarks, expression = self.face_reader(image, keypoints.position)
+            keypoints = keypoints._replace(landmarks=landmarks, expression=expression)
+        return View(image, depth, keypoints)
 
     def encode(self, view: View) -> View:
         """The view with the generator's features of it filled in: call once per source."""

@@ -118,10 +118,22 @@ def load_discriminator(path: str | Path) -> tuple[DiscriminatorConfig, Discrimin
     return config, discriminator
 
 
+def fill_face_reader(model: TalkingHead) -> TalkingHead:
+    """The model with the bundled weights' face reader, which nobody trains; without one, as it is."""
+    if model.face_reader is not None:
+        with as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS) as bundled:
+            _fill(model.face_reader, bundled, "face_reader.")
+    return model
+
+
 def load_config(path: str | Path | None = None) -> TalkingHeadConfig:
     """The configuration in a model file, or of the bundled default weights."""
     if path is not None:
-        return from_plain(TalkingHeadConfig, _read_config(Path(path), TalkingHeadConfig))
+        plain = _read_config(Path(path), TalkingHeadConfig)
+        try:
+            return from_plain(TalkingHeadConfig, plain)
+        except UserError as error:
+            raise UserError(f"{path} is of another version of dagan, use that one: {error}") from error
     with as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS) as bundled:
         return load_config(bundled)
 

@@ -48,32 +48,37 @@ class Phase:
 
 
 class GenerationNetworks(nn.Module):
-    """What stage 2 trains (all but F_d), and the frozen networks it looks through."""
+    """What stage 2 trains (all but F_d and the face reader), and the frozen networks it looks through."""
 
     def __init__(self, model: TalkingHead, discriminator: Discriminator, perceptual: PerceptualLoss):
         super().__init__()
         self.model, self.discriminator, self.perceptual = model, discriminator, perceptual
         self.frozen: tuple[str, ...] = ()
-        if model.depth is not None:
-            model.depth.requires_grad_(False)
+        for part in self._given():
+            part.requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> "GenerationNetworks":
         """Training mode for all but the frozen networks: F_d's running statistics must not move."""
         super().train(mode)
         self.perceptual.eval()
-        if self.model.depth is not None:
-            self.model.depth.eval()
+        for part in self._given():
+            part.eval()
         return self
 
+    def _given(self) -> list[nn.Module]:
+        """The parts of the model that stage 2 never trains."""
+        return [part for part in (self.model.depth, self.model.face_reader) if part is not None]
+
     def freeze(self, parts: Sequence[str]) -> None:
-        """These parts of the model stay as they are, running statistics too; all the others, but F_d, are trained."""
+        """These parts of the model stay as they are, running statistics too; all others but F_d and the face reader are
+        trained."""
         if tuple(parts) == self.frozen:
             return
         self.frozen = tuple(parts)
         self.model.requires_grad_(True)
-        if self.model.depth is not None:
-            self.model.depth.requires_grad_(False)
+        for given in self._given():
+            given.requires_grad_(False)
         self.train()
         for part in parts:
             self.model.get_submodule(part).requires_grad_(False).eval()
@@ -83,8 +88,9 @@ def compile_networks(networks: GenerationNetworks) -> None:
     """Has torch.compile make each network's code when it is first called; their names and weights stay."""
     model = networks.model
     generator = model.generator
-    parts = [model.depth, model.keypoints, model.motion, generator.encoder, generator.depth_encoder, generator.decoder]
-    for part in (*parts, networks.discriminator, networks.perceptual.vgg):
+    seeing = [model.depth, model.keypoints, model.face_reader]
+    drawing = [model.motion, generator.encoder, generator.depth_encoder, generator.decoder]
+    for part in (*seeing, *drawing, networks.discriminator, networks.perceptual.vgg):
         if part is not None:
             part.compile(dynamic=False)
 

@@ -1,0 +1,108 @@
+"""What a face does, seen in its image: beside MediaPipe's own answer, and on faces that are made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+import dagan
+from dagan.data.landmarks import EXPRESSIONS, GUIDED_LANDMARKS
+from dagan.evaluation.observers import BLENDSHAPE_NAMES, MediaPipeFace
+from dagan.evaluation.observers.faces import NUM_LANDMARKS
+from dagan.geometry.face_motion import IRISES, MEAN_FACE
+from dagan.models.blendshapes import NUM_COEFFICIENTS, SEEN, BlendshapeNet
+from dagan.models.face_mesh import SIDE, FaceMeshNet
+from dagan.models.face_reader import FaceReader, upright_square
+
+PHOTO = Path(dagan.__file__).parent / "assets" / "astronaut.png"
+FACE = 0.5 * torch.tensor(MEAN_FACE)[None, :, :2]
+
+
+@pytest.fixture(scope="module")
+def reader() -> FaceReader:
+    found = dagan.load().face_reader
+    assert found is not None
+    return found
+
+
+def portrait(angle: float = 0.0) -> np.ndarray:
+    """The face of the package's photo, 256 x 256."""
+    with Image.open(PHOTO) as photo:
+        turned = photo.convert("RGB").rotate(angle, Image.Resampling.BICUBIC, center=(224, 120))
+        return np.asarray(turned.crop((124, 20, 324, 220)).resize((256, 256), Image.Resampling.BICUBIC))
+
+
+def to_image(pixels: np.ndarray) -> Tensor:
+    return torch.tensor(pixels).permute(2, 0, 1)[None] / 255
+
+
+@pytest.mark.parametrize("angle", [0.0, 25.0])
+def test_landmarks_and_expression_are_mediapipes(reader: FaceReader, angle: float) -> None:
+    with MediaPipeFace() as observer:
+        seen = observer.observe(portrait(angle))
+    assert seen is not None
+    truth = torch.tensor(seen.landmarks[list(GUIDED_LANDMARKS), :2], dtype=torch.float32) / 128 - 1
+    nearly = truth + 0.02 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    landmarks, expression = reader(to_image(portrait(angle)), nearly[None])
+    assert 128 * (landmarks[0] - truth).norm(dim=1).mean() < 2.0  # pixels
+    coefficients = torch.tensor([seen.blendshape(name) for name in EXPRESSIONS])
+    assert (expression[0] - coefficients).abs().max() < 0.15
+    assert (expression[0] - coefficients).abs().mean() < 0.05
+
+
+def test_coefficients_of_known_landmarks_are_mediapipes_exactly(reader: FaceReader) -> None:
+    with MediaPipeFace() as observer:
+        seen = observer.observe(portrait())
+    assert seen is not None
+    landmarks = torch.tensor(seen.landmarks[None, :, :2], dtype=torch.float32)
+    found = reader.blendshapes(landmarks)[0].numpy()
+    assert np.abs(found - seen.blendshapes).max() < 1e-3
+    assert found[25] == pytest.approx(seen.blendshape("jawOpen"), abs=1e-3)
+    assert len(found) == NUM_COEFFICIENTS == len(BLENDSHAPE_NAMES)
+
+
+def test_size_and_place_of_a_face_are_no_expression() -> None:
+    network, landmarks = BlendshapeNet(), torch.rand(2, NUM_LANDMARKS, 2)
+    assert torch.allclose(network(landmarks), network(3 * landmarks - 0.7), atol=1e-5)
+
+
+def test_the_mesh_is_of_the_images_edges() -> None:
+    network = FaceMeshNet()
+    torch.nn.init.zeros_(network.head.weight)
+    bias = network.head.bias
+    assert bias is not None
+    with torch.no_grad():
+        bias.view(-1, 3)[:, :2] = torch.tensor([0.0, SIDE])  # pixels
+    found = network(torch.rand(2, 3, SIDE, SIDE))
+    assert found.shape == (2, NUM_LANDMARKS, 2)
+    assert torch.equal(found[1, 7], torch.tensor([-1.0, 1.0]))
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.6, -2.0])
+def test_in_its_square_a_face_is_upright_in_the_middle_and_has_a_margin(turn: float) -> None:
+    cos, sin = torch.tensor(turn).cos(), torch.tensor(turn).sin()
+    turned = FACE @ torch.stack([torch.stack([cos, sin]), torch.stack([-sin, cos])]) + torch.tensor([0.2, -0.1])
+    square = upright_square(turned, margin=1.4)
+    inside = torch.linalg.solve(square[:, :, :2], (turned - square[:, None, :, 2]).mT).mT
+    left, right = IRISES
+    assert inside[0, left, 1] == pytest.approx(float(inside[0, right, 1]), abs=1e-5)
+    assert inside[0, left, 0] < inside[0, right, 0]
+    low, high = inside.amin(1), inside.amax(1)
+    assert torch.allclose(low, -high, atol=1e-5)
+    assert float(high.max()) == pytest.approx(1 / 1.4, abs=1e-5)
+
+
+def test_a_reader_is_not_trained(reader: FaceReader) -> None:
+    points = FACE.clone().requires_grad_()
+    landmarks, expression = reader(torch.rand(1, 3, 64, 64, requires_grad=True), points)
+    assert not landmarks.requires_grad
+    assert not expression.requires_grad
+    assert not any(parameter.requires_grad for parameter in reader.parameters())
+
+
+def test_it_looks_at_landmarks_that_there_are() -> None:
+    assert len(set(SEEN)) == len(SEEN) == 146
+    assert max(SEEN) < NUM_LANDMARKS

@@ -26,7 +26,7 @@ def main(folder: str, photo: str, video: str, output: str) -> None:
     names, side = [found.name for found in encode.get_outputs()], encode.get_inputs()[0].shape[-1]
     image = as_input(Image.open(photo), side)
     source = dict(zip(names, encode.run(None, {"image": image}), strict=True))
-    keypoints = [name for name in names if name in ("position", "jacobian")]
+    initial_names = [found.name for found in render.get_inputs() if found.name.startswith("initial_")]
     initial = None
     with av.open(video) as driving, av.open(output, "w") as written:
         stream = written.add_stream("libx264", rate=driving.streams.video[0].average_rate)
@@ -35,7 +35,7 @@ def main(folder: str, photo: str, video: str, output: str) -> None:
             frame = as_input(decoded.to_image(), side)
             if initial is None:  # motion is relative to the driver's first frame
                 first = dict(zip(names, encode.run(None, {"image": frame}), strict=True))
-                initial = {f"initial_{name}": first[name] for name in keypoints}
+                initial = {name: first[name.removeprefix("initial_")] for name in initial_names}
             picture = render.run(None, {"frame": frame, "image": image, **source, **initial})[0][0]
             pixels = (picture.clip(0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
             written.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")))

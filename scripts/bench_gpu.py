@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dagan.inference.engine_torch import HalfConv, change_convolutions
+from dagan.inference.engine_torch import HalfConv, change_convolutions_of
 from dagan.models.fold import fold
 from dagan.models.graphs import FrameGraph, flat_appearance, flat_keypoints, signature_of
 from dagan.models.weights import load
@@ -64,7 +64,7 @@ def graph_of(preset: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     image = torch.rand(1, 3, 256, 256, device="cuda")
     source = model.encode(model.view(image))
     folded = fold(model, 256, narrow=False)
-    change_convolutions(folded, HalfConv)
+    change_convolutions_of(folded, HalfConv)
     folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     points = flat_keypoints(source.keypoints)
     return FrameGraph(folded, signature_of(source)), (image, *points, *flat_appearance(source), *points)

@@ -2,8 +2,8 @@
 
 They are read from the package's `face_landmarker.task`, a zip of TensorFlow Lite files, whose tensors come in the order
 in which `models/face_mesh.py` and `models/blendshapes.py` name theirs. Needs `pip install tflite==2.18.0`, the files'
-schema. Nothing is lost: they are float16, as in a packed model. `tests/models/test_face_reader.py` compares the results
-with MediaPipe's own.
+schema. They are float16 there, as in a packed model: nothing is lost. `tests/models/test_face_reader.py` compares the
+results with MediaPipe's own.
 """
 
 import argparse

@@ -5,6 +5,7 @@ import pytest
 from dagan.cli.bench_animate import BEGIN, END, put_into
 from dagan.cli.main import main
 from dagan.errors import UserError
+from dagan.inference.bench_subject import Subject, count
 
 
 @pytest.mark.slow
@@ -17,6 +18,11 @@ def test_a_small_bench_measures_every_mode(capsys):
     assert ours["difference"] < 1e-3
     assert 0 < ours["gigamacs"] < naive["gigamacs"]
     assert min(naive["milliseconds"], ours["milliseconds"], ours["peak_mib"], ours["floor"]) > 0
+
+
+def test_the_bundled_model_is_counted_folded_and_cached():
+    everything, folded = (count(Subject("lite", 64, 1), way) for way in ("everything", "folded"))
+    assert 0 < folded < everything
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def test_exported_graphs_animate_without_torch(graphs, model_file, portrait, dri
     image, frames = torch.rand(1, 3, SIDE, SIDE), torch.rand(3, 3, SIDE, SIDE)
     names = [output.name for output in encode.get_outputs()]
     source = dict(zip(names, encode.run(None, {"image": image.numpy()}), strict=True))
-    own = {f"initial_{name}": source[name] for name in ("position", "jacobian")}  # motion is absolute
+    initial = [name for name in (given.name for given in render.get_inputs()) if name.startswith("initial_")]
+    own = {name: source[name.removeprefix("initial_")] for name in initial}  # motion is absolute
     found = render.run(None, {"frame": frames.numpy(), "image": image.numpy(), **source, **own})[0]
     with torch.inference_mode():
         model = load(model_file)

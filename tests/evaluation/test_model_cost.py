@@ -1,5 +1,7 @@
+from dataclasses import replace
+
 from dagan.evaluation.model_cost import cost_table, model_cost
-from dagan.presets import LITE_BASELINE, LITE_TABLE_4
+from dagan.presets import LITE, LITE_BASELINE, LITE_TABLE_4
 
 SIDE = 128
 C, N = LITE_BASELINE.generator.widths[-1], (SIDE // 8) ** 2  # channels and positions of the attention
@@ -17,6 +19,15 @@ def test_the_frozen_depth_network_is_not_counted_as_trained():
     assert plain.trained == plain.parameters
     assert seeing.parameters - seeing.trained > 1_000_000
     assert 0 < seeing.trained - plain.trained < 20_000  # one input channel more
+
+
+def test_a_face_reader_is_given_not_trained():
+    cost = model_cost(LITE, SIDE)
+    without = model_cost(replace(LITE, face_reader=None), SIDE)
+    given = cost.parameters - without.parameters
+    assert given > 1_600_000
+    assert cost.trained == without.trained
+    assert cost.frame > without.frame
 
 
 def test_the_table_has_a_line_for_each_row_in_millions_and_billions():

@@ -120,3 +120,5 @@ def test_keypoints_of_several_images_in_one_batch_keep_their_order_and_their_fra
     assert in_one_batch(found).position[:, 0, 0].tolist() == pytest.approx([0.1, 0.2])
     assert in_one_batch(found).jacobian[:, 0, 0, 0].tolist() == pytest.approx([0.1, 0.2])
     assert in_one_batch([Keypoints(found[0].position)]).jacobian is None
+    read = [keypoints._replace(expression=torch.full((1, 4), n)) for n, keypoints in enumerate(found)]
+    assert in_one_batch(read).expression[:, 0].tolist() == [0, 1]

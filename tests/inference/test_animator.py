@@ -143,7 +143,7 @@ def test_two_recorded_motions_at_once_do_not_change_each_other(tiny_model):
 
 @pytest.mark.parametrize("rest", ["last", -1, 1.5])
 def test_an_unknown_rest_frame_names_the_known_ones(tiny_model, rest):
-    with pytest.raises((ValueError, TypeError), match="best"):
+    with pytest.raises((ValueError, TypeError), match="best"):  # TypeError: the tests' check of annotations
         Animator(tiny_model, rest=rest)
 
 

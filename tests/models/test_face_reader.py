@@ -1,5 +1,6 @@
 """What a face does, seen in its image: beside MediaPipe's own answer, and on faces that are made."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from dagan.data.landmarks import EXPRESSIONS, GUIDED_LANDMARKS
 from dagan.evaluation.observers import BLENDSHAPE_NAMES, MediaPipeFace
 from dagan.evaluation.observers.faces import NUM_LANDMARKS
 from dagan.geometry.face_motion import IRISES, MEAN_FACE
+from dagan.inference.motion_file import fingerprint
 from dagan.models.blendshapes import NUM_COEFFICIENTS, SEEN, BlendshapeNet
 from dagan.models.face_mesh import SIDE, FaceMeshNet
-from dagan.models.face_reader import FaceReader, upright_square
+from dagan.models.face_reader import FaceReader, FaceReaderConfig, upright_square
+from dagan.models.talking_head import TalkingHeadConfig
 
 PHOTO = Path(dagan.__file__).parent / "assets" / "astronaut.png"
 FACE = 0.5 * torch.tensor(MEAN_FACE)[None, :, :2]
@@ -95,12 +98,42 @@ def test_in_its_square_a_face_is_upright_in_the_middle_and_has_a_margin(turn: fl
     assert float(high.max()) == pytest.approx(1 / 1.4, abs=1e-5)
 
 
-def test_a_reader_is_not_trained(reader: FaceReader) -> None:
-    points = FACE.clone().requires_grad_()
-    landmarks, expression = reader(torch.rand(1, 3, 64, 64, requires_grad=True), points)
-    assert not landmarks.requires_grad
-    assert not expression.requires_grad
-    assert not any(parameter.requires_grad for parameter in reader.parameters())
+def test_points_that_coincide_give_numbers(reader: FaceReader) -> None:
+    landmarks, expression = reader(torch.rand(2, 3, 64, 64), torch.zeros(2, len(MEAN_FACE), 2))
+    assert landmarks.isfinite().all()
+    assert expression.isfinite().all()
+
+
+def test_under_autocast_places_stay_float32(reader: FaceReader) -> None:
+    image = to_image(portrait())
+    expected = reader(image, FACE)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = reader(image.bfloat16().float(), FACE.bfloat16())
+    assert [part.dtype for part in found] == [torch.float32] * 2
+    assert torch.allclose(found[0], expected[0], atol=0.01)  # the square is another one
+
+
+def test_only_a_view_is_read_which_transfers_need(tiny_config: TalkingHeadConfig) -> None:
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
+    model = replace(tiny_config, keypoints=keypoints, face_reader=FaceReaderConfig()).build().eval()
+    image = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        detected, seen = model.detect(image), model.view(image)
+        landmarks, expression = model.face_reader(image, detected.keypoints.position)  # type: ignore[misc]
+    assert detected.keypoints.landmarks is None
+    assert torch.equal(seen.keypoints.position, detected.keypoints.position)
+    assert torch.equal(seen.keypoints.landmarks, landmarks)
+    assert torch.equal(seen.keypoints.expression, expression)
+
+
+def test_a_motion_goes_with_the_reader_that_saw_it(tiny_config: TalkingHeadConfig) -> None:
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
+    model = replace(tiny_config, keypoints=keypoints, face_reader=FaceReaderConfig()).build().eval()
+    before = fingerprint(model)
+    model.face_reader.margin = 1.5  # type: ignore[union-attr]
+    wider = fingerprint(model)
+    model.face_reader = None
+    assert len({before, wider, fingerprint(model)}) == 3
 
 
 def test_it_looks_at_landmarks_that_there_are() -> None:

@@ -1,6 +1,7 @@
 """Model files: what is written comes back; what is not ours is refused in one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from dagan.config import to_plain
 from dagan.errors import UserError
 from dagan.models.depth import FaceDepthConfig
+from dagan.models.face_reader import FaceReaderConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
-from dagan.models.weights import FORMATS, load, load_config, load_depth, read_metadata, save_model
+from dagan.models.weights import FORMATS, fill_face_reader, load, load_config, load_depth, read_metadata, save_model
 
 TINY_DEPTH = FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8))
 
@@ -21,6 +23,21 @@ TINY_DEPTH = FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8))
 def file(tmp_path: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig) -> Path:
     save_model(tmp_path / "model.safetensors", tiny_model, tiny_config, trained_on="drawings")
     return tmp_path / "model.safetensors"
+
+
+def test_a_new_model_of_faces_gets_the_bundled_face_reader(tiny_config: TalkingHeadConfig) -> None:
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
+    model = fill_face_reader(replace(tiny_config, keypoints=keypoints, face_reader=FaceReaderConfig()).build())
+    assert model.face_reader is not None
+    for name, value in load().face_reader.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(model.face_reader.state_dict()[name], value)
+    assert fill_face_reader(tiny_config.build()).face_reader is None
+
+
+def test_a_model_of_another_version_is_refused_as_one(file: Path) -> None:
+    plain = json.loads(read_metadata(file)["config"]) | {"reader_depth": 3}
+    save_file(load_file(file), file, {"format": FORMATS[TalkingHeadConfig], "config": json.dumps(plain)})
+    assert "of another version of dagan" in refusal(file)
 
 
 def refusal(path: Path) -> str:

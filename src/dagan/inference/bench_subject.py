@@ -12,7 +12,7 @@ from dagan.data.drawn_faces import drawn_clip
 from dagan.errors import UserError
 from dagan.inference.samples import portrait_frames
 from dagan.models.fold import fold
-from dagan.models.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_keypoints, signature_of
+from dagan.models.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, signature_of
 from dagan.models.refine import Gate
 from dagan.models.talking_head import TalkingHead
 from dagan.models.weights import load
@@ -101,7 +101,7 @@ def count(subject: Subject, way: Way) -> float:
     folded = fold(model, subject.size, narrow=False, winograd=way == "winograd")
     signature = signature_of(source)
     see, draw = KeypointGraph(folded, signature), PictureGraph(folded, signature)
-    points = flat_keypoints(source.keypoints)
+    points = flat_points(source.keypoints)
     kept = (image, *points, *flat_appearance(source))
     return _gigamacs(lambda: (see(image), draw(*points, *kept)))
 

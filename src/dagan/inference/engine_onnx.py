@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dagan.inference.engine_cache import engine_folder
 from dagan.inference.onnx_graphs import engine_graphs, open_session, write_graphs
-from dagan.models.graphs import flat_appearance, flat_points, signature_of
+from dagan.models.graphs import flat_appearance, flat_points, gathered, signature_of
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, View
 
@@ -37,7 +37,9 @@ class OnnxEngine:
         self._source = {name: np.ascontiguousarray(value.numpy()) for name, value in zip(names, kept, strict=True)}
 
     def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
-        return self._signature.gathered([*map(torch.from_numpy, self._see.run(None, {"frame": frame.numpy()}))])
+        return gathered(
+            self._signature.keypoints, [*map(torch.from_numpy, self._see.run(None, {"frame": frame.numpy()}))]
+        )
 
     def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
         points = zip(self._signature.points, flat_points(driving), strict=True)

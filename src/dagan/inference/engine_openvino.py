@@ -1,5 +1,6 @@
-"""OpenVINO as an engine: both graphs compiled for the processor, in bfloat16 where it has that, in whole numbers where
-that is asked for, one stream per core.
+"""OpenVINO as an engine: its graphs compiled for the processor, in bfloat16 where it has that, in whole numbers where
+that is asked for, one stream per core. With bfloat16 a face reader is a graph of its own, in float32: it would be off
+by a third of a pixel.
 
 A stream computes one frame on one core, so that cores never wait for each other; frames are independent. Compiled
 graphs are kept in the cache folder (`engine_cache`).
@@ -26,8 +27,10 @@ from dagan.models.fold import fold
 from dagan.models.graphs import (
     KeypointGraph,
     PictureGraph,
+    ReaderGraph,
     flat_appearance,
     flat_points,
+    gathered,
     signature_of,
 )
 from dagan.models.quantize import quantize
@@ -75,7 +78,9 @@ class OpenVinoEngine:
         self._signature = signature_of(source)
         paths = self._converted(model, source)
         settings["CACHE_DIR"] = str(paths[0].parent / "compiled")  # halves the time to load
-        self._see, self._draw = (core.compile_model(path, "CPU", settings) for path in paths)
+        self._see, self._draw = (core.compile_model(path, "CPU", settings) for path in paths[:2])
+        precisely = {**settings, "INFERENCE_PRECISION_HINT": "f32"}
+        self._read = core.compile_model(paths[2], "CPU", precisely) if len(paths) > 2 else None
         self._mine = threading.local()
         self._source: tuple[np.ndarray, ...] = ()
 
@@ -85,16 +90,20 @@ class OpenVinoEngine:
         self._mine = threading.local()
 
     def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
-        request = self._requests()[0]
-        request.infer([frame.numpy()])
-        return self._signature.gathered([_taken(request, index) for index in range(len(self._see.outputs))])
+        see, _, read = self._requests()
+        see.infer([frame.numpy()])
+        found = [_taken(see, index) for index in range(len(self._see.outputs))]
+        if read is not None:
+            read.infer([frame.numpy(), found[0].numpy()])
+            found += [_taken(read, index) for index in range(2)]
+        return gathered(self._signature.keypoints, found)
 
     def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
         request = self._requests()[1]
         request.infer({index: part.numpy() for index, part in enumerate(flat_points(driving))})
         return _taken(request, 0)
 
-    def _requests(self) -> tuple["openvino.InferRequest", "openvino.InferRequest"]:
+    def _requests(self) -> "tuple[openvino.InferRequest, openvino.InferRequest, openvino.InferRequest | None]":
         """This thread's own; the source's tensors are shared by all, and set once."""
         if not hasattr(self._mine, "requests"):
             import openvino
@@ -103,24 +112,30 @@ class OpenVinoEngine:
             first = len(self._draw.inputs) - len(self._source)
             for index, array in enumerate(self._source):
                 draw.set_input_tensor(first + index, openvino.Tensor(array, shared_memory=True))
-            self._mine.requests = see, draw
-        requests: tuple[Any, Any] = self._mine.requests
+            read = self._read.create_infer_request() if self._read is not None else None
+            self._mine.requests = see, draw, read
+        requests: tuple[Any, Any, Any] = self._mine.requests
         return requests
 
-    def _converted(self, model: TalkingHead, source: View) -> tuple[Path, Path]:
-        """Both graphs as files; made if they are not there."""
+    def _converted(self, model: TalkingHead, source: View) -> list[Path]:
+        """The graphs as files, last a face reader's that is one of its own; made if they are not there."""
         import openvino
 
         folder = engine_folder("openvino", openvino.__version__, model, source.image.shape[-1])
-        paths = tuple(folder / f"{name}_{self.precision}.xml" for name in ("keypoints", "picture"))
+        reads_apart = self.precision == "bf16" and model.face_reader is not None
+        names = ("keypoints", "picture", "reader") if reads_apart else ("keypoints", "picture")
+        paths = [folder / f"{name}_{self.precision}.xml" for name in names]
         if not all(path.with_suffix(".done").is_file() for path in paths):
             folder.mkdir(parents=True, exist_ok=True)
             folded = self._folded(model, source.image.shape[-1])
             driving = flat_points(source.keypoints)
+            if reads_apart and (reader := folded.face_reader) is not None:
+                _convert(ReaderGraph(reader), [source.image, source.keypoints.position], paths[2])
+                folded.face_reader = None
             _convert(KeypointGraph(folded, self._signature), [source.image], paths[0])
             kept = (source.image, *driving, *flat_appearance(source))
             _convert(PictureGraph(folded, self._signature), [*driving, *kept], paths[1])
-        return paths[0], paths[1]
+        return paths
 
     def _folded(self, model: TalkingHead, side: int) -> TalkingHead:
         if self.precision != "int8":

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dagan.inference.engines import Precision
 from dagan.models.fold import fold
-from dagan.models.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, signature_of
+from dagan.models.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, gathered, signature_of
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, View
 
@@ -36,10 +36,7 @@ class TorchEngine:
         if num_threads:
             torch.set_num_threads(num_threads)
         folded = fold(model, source.image.shape[-1])
-        change = HalfConv if self.precision == "bf16" else _winograd_where_faster
-        for name, part in folded.named_children():
-            if name != "face_reader":  # it says where something is, to a tenth of a pixel
-                change_convolutions(part, change)
+        change_convolutions_of(folded, HalfConv if self.precision == "bf16" else _winograd_where_faster)
         folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._signature = signature_of(source)
         self._see, self._draw = (graph(folded, self._signature) for graph in (KeypointGraph, PictureGraph))
@@ -52,7 +49,7 @@ class TorchEngine:
     @torch.inference_mode()
     def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
         placed = frame.to(self._device, memory_format=torch.channels_last, non_blocking=True)
-        return self._signature.gathered(self._see(placed))
+        return gathered(self._signature.keypoints, self._see(placed))
 
     @torch.inference_mode()
     def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
@@ -94,6 +91,13 @@ def _winograd_where_faster(conv: nn.Conv2d) -> nn.Module:
     plain = conv.kernel_size == (3, 3) and conv.stride == (1, 1) and conv.padding == (1, 1)
     usable = conv.weight.device.type == "cpu" and torch.backends.nnpack.is_available()  # type: ignore[no-untyped-call]
     return WinogradConv(conv) if wide and plain and usable else conv
+
+
+def change_convolutions_of(model: TalkingHead, change: Callable[[nn.Conv2d], nn.Module]) -> None:
+    """`change_convolutions` of all networks but the face reader, whose places are good to a tenth of a pixel."""
+    for name, part in model.named_children():
+        if name != "face_reader":
+            change_convolutions(part, change)
 
 
 def change_convolutions(module: nn.Module, change: Callable[[nn.Conv2d], nn.Module]) -> None:

@@ -41,7 +41,7 @@ class Motion:
 
     def at(self, number: int, device: torch.device | str = "cpu") -> Keypoints:
         """The keypoints of one frame, `1 k 2`, on a device."""
-        return self.on(device).each(lambda part: part[number : number + 1])
+        return self.keypoints.each(lambda part: part[number : number + 1].to(device))
 
     def frames(self, device: torch.device | str = "cpu") -> Iterator[Keypoints]:
         """The keypoints of one frame after the other, `1 k 2`, on a device."""
@@ -93,6 +93,8 @@ def fingerprint(model: TalkingHead) -> str:
             if tensor.is_floating_point():
                 digest.update(f"{name} {tuple(tensor.shape)} ".encode())
                 digest.update(tensor.half().cpu().contiguous().numpy().tobytes())
+    if model.face_reader is not None:
+        digest.update(f"margin {model.face_reader.margin}".encode())
     return digest.hexdigest()[:16]
 
 

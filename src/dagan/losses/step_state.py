@@ -55,11 +55,11 @@ class StepState:
 
     @cached_property
     def source(self) -> View:
-        return self.model.view(self.batch.source)
+        return self.model.detect(self.batch.source)
 
     @cached_property
     def driving(self) -> View:
-        return self.model.view(self.batch.driving)
+        return self.model.detect(self.batch.driving)
 
     @cached_property
     def motion(self) -> DenseMotion:
@@ -92,7 +92,7 @@ class StepState:
         grid = self.plane_warp.grid(*size, pixels.grid)
         corners = pixels.align_corners
         image = F.grid_sample(self.batch.driving, grid, padding_mode="reflection", align_corners=corners)
-        return self.model.view(image).keypoints
+        return self.model.detect(image).keypoints
 
     @cached_property
     def window(self) -> Float[Tensor, "b 2 3"]:
@@ -105,7 +105,7 @@ class StepState:
         """Keypoints of the driving frame seen through the window."""
         frame = self.batch.driving
         seen = warp(frame, affine_flow(self.window, frame.shape[2], frame.shape[3]))
-        return self.model.view(seen).keypoints
+        return self.model.detect(seen).keypoints
 
     @cached_property
     def found_again(self) -> Keypoints:
@@ -118,9 +118,10 @@ class StepState:
         """Keypoints that move the first sources of the batch, one in `SAMPLES_A_REENACTMENT`, as the next sample's
         person moved between its two frames; without gradient."""
         count = -(-len(self.batch.source) // SAMPLES_A_REENACTMENT)
-        rest, driving = (_first(_next_sample(view.keypoints), count) for view in (self.source, self.driving))
         with torch.no_grad():
-            return self.model.mover(_first(self.source.keypoints, count), rest)(driving)
+            source, driving = (self.model.read(view).keypoints for view in (self.source, self.driving))
+            rest, now = (_first(_next_sample(keypoints), count) for keypoints in (source, driving))
+            return self.model.mover(_first(source, count), rest)(now)
 
     @cached_property
     def reenacted(self) -> Rendering:

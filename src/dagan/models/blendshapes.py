@@ -5,7 +5,7 @@ MediaPipe's Blendshape V2, an MLP-Mixer (Apache-2.0), in PyTorch, with its publi
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 NUM_COEFFICIENTS = 52
@@ -28,8 +28,11 @@ EPS = 1e-6
 class BlendshapeNet(nn.Module):
     """Which size and place the face has makes no difference; how it is turned in the image does, a little."""
 
+    seen: Int[Tensor, " s"]
+
     def __init__(self) -> None:
         super().__init__()
+        self.register_buffer("seen", torch.tensor(SEEN), persistent=False)
         self.gather = nn.Linear(len(SEEN), TOKENS)
         self.lift = nn.Linear(2, WIDTH)
         self.extra = nn.Parameter(torch.zeros(1, 1, WIDTH))
@@ -38,9 +41,9 @@ class BlendshapeNet(nn.Module):
 
     def forward(self, landmarks: Float[Tensor, "b 478 2"]) -> Float[Tensor, "b 52"]:
         """Coefficients in [0, 1], in the order of `evaluation.observers.BLENDSHAPE_NAMES`."""
-        seen = landmarks[:, SEEN]
+        seen = landmarks[:, self.seen]
         seen = seen - seen.mean(1, keepdim=True)
-        distance = seen.square().sum(2, keepdim=True).sqrt().mean(1, keepdim=True)
+        distance = seen.square().sum(2, keepdim=True).sqrt().mean(1, keepdim=True).clamp_min(EPS)
         tokens = self.lift(self.gather((SCALE * seen / distance).mT).mT)
         mixed = self.blocks(torch.cat([self.extra.expand(len(tokens), -1, -1), tokens], 1))
         return torch.sigmoid(self.head(mixed[:, 0]))

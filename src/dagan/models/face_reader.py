@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagan.data.landmarks import EXPRESSIONS, GUIDED_LANDMARKS
@@ -32,12 +32,20 @@ class FaceReaderConfig:
 class FaceReader(nn.Module):
     """Landmarks and expression of a face whose place is nearly known. It is not trained here: no gradient goes in."""
 
+    guided: Int[Tensor, " n"]
+    named: Int[Tensor, " e"]
+
     def __init__(self, margin: float) -> None:
         super().__init__()
         self.margin = margin
         self.mesh = FaceMeshNet()
         self.blendshapes = BlendshapeNet()
+        self.register_buffer("guided", torch.tensor(GUIDED_LANDMARKS), persistent=False)
+        self.register_buffer("named", torch.tensor(list(EXPRESSIONS.values())), persistent=False)
         self.requires_grad_(False)
+
+    def extra_repr(self) -> str:
+        return f"margin={self.margin}"  # what engines keep goes by it, too
 
     @torch.no_grad()
     def forward(
@@ -52,7 +60,7 @@ class FaceReader(nn.Module):
             )
             mesh = self.mesh(seen) @ square[:, :, :2].mT + square[:, None, :, 2]
             expression = self.blendshapes(mesh)
-        return mesh[:, GUIDED_LANDMARKS], expression[:, list(EXPRESSIONS.values())]
+        return mesh[:, self.guided], expression[:, self.named]
 
 
 def upright_square(points: Float[Tensor, "b n 2"], margin: float) -> Float[Tensor, "b 2 3"]:

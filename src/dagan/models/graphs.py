@@ -11,6 +11,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagan.models.face_reader import FaceReader
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Appearance, Keypoints, View
 
@@ -26,10 +27,6 @@ class Signature(NamedTuple):
         """Of keypoints, what a picture is drawn from; the rest is for transfers."""
         return tuple(name for name in self.keypoints if name in ("position", "jacobian"))
 
-    def gathered(self, tensors: Sequence[Tensor]) -> Keypoints:
-        """Keypoints of all their tensors, or of those of `points`."""
-        return Keypoints(**dict(zip(self.keypoints, tensors, strict=False)))
-
 
 def signature_of(source: View) -> Signature:
     """The names for an encoded source of this model."""
@@ -38,6 +35,11 @@ def signature_of(source: View) -> Signature:
     features = tuple(f"features_{index}" for index in range(len(source.appearance.features)))
     has_depth = source.appearance.depth_features is not None
     return Signature(keypoints, (*features, "depth_features") if has_depth else features)
+
+
+def gathered(names: Sequence[str], tensors: Sequence[Tensor]) -> Keypoints:
+    """Keypoints of their tensors."""
+    return Keypoints(**dict(zip(names, tensors, strict=True)))
 
 
 def flat_keypoints(keypoints: Keypoints) -> tuple[Tensor, ...]:
@@ -65,10 +67,10 @@ class Graph(nn.Module):
         self.model = model
         self.signature = signature
 
-    def _source(self, image: Tensor, keypoints: Sequence[Tensor], appearance: Sequence[Tensor], batch: int) -> View:
-        """The source beside a batch of driving frames; source tensors have a batch of 1."""
-        image, *rest = (tensor.expand(batch, *tensor.shape[1:]) for tensor in (image, *keypoints, *appearance))
-        seen, kept = self.signature.gathered(rest[: len(keypoints)]), rest[len(keypoints) :]
+    def _source(self, names: Sequence[str], image: Tensor, tensors: Sequence[Tensor], batch: int) -> View:
+        """The source beside a batch of driving frames, by the names of its keypoints; its tensors have a batch of 1."""
+        image, *rest = (tensor.expand(batch, *tensor.shape[1:]) for tensor in (image, *tensors))
+        seen, kept = gathered(names, rest[: len(names)]), rest[len(names) :]
         depth_features = kept.pop() if "depth_features" in self.signature.appearance else None
         return View(image, None, seen, Appearance(tuple(kept), depth_features))
 
@@ -88,13 +90,27 @@ class KeypointGraph(Graph):
         return flat_keypoints(self.model.view(frame).keypoints)
 
 
+class ReaderGraph(nn.Module):
+    """Driving frames and positions of their keypoints to landmarks and expressions: the face reader alone."""
+
+    def __init__(self, reader: FaceReader) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def forward(
+        self, frame: Float[Tensor, "b 3 h w"], position: Float[Tensor, "b k 2"]
+    ) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b e"]]:
+        read: tuple[Tensor, Tensor] = self.reader(frame, position)
+        return read
+
+
 class PictureGraph(Graph):
     """Points to move to (b), then source image, points and appearance (1), to generated pictures (b)."""
 
     def forward(self, *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
-        n = len(self.signature.points)
-        driving, image, source = self.signature.gathered(tensors[:n]), tensors[n], tensors[n + 1 :]
-        view = self._source(image, source[:n], source[n:], len(driving.position))
+        names = self.signature.points
+        driving, image, *source = gathered(names, tensors[: len(names)]), *tensors[len(names) :]
+        view = self._source(names, image, source, len(driving.position))
         return self.model.render(view, driving).generated
 
 
@@ -107,8 +123,8 @@ class FrameGraph(Graph):
     """
 
     def forward(self, frame: Float[Tensor, "b 3 h w"], *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
-        n = len(self.signature.keypoints)
-        image, source, initial = tensors[0], tensors[1:-n], self.signature.gathered(tensors[-n:])
-        view = self._source(image, source[:n], source[n:], frame.shape[0])
+        names = self.signature.keypoints
+        image, *source, initial = *tensors[: -len(names)], gathered(names, tensors[-len(names) :])
+        view = self._source(names, image, source, frame.shape[0])
         driving = self.model.view(frame).keypoints
         return self.model.render(view, self.model.retargeting(view.keypoints, initial)(driving)).generated

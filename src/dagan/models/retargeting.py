@@ -1,9 +1,10 @@
 """FaceRetargeting: the driver's expression on the source's own face (not in the paper; docs/decisions.md).
 
 Displacements carry an expression badly from one face to another: how far which landmark moves as a jaw drops depends on
-the person, on how far it is open already and on where the head is turned. Here one small network reads an expression
-from the landmarks of any face: how open its jaw is, how shut its eyes, how it smiles, and so on. Another one says how
-the landmarks of a given face move when that changes.
+the person, on how far it is open already and on where the head is turned. Here an expression says how open a jaw is,
+how shut eyes are, how a face smiles, and so on, and a small network how the landmarks of a given face move when that
+changes. A face reader sees the expression in the image (`models/face_reader.py`); where there is none, and in training,
+another small network reads it from the landmarks.
 """
 
 from collections.abc import Callable

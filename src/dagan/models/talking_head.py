@@ -98,13 +98,20 @@ class TalkingHead(nn.Module):
         self.face_reader = face_reader
 
     def view(self, image: Float[Tensor, "b 3 h w"]) -> View:
+        """As `detect`, with what the face reader sees, if there is one: all that a transfer between people needs."""
+        return self.read(self.detect(image))
+
+    def detect(self, image: Float[Tensor, "b 3 h w"]) -> View:
         """An image with its depth D (Eq. 1) and keypoints (Eq. 6)."""
         depth = self.depth(image) if self.depth is not None else None
-        keypoints: Keypoints = self.keypoints(image, depth)
-        if self.face_reader is not None:
-            landmarks, expression = self.face_reader(image, keypoints.position)
-            keypoints = keypoints._replace(landmarks=landmarks, expression=expression)
-        return View(image, depth, keypoints)
+        return View(image, depth, self.keypoints(image, depth))
+
+    def read(self, view: View) -> View:
+        """The view with what the face reader sees in its image; without one, as it is."""
+        if self.face_reader is None:
+            return view
+        landmarks, expression = self.face_reader(view.image, view.keypoints.position)
+        return view._replace(keypoints=view.keypoints._replace(landmarks=landmarks, expression=expression))
 
     def encode(self, view: View) -> View:
         """The view with the generator's features of it filled in: call once per source."""
@@ -155,5 +162,5 @@ class TalkingHead(nn.Module):
 
     def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Rendering:
         """The source moved as in the driving frame of the same video."""
-        seen = self.view(source)
-        return self.render(seen, self.follow(seen, self.view(driving)), background=self.background(source, driving))
+        seen = self.detect(source)
+        return self.render(seen, self.follow(seen, self.detect(driving)), background=self.background(source, driving))

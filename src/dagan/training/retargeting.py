@@ -74,7 +74,7 @@ def find_faces(model: TalkingHead, clips: Sequence[ClipFrames], tracks: Landmark
 def _detected(model: TalkingHead, clip: ClipFrames, numbers: Int[np.ndarray, " t"]) -> Float[Tensor, "t n 2"]:
     device = next(model.parameters()).device
     parts = [
-        model.view(to_images(clip.frames[numbers[at : at + FRAMES_AT_ONCE].tolist()], device)).keypoints.position
+        model.detect(to_images(clip.frames[numbers[at : at + FRAMES_AT_ONCE].tolist()], device)).keypoints.position
         for at in range(0, len(numbers), FRAMES_AT_ONCE)
     ]
     return torch.cat(parts)[:, : len(GUIDED_LANDMARKS)].float().cpu()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -6,6 +7,8 @@ import torch
 from dagan.errors import UserError
 from dagan.inference.animator import Animator
 from dagan.inference.motion_file import record_motion
+from dagan.models.face_reader import FaceReaderConfig
+from dagan.models.retargeting import FaceRetargetingConfig
 
 SIDE = 64
 
@@ -119,6 +122,25 @@ def test_a_rest_frame_that_the_motion_has_not_is_refused_before_the_first_frame(
     animator.set_source(image(0))
     with pytest.raises(UserError, match="has frames 0 to 1; there is no frame 2"):
         animator.from_motion(record_motion(tiny_model, [image(1), image(2)], Fraction(25)))
+
+
+def test_a_recorded_motions_expressions_are_steadied(tiny_config):
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
+    config = replace(
+        tiny_config, keypoints=keypoints, retargeting=FaceRetargetingConfig(), face_reader=FaceReaderConfig()
+    )
+    model = config.build().eval()
+    torch.nn.init.normal_(model.retargeting.placer[-1].weight, std=0.1)
+    motion = record_motion(model, [image(seed) for seed in range(1, 5)], Fraction(25))
+    animator = Animator(model, rest="first")
+    view = animator.set_source(image(0))
+    steady = motion.steadied()
+    move = model.mover(view.keypoints, steady.at(0))
+    expected = model.render(view, move(steady.at(3))).generated
+    found = list(animator.from_motion(motion))[3].generated
+    torch.testing.assert_close(found, expected)
+    raw = model.render(view, model.mover(view.keypoints, motion.at(0))(motion.at(3))).generated
+    assert not torch.allclose(found, raw, atol=1e-6)
 
 
 def test_absolute_motion_counts_from_no_frame_of_a_recorded_motion(tiny_model):

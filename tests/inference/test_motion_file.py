@@ -52,6 +52,14 @@ def test_a_motion_gives_one_frame_after_the_other():
     assert torch.equal(read.at(1).landmarks, read.keypoints.landmarks[1:2])
 
 
+def test_expressions_are_made_steady_and_nothing_else_is():
+    kept = motion(num_frames=5, is_read=True)
+    steady = kept.steadied()
+    assert not torch.equal(steady.keypoints.expression, kept.keypoints.expression)
+    assert all(torch.equal(a, b) for a, b in zip(steady.keypoints[:3], kept.keypoints[:3], strict=True))
+    assert motion().steadied().keypoints.expression is None
+
+
 def test_recording_keeps_the_keypoints_of_every_frame(tiny_model):
     frames = torch.rand(3, 3, 64, 64).split(1)
     recorded = record_motion(tiny_model, frames, NTSC)

@@ -22,9 +22,9 @@ class Animator:
 
     Relative motion moves the source by what the driver did since a rest frame, so the source keeps its proportions;
     absolute motion puts the driver's own keypoints on it. Frames that arrive one by one count from the first of them, a
-    recorded motion from its frame `rest` (`rest_number`), absolute motion from none. `adapt_scale` multiplies relative
-    motion by how much larger the source's face is. The model is put into evaluation mode and channels-last memory, in
-    place, on its device. Raises ValueError for another `motion` or `rest`.
+    recorded motion from its frame `rest` (`rest_number`), with expressions steadied; absolute motion from none.
+    `adapt_scale` multiplies relative motion by how much larger the source's face is. The model is put into evaluation
+    mode and channels-last memory, in place, on its device. Raises ValueError for another `motion` or `rest`.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Animator:
         """
         source = self._encoded().keypoints
         check_driver(motion, self.model, source)
+        motion = motion.steadied()
         rest = rest_number(self._rest, self.model, source, motion)
         with torch.inference_mode():
             move = self._mover(source, motion.at(rest, self._device))

@@ -3,7 +3,7 @@ driver: small enough to bundle."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
@@ -15,10 +15,12 @@ from torch import Tensor
 from dagan.errors import UserError
 from dagan.files import written_whole
 from dagan.geometry.face_motion import MEAN_FACE
+from dagan.geometry.steady import steadied
 from dagan.models.retargeting import NUM_EXPRESSIONS
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints
 
+TREMBLING = 0.07  # by how much coefficients of an expression that is held may differ (docs/decisions.md)
 SUFFIX = ".safetensors"
 FORMAT = "dagan-motion-1"
 REMEDY = "record it again with this model, or drive with the video itself"
@@ -34,6 +36,13 @@ class Motion:
 
     def __len__(self) -> int:
         return len(self.keypoints.position)
+
+    def steadied(self) -> "Motion":
+        """With what a face reader saw of expressions made steady: it looks at each frame for itself."""
+        expression = self.keypoints.expression
+        if expression is None:
+            return self
+        return replace(self, keypoints=self.keypoints._replace(expression=steadied(expression, TREMBLING)))
 
     def on(self, device: torch.device | str) -> Keypoints:
         """The keypoints of all frames, `t k 2`, on a device."""

@@ -96,6 +96,7 @@ class Performer:
         """
         source = self._source.keypoints
         check_driver(motion, self._model, source)
+        motion = motion.steadied()
         initial = motion.at(rest_number(self._rest, self._model, source, motion), source.position.device)
         return self._drawn(motion, initial)
 

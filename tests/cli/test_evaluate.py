@@ -130,3 +130,24 @@ def test_a_count_below_one_is_refused_before_anything_is_read(capsys):
         main(["evaluate", "absent", "--limit", "0"])
     assert stopped.value.code == 2
     assert "expected 1 or more" in capsys.readouterr().err
+
+
+def test_relative_motion_counts_from_the_frame_that_is_asked_for(clips, weights, tmp_path, capsys):
+    other = clips / "bob__c0"
+    other.mkdir()
+    for frame in sorted((clips / "ann__c0").iterdir()):
+        Image.fromarray(read_image(frame)[:, ::-1]).save(other / frame.name)
+    common = ["evaluate", str(clips), "--model", str(weights), "--protocol", "cross", "--pairs-per-clip", "1", *LIGHT]
+
+    def rests(*words) -> list[int]:
+        out = tmp_path / "_".join(words)
+        assert main([*common, "--motion", "relative", "--rest", *words, "-o", str(out)]) == 0
+        found = json.loads((out / "evaluation.json").read_text())
+        assert found["protocol"]["rest"] == words[0]
+        return [sample["rest"]["frame"] for sample in found["samples"]]
+
+    assert rests("first") == [0, 0]
+    assert all(0 <= frame < 18 for frame in rests("best"))
+    capsys.readouterr()
+    assert main([*common, "--rest", "best", "-o", str(tmp_path / "absolute")]) == 2
+    assert "--rest is the frame that relative motion counts from" in capsys.readouterr().err

@@ -21,9 +21,13 @@ class Keypoints(NamedTuple):
     landmarks: Float[Tensor, "b n 2"] | None = None
     expression: Float[Tensor, "b e"] | None = None
 
+    def named(self) -> dict[str, Tensor]:
+        """All that is there, by its name."""
+        return {name: part for name, part in self._asdict().items() if part is not None}
+
     def each(self, change: Callable[[Tensor], Tensor]) -> "Keypoints":
         """All that is there, changed alike."""
-        return Keypoints(**{name: change(part) for name, part in self._asdict().items() if part is not None})
+        return Keypoints(**{name: change(part) for name, part in self.named().items()})
 
 
 class Appearance(NamedTuple):

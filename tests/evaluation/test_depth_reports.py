@@ -14,7 +14,7 @@ from dagan.evaluation.depth_clips import evaluate_clips
 from dagan.evaluation.depth_heads import box_of, evaluate_heads, mean_head_of, placed, plane
 from dagan.evaluation.depth_real import EARS, EYES, NOSE_TIP, face_order, landmark_inconsistency, read
 from dagan.evaluation.depth_report import clips_table, heads_table, plain, write_json
-from dagan.evaluation.observers.faces import NUM_LANDMARKS, FaceObservation, HeadPose, ObserverVersion
+from dagan.evaluation.observers import NUM_LANDMARKS, FaceObservation, HeadPose, ObserverVersion
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
 

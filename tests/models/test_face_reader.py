@@ -12,11 +12,10 @@ from torch import Tensor
 import dagan
 from dagan.data.landmarks import EXPRESSIONS, GUIDED_LANDMARKS
 from dagan.evaluation.observers import BLENDSHAPE_NAMES, MediaPipeFace
-from dagan.evaluation.observers.faces import NUM_LANDMARKS
 from dagan.geometry.face_motion import IRISES, MEAN_FACE
 from dagan.inference.motion_file import fingerprint
 from dagan.models.blendshapes import NUM_COEFFICIENTS, SEEN, BlendshapeNet
-from dagan.models.face_mesh import SIDE, FaceMeshNet
+from dagan.models.face_mesh import NUM_LANDMARKS, SIDE, FaceMeshNet
 from dagan.models.face_reader import FaceReader, FaceReaderConfig, upright_square
 from dagan.models.talking_head import TalkingHeadConfig
 

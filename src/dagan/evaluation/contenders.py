@@ -125,10 +125,10 @@ class ModelContender:
         if not isinstance(self._model, TalkingHead) and images.rest is None:
             return self._model(to_tensor(images.source).to(self._device), driving)
         model, view = self._seen(pair, images.source)
-        wanted = model.view(driving)
         if images.rest is not None:  # as `dagan animate` does: the background stands still
             rest = model.view(to_tensor(images.rest).to(self._device)).keypoints
-            return model.render(view, model.mover(view.keypoints, rest)(wanted.keypoints))
+            return model.render(view, model.mover(view.keypoints, rest)(model.view(driving).keypoints))
+        wanted = model.detect(driving)
         is_one_video = pair.source.clip == pair.driving.clip and not self._still_background
         if not is_one_video:
             return model.render(view, wanted.keypoints)

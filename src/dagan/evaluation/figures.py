@@ -90,7 +90,7 @@ def attention_row(
     Raises:
         UserError: the model has no attention.
     """
-    rendering = model.render(model.view(pair.source), model.view(pair.driving).keypoints, with_attention=True)
+    rendering = model.render(model.detect(pair.source), model.detect(pair.driving).keypoints, with_attention=True)
     if rendering.attention is None:
         raise UserError("this model has no attention to draw; give one with CAM or SA, such as the preset dagan")
     maps = [draw_attention(rendering.generated, rendering.attention, query, side) for query in queries]

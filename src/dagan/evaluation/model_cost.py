@@ -31,7 +31,7 @@ def model_cost(config: TalkingHeadConfig, size: int = 256) -> ModelCost:
         views = []
         source = _multiply_adds(lambda: views.append(model.encode(model.view(image))))
         frame = _multiply_adds(lambda: model.render(views[0], model.view(image).keypoints))
-    frozen = sum(_num_parameters(part) for part in (model.depth, model.face_reader) if part is not None)
+    frozen = sum(map(_num_parameters, model.given()))
     return ModelCost(_num_parameters(model), _num_parameters(model) - frozen, source, frame)
 
 

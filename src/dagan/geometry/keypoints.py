@@ -125,8 +125,8 @@ def hull_area(position: Float[Tensor, "b k 2"]) -> Float[Tensor, " b"]:
 
 def in_one_batch(found: Sequence[Keypoints]) -> Keypoints:
     """The keypoints of several images, one after the other."""
-    names = [name for name, part in found[0]._asdict().items() if part is not None]
-    return Keypoints(**{name: torch.cat([getattr(keypoints, name) for keypoints in found]) for name in names})
+    parts = [keypoints.named() for keypoints in found]
+    return Keypoints(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 
 class Transfer(Protocol):

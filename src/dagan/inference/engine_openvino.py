@@ -27,7 +27,6 @@ from dagan.models.fold import fold
 from dagan.models.graphs import (
     KeypointGraph,
     PictureGraph,
-    ReaderGraph,
     flat_appearance,
     flat_points,
     gathered,
@@ -130,7 +129,7 @@ class OpenVinoEngine:
             folded = self._folded(model, source.image.shape[-1])
             driving = flat_points(source.keypoints)
             if reads_apart and (reader := folded.face_reader) is not None:
-                _convert(ReaderGraph(reader), [source.image, source.keypoints.position], paths[2])
+                _convert(reader, [source.image, source.keypoints.position], paths[2])
                 folded.face_reader = None
             _convert(KeypointGraph(folded, self._signature), [source.image], paths[0])
             kept = (source.image, *driving, *flat_appearance(source))

@@ -54,9 +54,8 @@ class Motion:
 
     def frames(self, device: torch.device | str = "cpu") -> Iterator[Keypoints]:
         """The keypoints of one frame after the other, `1 k 2`, on a device."""
-        parts = self.on(device)
-        one_by_one = (repeat(None) if part is None else torch.split(part, 1) for part in parts)
-        yield from map(Keypoints, *one_by_one)
+        placed = replace(self, keypoints=self.on(device))
+        yield from map(placed.at, range(len(self)), repeat(device))
 
 
 @torch.inference_mode()
@@ -78,14 +77,13 @@ def motion_of(found: Iterable[Keypoints], fps: Fraction, model: TalkingHead) -> 
     last: Keypoints | None = None
     blocks: dict[str, bytearray] = {name: bytearray() for name in Keypoints._fields}
     for last in found:
-        for block, part in zip(blocks.values(), last, strict=True):
-            block += b"" if part is None else part.float().cpu().numpy().tobytes()
+        for name, part in last.named().items():
+            blocks[name] += part.float().cpu().numpy().tobytes()
     if last is None:
         raise UserError("cannot record a motion from a video without frames")
     parts = {
         name: torch.frombuffer(blocks[name], dtype=torch.float32).view(-1, *part.shape[1:])
-        for name, part in last._asdict().items()
-        if part is not None
+        for name, part in last.named().items()
     }
     return Motion(Keypoints(**parts), fps, fingerprint(model))
 
@@ -137,10 +135,9 @@ def save_motion(motion: Motion, path: str | Path) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         raise UserError(f"no such folder for the motion file: {path.parent}; create it first")
-    tensors = {name: part for name, part in motion.keypoints._asdict().items() if part is not None}
     metadata = {"format": FORMAT, "fps": str(motion.fps), "fingerprint": motion.fingerprint}
     with written_whole(path) as partial:
-        save_file(tensors, partial, metadata)
+        save_file(motion.keypoints.named(), partial, metadata)
         partial.chmod(0o644)  # safetensors writes for the owner alone
 
 

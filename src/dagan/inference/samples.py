@@ -34,6 +34,6 @@ def show_samples(model: TalkingHead, size: int) -> None:
         drawn = torch.from_numpy(drawn_clip(3, size, seed))
         clips.append(rearrange(drawn, "t h w c -> t c h w").float() / 255)
     for clip in clips:
-        source = model.encode(model.view(clip[:1]))
+        source = model.encode(model.detect(clip[:1]))
         for frame in torch.split(clip[1:], 1):
-            model.render(source, model.view(frame).keypoints)
+            model.render(source, model.detect(frame).keypoints)

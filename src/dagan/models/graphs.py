@@ -11,9 +11,10 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.models.face_reader import FaceReader
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Appearance, Keypoints, View
+
+POINTS = ("position", "jacobian")  # of keypoints, what a picture is drawn from; the rest is for transfers
 
 
 class Signature(NamedTuple):
@@ -24,17 +25,16 @@ class Signature(NamedTuple):
 
     @property
     def points(self) -> tuple[str, ...]:
-        """Of keypoints, what a picture is drawn from; the rest is for transfers."""
-        return tuple(name for name in self.keypoints if name in ("position", "jacobian"))
+        """Those of keypoints that a picture is drawn from."""
+        return tuple(name for name in self.keypoints if name in POINTS)
 
 
 def signature_of(source: View) -> Signature:
     """The names for an encoded source of this model."""
     assert source.appearance is not None
-    keypoints = tuple(name for name, part in source.keypoints._asdict().items() if part is not None)
     features = tuple(f"features_{index}" for index in range(len(source.appearance.features)))
     has_depth = source.appearance.depth_features is not None
-    return Signature(keypoints, (*features, "depth_features") if has_depth else features)
+    return Signature(tuple(source.keypoints.named()), (*features, "depth_features") if has_depth else features)
 
 
 def gathered(names: Sequence[str], tensors: Sequence[Tensor]) -> Keypoints:
@@ -43,12 +43,12 @@ def gathered(names: Sequence[str], tensors: Sequence[Tensor]) -> Keypoints:
 
 
 def flat_keypoints(keypoints: Keypoints) -> tuple[Tensor, ...]:
-    return tuple(part for part in keypoints if part is not None)
+    return tuple(keypoints.named().values())
 
 
 def flat_points(keypoints: Keypoints) -> tuple[Tensor, ...]:
     """The tensors of `Signature.points`."""
-    return tuple(part for part in (keypoints.position, keypoints.jacobian) if part is not None)
+    return tuple(part for name, part in keypoints.named().items() if name in POINTS)
 
 
 def flat_appearance(source: View) -> tuple[Tensor, ...]:
@@ -88,20 +88,6 @@ class KeypointGraph(Graph):
 
     def forward(self, frame: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
         return flat_keypoints(self.model.view(frame).keypoints)
-
-
-class ReaderGraph(nn.Module):
-    """Driving frames and positions of their keypoints to landmarks and expressions: the face reader alone."""
-
-    def __init__(self, reader: FaceReader) -> None:
-        super().__init__()
-        self.reader = reader
-
-    def forward(
-        self, frame: Float[Tensor, "b 3 h w"], position: Float[Tensor, "b k 2"]
-    ) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b e"]]:
-        read: tuple[Tensor, Tensor] = self.reader(frame, position)
-        return read
 
 
 class PictureGraph(Graph):

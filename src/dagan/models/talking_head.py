@@ -97,6 +97,10 @@ class TalkingHead(nn.Module):
         self.retargeting = retargeting
         self.face_reader = face_reader
 
+    def given(self) -> list[nn.Module]:
+        """The parts that stage 2 never trains: F_d and the face reader."""
+        return [part for part in (self.depth, self.face_reader) if part is not None]
+
     def view(self, image: Float[Tensor, "b 3 h w"]) -> View:
         """As `detect`, with what the face reader sees, if there is one: all that a transfer between people needs."""
         return self.read(self.detect(image))

@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,12 @@ def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> 
     """
     if path is not None:
         return _read_model(Path(path)).to(device).eval()
-    with as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS) as bundled:
+    with _bundled_file() as bundled:
         return _read_model(bundled).to(device).eval()
+
+
+def _bundled_file() -> AbstractContextManager[Path]:
+    return as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS)
 
 
 def save_model(
@@ -121,7 +126,7 @@ def load_discriminator(path: str | Path) -> tuple[DiscriminatorConfig, Discrimin
 def fill_face_reader(model: TalkingHead) -> TalkingHead:
     """The model with the bundled weights' face reader, which nobody trains; without one, as it is."""
     if model.face_reader is not None:
-        with as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS) as bundled:
+        with _bundled_file() as bundled:
             _fill(model.face_reader, bundled, "face_reader.")
     return model
 
@@ -134,7 +139,7 @@ def load_config(path: str | Path | None = None) -> TalkingHeadConfig:
             return from_plain(TalkingHeadConfig, plain)
         except UserError as error:
             raise UserError(f"{path} is of another version of dagan, use that one: {error}") from error
-    with as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS) as bundled:
+    with _bundled_file() as bundled:
         return load_config(bundled)
 
 

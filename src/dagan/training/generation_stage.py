@@ -54,7 +54,7 @@ class GenerationNetworks(nn.Module):
         super().__init__()
         self.model, self.discriminator, self.perceptual = model, discriminator, perceptual
         self.frozen: tuple[str, ...] = ()
-        for part in self._given():
+        for part in self.model.given():
             part.requires_grad_(False)
         self.train()
 
@@ -62,13 +62,9 @@ class GenerationNetworks(nn.Module):
         """Training mode for all but the frozen networks: F_d's running statistics must not move."""
         super().train(mode)
         self.perceptual.eval()
-        for part in self._given():
+        for part in self.model.given():
             part.eval()
         return self
-
-    def _given(self) -> list[nn.Module]:
-        """The parts of the model that stage 2 never trains."""
-        return [part for part in (self.model.depth, self.model.face_reader) if part is not None]
 
     def freeze(self, parts: Sequence[str]) -> None:
         """These parts of the model stay as they are, running statistics too; all others but F_d and the face reader are
@@ -77,7 +73,7 @@ class GenerationNetworks(nn.Module):
             return
         self.frozen = tuple(parts)
         self.model.requires_grad_(True)
-        for given in self._given():
+        for given in self.model.given():
             given.requires_grad_(False)
         self.train()
         for part in parts:

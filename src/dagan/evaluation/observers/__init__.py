@@ -2,7 +2,6 @@
 
 from dagan.evaluation.observers.faces import (
     BLENDSHAPE_NAMES,
-    NUM_LANDMARKS,
     ActionUnitObserver,
     FaceObservation,
     FaceObserver,
@@ -13,6 +12,7 @@ from dagan.evaluation.observers.faces import (
     ObserverVersion,
 )
 from dagan.evaluation.observers.mediapipe_face import FACE_LANDMARKER, MediaPipeFace, pose_from_matrix
+from dagan.models.face_mesh import NUM_LANDMARKS
 
 __all__ = [
     "BLENDSHAPE_NAMES",

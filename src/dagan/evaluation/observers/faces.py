@@ -10,8 +10,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 
-NUM_LANDMARKS = 478  # 468 of the face mesh and 5 for each iris
-
 # ARKit's expression coefficients and a neutral one, in the order of the Face Landmarker's output.
 BLENDSHAPE_NAMES: tuple[str, ...] = (
     *("_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff"),

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dagan.inference.engine_torch import HalfConv, change_convolutions_of
-from dagan.models.fold import fold
-from dagan.models.graphs import FrameGraph, flat_appearance, flat_keypoints, signature_of
 from dagan.models.weights import load
 from dagan.presets import PRESETS
+from dagan.runtime.fold import fold
+from dagan.runtime.graphs import FrameGraph, flat_appearance, flat_keypoints, signature_of
+from dagan.runtime.torch_engine import HalfConv, change_convolutions_of
 
 WARM_UP, REPEATS = 10, 50
 

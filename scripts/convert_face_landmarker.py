@@ -1,8 +1,8 @@
 """Gives a model MediaPipe's networks as its face reader: `scripts/convert_face_landmarker.py MODEL OUT`.
 
 They are read from the package's `face_landmarker.task`, a zip of TensorFlow Lite files, whose tensors come in the order
-in which `models/face_mesh.py` and `models/blendshapes.py` name theirs. Needs `pip install tflite==2.18.0`, the files'
-schema. They are float16 there, as in a packed model: nothing is lost. `tests/models/test_face_reader.py` compares the
+in which `transfer/face_reader.py` names them. Needs `pip install tflite==2.18.0`, the files'
+schema. They are float16 there, as in a packed model: nothing is lost. `tests/transfer/test_face_reader.py` compares the
 results with MediaPipe's own.
 """
 
@@ -18,9 +18,9 @@ import tflite
 import torch
 from torch import nn
 
-from dagan.evaluation.observers.mediapipe_face import FACE_LANDMARKER
-from dagan.models.face_reader import FaceReaderConfig
 from dagan.models.weights import load, load_config, save_model
+from dagan.observers.mediapipe_face import FACE_LANDMARKER
+from dagan.transfer.face_reader import FaceReaderConfig
 
 KINDS = {
     tflite.TensorType.FLOAT16: np.float16,

@@ -13,8 +13,8 @@ from dagan.data.synthetic import HEAD, synthetic_clip
 from dagan.data.synthetic.store import HELD_OUT_FROM
 from dagan.evaluation.depth_heads import predicted_depth
 from dagan.evaluation.depth_metrics import median_scaled
+from dagan.images import PALETTE
 from dagan.models.weights import load_depth
-from dagan.training.panels import PALETTE
 
 SIZE, HEADS, TURN = 128, 6, 0.6  # pixels, heads, radians about the vertical that clouds are seen from
 TITLE = 14

@@ -20,7 +20,7 @@ from PIL import Image
 import dagan
 from dagan.data.clips import fit_square
 from dagan.data.decoding import read_frames, read_image
-from dagan.inference.motion_file import record_motion
+from dagan.inference.recorded_motion import record_motion
 from dagan.inference.video import VideoWriter
 
 SIDE = 256

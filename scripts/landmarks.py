@@ -4,7 +4,7 @@ Writes `<clip name>.npz` per clip, in the order in which `dagan.data` decodes th
   landmarks    float16  t 478 2   (x, y) in [-1, 1], where -1 and +1 are the outer edges of the image
   farther      float16  t 478     z, away from the camera, in half image widths from the head's middle
   found        bool     t         False where no face was found, or the frame was skipped by --stride
-  blendshapes  float16  t 52      by `dagan.evaluation.observers.BLENDSHAPE_NAMES`
+  blendshapes  float16  t 52      by `dagan.observers.BLENDSHAPE_NAMES`
 Finished clips are skipped, so an interrupted run goes on where it stopped.
 """
 
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dagan.data.decoding import read_frames
-from dagan.evaluation.observers import BLENDSHAPE_NAMES, NUM_LANDMARKS, FaceObserver, MediaPipeFace
+from dagan.observers import BLENDSHAPE_NAMES, NUM_MESH_POINTS, FaceObserver, MediaPipeFace
 
 
 class ClipLandmarks(NamedTuple):
@@ -34,16 +34,16 @@ def clip_landmarks(observer: FaceObserver, clip: Path, stride: int) -> ClipLandm
         seen = observer.observe(image) if index % stride == 0 else None
         found.append(seen is not None)
         if seen is None:
-            landmarks.append(np.zeros((NUM_LANDMARKS, 2)))
-            farther.append(np.zeros(NUM_LANDMARKS))
+            landmarks.append(np.zeros((NUM_MESH_POINTS, 2)))
+            farther.append(np.zeros(NUM_MESH_POINTS))
             blendshapes.append(np.zeros(len(BLENDSHAPE_NAMES)))
             continue
         landmarks.append(seen.landmarks[:, :2] / (image.shape[1], image.shape[0]) * 2 - 1)
         farther.append(seen.landmarks[:, 2] / image.shape[1] * 2)
         blendshapes.append(seen.blendshapes)
     return ClipLandmarks(
-        np.asarray(landmarks, np.float16).reshape(-1, NUM_LANDMARKS, 2),
-        np.asarray(farther, np.float16).reshape(-1, NUM_LANDMARKS),
+        np.asarray(landmarks, np.float16).reshape(-1, NUM_MESH_POINTS, 2),
+        np.asarray(farther, np.float16).reshape(-1, NUM_MESH_POINTS),
         np.asarray(found, bool),
         np.asarray(blendshapes, np.float16).reshape(-1, len(BLENDSHAPE_NAMES)),
     )

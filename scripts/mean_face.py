@@ -1,4 +1,4 @@
-"""The mean face of `geometry/face_motion.py`, from landmarks of clips: `scripts/mean_face.py LANDMARKS_DIR`.
+"""The mean face of `transfer/face_transfer.py`, from landmarks of clips: `scripts/mean_face.py LANDMARKS_DIR`.
 
 Faces of all clips (12 frames of each) are laid over each other by scaled rotations (Procrustes) and the median is
 taken, made symmetric, and turned to look straight on.
@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_LANDMARKS
+from dagan.face import MESH_INDICES, MIRROR
 
 FRAMES = 12  # of each clip
 ROUNDS = 8
-CHIN, FOREHEAD, RIGHT, LEFT, LIDS = 1, 2, 3, 4, slice(9, 13)  # places among GUIDED_LANDMARKS
+CHIN, FOREHEAD, RIGHT, LEFT, LIDS = 1, 2, 3, 4, slice(9, 13)  # places among MESH_INDICES
 
 
 def faces(folder: Path) -> Float[np.ndarray, "f 478 3"]:
@@ -47,7 +47,7 @@ def straight(mean: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
     y = down - down @ x * x
     y /= np.linalg.norm(y)
     turned = mean @ np.stack([x, y, np.cross(x, y)], 1) * (2 / np.linalg.norm(across))
-    other = [GUIDED_LANDMARKS.index(landmark) for landmark in MIRRORED_LANDMARKS]
+    other = list(MIRROR)
     turned = (turned + turned[other] * [-1, 1, 1]) / 2
     return turned - [0, turned[LIDS, 1].mean(), turned[[RIGHT, LEFT], 2].mean()]
 
@@ -61,7 +61,7 @@ def main() -> None:
     for _ in range(ROUNDS):
         mean = np.median([laid_over(face, mean) for face in found], axis=0)
         mean /= np.sqrt(np.square(mean).sum(1).mean())
-    for point in straight(mean[list(GUIDED_LANDMARKS)]):
+    for point in straight(mean[list(MESH_INDICES)]):
         print("({:.3f}, {:.3f}, {:.3f}),".format(*point))
 
 

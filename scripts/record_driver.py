@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagan
 from dagan.inference.drivers import cropped_frames
-from dagan.inference.motion_file import record_motion, save_motion
+from dagan.inference.recorded_motion import record_motion, save_motion
 from dagan.inference.video import probe
 
 

@@ -20,10 +20,10 @@ from tqdm import tqdm
 
 from dagan.data.clips import fit_square
 from dagan.data.decoding import IMAGE_SUFFIXES, read_image
+from dagan.depth.estimate import DepthPicture, estimate_depth, load_face_depth
+from dagan.depth.parallax import build_scene, render
 from dagan.geometry.registration import affine_flow
 from dagan.geometry.warp import warp
-from dagan.inference.depth_estimate import DepthPicture, estimate_depth, load_face_depth
-from dagan.inference.parallax import build_scene, render
 from dagan.inference.video import VideoWriter
 
 SIDE, NUM_FRAMES = 256, 8

@@ -12,9 +12,9 @@ from pathlib import Path
 from dagan.cli.device import add_device_argument, pick_device
 from dagan.data.landmarks import LandmarkTracks
 from dagan.data.opening import open_clips
-from dagan.models.retargeting import FaceRetargeting, FaceRetargetingConfig
 from dagan.models.weights import load, load_config, save_model
 from dagan.training.retargeting import RetargetingRecipe, find_faces, train_retargeting
+from dagan.transfer.retargeting import FaceRetargeting, FaceRetargetingConfig
 
 SIZE = 256
 

@@ -1,6 +1,6 @@
 """Published checkpoints of any width, made up: names and shapes as the files have them, filled by the fixtures' rule.
 
-Written from the list of names alone, apart from `dagan.models.foreign`, so that one checks the other; a `data` test
+Written from the list of names alone, apart from `dagan.released.foreign`, so that one checks the other; a `data` test
 compares it with the whole list of the real files.
 """
 

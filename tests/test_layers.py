@@ -10,16 +10,22 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "dagan"
 LAYERS = (
     {"errors", "config", "files", "types"},
+    {"face", "images"},
     {"data"},
     {"geometry"},
     {"nn"},
+    {"transfer"},
     {"models"},
+    {"released"},
     {"losses"},
     {"presets"},
+    {"runtime"},
+    {"inference"},
+    {"depth"},
+    {"observers"},
     {"training"},
     {"evaluation"},
-    {"inference"},
-    {"cli", "web"},
+    {"cli"},
 )
 PLACE = {name: place for place, names in enumerate(LAYERS) for name in names}
 HEAVY = {"av", "matplotlib", "mediapipe", "onnxruntime", "scipy", "skimage"}  # imported in the function that needs it

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dagan import presets as presets
-    from dagan.geometry.keypoints import transfer as transfer
+    from dagan.depth.estimate import estimate_depth as estimate_depth
     from dagan.inference.animator import Animator as Animator
-    from dagan.inference.depth_estimate import estimate_depth as estimate_depth
     from dagan.models.talking_head import TalkingHead as TalkingHead
     from dagan.models.weights import load as load
     from dagan.types import Keypoints as Keypoints
@@ -28,7 +27,6 @@ __all__ = [
     "estimate_depth",
     "load",
     "presets",
-    "transfer",
 ]
 
 _MODULES = {
@@ -37,9 +35,8 @@ _MODULES = {
     "Rendering": "dagan.types",
     "TalkingHead": "dagan.models.talking_head",
     "View": "dagan.types",
-    "estimate_depth": "dagan.inference.depth_estimate",
+    "estimate_depth": "dagan.depth.estimate",
     "load": "dagan.models.weights",
-    "transfer": "dagan.geometry.keypoints",
 }
 
 

@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 from dagan.models.decoder import BlendDecoderConfig
+from dagan.models.dense_motion import MotionConfig
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.discriminator import DiscriminatorConfig
-from dagan.models.face_reader import FaceReaderConfig
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
-from dagan.models.motion import MotionConfig
 from dagan.models.refine import AttentionConfig
-from dagan.models.retargeting import FaceRetargetingConfig
 from dagan.models.spade import SpadeDecoderConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.blocks import FixedSize, ReleasedScaleBy, ScaleBy
+from dagan.transfer.face_reader import FaceReaderConfig
+from dagan.transfer.retargeting import FaceRetargetingConfig
 
 
 def with_fdn(config: TalkingHeadConfig, depth: FaceDepthConfig | None = None) -> TalkingHeadConfig:

@@ -12,8 +12,8 @@ from torch import Tensor
 class Keypoints(NamedTuple):
     """Sparse keypoints {x_n} of one image (Eq. 6), with FOMM's local affine frames when the detector has them.
 
-    `landmarks`, in [-1, 1], and `expression`, in [0, 1], are what a face reader saw (`models/face_reader.py`), when the
-    model has one: of images alone, not of keypoints that were moved.
+    `landmarks`, in [-1, 1], and `expression`, in [0, 1], are what a face reader saw (`transfer/face_reader.py`), when
+    the model has one: of images alone, not of keypoints that were moved.
     """
 
     position: Float[Tensor, "b k 2"]

@@ -10,8 +10,9 @@ from PIL import Image
 import dagan.nn.vgg
 from dagan.cli.main import main
 from dagan.models.depth import FaceDepthConfig
+from dagan.models.keypoints import Modality
 from dagan.models.weights import load_config, save_model
-from dagan.presets import LITE_BASELINE, LITE_FOMM, Modality
+from dagan.presets import LITE_BASELINE, LITE_FOMM
 from dagan.training import ablation
 from media import write_video
 from parts import face_clips, narrowed, tiny_vgg
@@ -46,9 +47,9 @@ def dagan_ablate(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) ->
     def run(*options: object) -> int:
         made = ["--depth", tmp_path / "depth.safetensors", "--perceptual", "vgg.safetensors", "--validation", "0"]
         small = ["--size", "64", "--batch-size", "2", "--budget", "2-steps", "--pairs-per-clip", "1", "--threads", "1"]
-        ruler = ["--identity", "none", "--lpips", "none", "--device", "cpu"]
+        evaluator = ["--identity", "none", "--lpips", "none", "--device", "cpu"]
         where = [data, "-o", tmp_path / "run", "--variants", ",".join(ROWS)]
-        return main(["ablate", *map(str, [*where, *made, *small, *ruler, *options])])
+        return main(["ablate", *map(str, [*where, *made, *small, *evaluator, *options])])
 
     return run
 

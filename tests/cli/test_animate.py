@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from dagan.cli.main import main
-from dagan.inference.motion_file import record_motion, save_motion
-from dagan.inference.video import VideoWriter, read_frames
+from dagan.data.decoding import read_frames
+from dagan.inference.recorded_motion import record_motion, save_motion
+from dagan.inference.video import VideoWriter
 from dagan.models.weights import load
 
 RATE = Fraction(30000, 1001)
@@ -49,7 +50,8 @@ def test_the_sound_of_the_driving_video_is_copied_untouched(animate, driving, ou
 
 def test_frames_are_those_of_the_model(animate, driving, out, portrait, model_file):
     from dagan.data.decoding import read_image
-    from dagan.inference.crop import apply_crop, central_square
+    from dagan.images import apply_crop
+    from dagan.inference.crop import central_square
 
     assert animate(driving, "--motion", "absolute") == 0
     crop = central_square((64, 64))
@@ -63,7 +65,8 @@ def test_frames_are_those_of_the_model(animate, driving, out, portrait, model_fi
 
 
 def test_a_recorded_motion_gives_the_same_pictures_as_its_video(animate, driving, out, model_file, tmp_path):
-    from dagan.inference.crop import apply_crop, central_square
+    from dagan.images import apply_crop
+    from dagan.inference.crop import central_square
 
     frames = (apply_crop(frame, central_square((64, 64)), 64)[None] for frame in read_frames(driving))
     save_motion(record_motion(load(model_file), frames, RATE), tmp_path / "motion.safetensors")
@@ -91,7 +94,8 @@ def test_only_as_many_frames_are_in_flight_as_there_are_workers(animate, driving
 
 def test_motion_modes_differ(animate, driving, out, model_file, portrait):
     from dagan.data.decoding import read_image
-    from dagan.inference.crop import apply_crop, central_square
+    from dagan.images import apply_crop
+    from dagan.inference.crop import central_square
 
     def pictures(*options) -> np.ndarray:
         assert animate(driving, *options) == 0

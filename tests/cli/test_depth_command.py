@@ -8,8 +8,9 @@ from PIL import Image
 
 from dagan.cli.main import main
 from dagan.data.decoding import read_frames, read_image
-from dagan.inference.crop import apply_crop, central_square
-from dagan.inference.depth_outputs import PICTURE_FORMS
+from dagan.depth.outputs import PICTURE_FORMS
+from dagan.images import apply_crop
+from dagan.inference.crop import central_square
 from dagan.models.weights import load
 
 RATE = Fraction(30000, 1001)
@@ -104,11 +105,12 @@ def test_a_video_gives_numbers_per_frame(depth, driving, folder):
 
 
 def test_frames_are_written_as_they_are_decoded(depth, driving, folder, monkeypatch):
+    from dagan.data import decoding
     from dagan.inference import video
 
     decoded, lead = [], []
     read, write = read_frames, video.VideoWriter.write
-    monkeypatch.setattr(video, "read_frames", lambda *args: (decoded.append(1) or frame for frame in read(*args)))
+    monkeypatch.setattr(decoding, "read_frames", lambda *args: (decoded.append(1) or frame for frame in read(*args)))
     monkeypatch.setattr(video.VideoWriter, "write", lambda *args: lead.append(len(decoded) - len(lead)) or write(*args))
     assert depth(driving, folder / "v.mp4") == 0
     assert len(lead) == 12

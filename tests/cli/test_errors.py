@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dagan.cli.main import main
-from dagan.inference.motion_file import record_motion, save_motion
+from dagan.inference.recorded_motion import record_motion, save_motion
 from dagan.inference.video import VideoWriter
 
 

@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dagan.data.landmarks import (
-    EXPRESSIONS,
-    GUIDED_LANDMARKS,
-    JAW_AND_LIDS,
-    MIRRORED_EXPRESSIONS,
-    MIRRORED_LANDMARKS,
-    LandmarkTracks,
-)
+from dagan.data.landmarks import LandmarkTracks
 from dagan.errors import UserError
-from dagan.evaluation.observers import BLENDSHAPE_NAMES
+from dagan.face import EXPRESSIONS, JAW_AND_LIDS, MESH_INDICES, MIRROR, MIRRORED_EXPRESSIONS, NUM_LANDMARKS
+from dagan.observers import BLENDSHAPE_NAMES
 from parts import face_clips
 
 
@@ -35,22 +29,22 @@ def test_guided_landmarks_come_in_their_order(tmp_path: Path) -> None:
     landmarks = [write_track(tmp_path, clip.clip.name) for clip in clips][1]
     found = LandmarkTracks(clips, [tmp_path]).at(1, 3, flipped=False)
     assert found.found
-    assert np.array_equal(found.position.numpy(), landmarks[3][list(GUIDED_LANDMARKS)].astype(np.float32))
+    assert np.array_equal(found.position.numpy(), landmarks[3][list(MESH_INDICES)].astype(np.float32))
 
 
 def test_a_mirrored_frame_has_mirrored_landmarks_with_left_and_right_exchanged(tmp_path: Path) -> None:
     clips = face_clips(1)
     landmarks = write_track(tmp_path, clips[0].clip.name)
     flipped = LandmarkTracks(clips, [tmp_path]).at(0, 3, flipped=True).position.numpy()
-    assert np.array_equal(flipped, landmarks[3][list(MIRRORED_LANDMARKS)].astype(np.float32) * [-1, 1])
+    assert np.array_equal(flipped, landmarks[3][[MESH_INDICES[place] for place in MIRROR]].astype(np.float32) * [-1, 1])
 
 
 def test_the_mirrored_order_exchanges_pairs_and_keeps_the_midline() -> None:
-    exchanged = dict(zip(GUIDED_LANDMARKS, MIRRORED_LANDMARKS, strict=True))
-    assert len(set(GUIDED_LANDMARKS)) == len(GUIDED_LANDMARKS)
-    assert set(GUIDED_LANDMARKS) == set(MIRRORED_LANDMARKS)
-    assert all(exchanged[exchanged[landmark]] == landmark for landmark in GUIDED_LANDMARKS)
-    assert [landmark for landmark in GUIDED_LANDMARKS if exchanged[landmark] == landmark] == [1, 152, 10, 13, 14]
+    exchanged = {landmark: MESH_INDICES[place] for landmark, place in zip(MESH_INDICES, MIRROR, strict=True)}
+    assert len(set(MESH_INDICES)) == NUM_LANDMARKS
+    assert set(MIRROR) == set(range(NUM_LANDMARKS))
+    assert all(exchanged[exchanged[landmark]] == landmark for landmark in MESH_INDICES)
+    assert [landmark for landmark in MESH_INDICES if exchanged[landmark] == landmark] == [1, 152, 10, 13, 14]
 
 
 @pytest.mark.parametrize("frame", [2, 6, 100], ids=["no face", "just past the track", "past the track"])
@@ -59,7 +53,7 @@ def test_frames_without_landmarks_count_as_not_found(tmp_path: Path, frame: int)
     write_track(tmp_path, clips[0].clip.name)
     missing = LandmarkTracks(clips, [tmp_path]).at(0, frame, flipped=False)
     assert not missing.found
-    assert torch.equal(missing.position, torch.zeros(len(GUIDED_LANDMARKS), 2))
+    assert torch.equal(missing.position, torch.zeros(NUM_LANDMARKS, 2))
 
 
 def test_expressions_are_named_as_blendshapes_and_unknown_without_a_face(tmp_path: Path) -> None:
@@ -76,7 +70,7 @@ def test_expressions_are_named_as_blendshapes_and_unknown_without_a_face(tmp_pat
 def test_a_flip_swaps_the_expressions_of_the_sides() -> None:
     names = list(EXPRESSIONS)
     mirrored = [names[place] for place in MIRRORED_EXPRESSIONS]
-    assert names[:JAW_AND_LIDS] == ["jawOpen", "eyeBlinkLeft", "eyeBlinkRight"]
+    assert names[JAW_AND_LIDS] == ["jawOpen", "eyeBlinkLeft", "eyeBlinkRight"]
     assert mirrored[:5] == ["jawOpen", "eyeBlinkRight", "eyeBlinkLeft", "mouthSmileRight", "mouthSmileLeft"]
     assert [name.replace("Left", "").replace("Right", "") for name in mirrored] == [
         name.replace("Left", "").replace("Right", "") for name in names
@@ -90,8 +84,8 @@ def test_guided_landmarks_of_a_clip_are_unknown_without_a_face(tmp_path: Path) -
     clips = face_clips(1)
     landmarks = write_track(tmp_path, clips[0].clip.name, len(clips[0]) - 1)
     (guided,) = LandmarkTracks(clips, [tmp_path]).guided
-    assert guided.shape == (len(clips[0]), len(GUIDED_LANDMARKS), 2)
-    assert np.array_equal(guided[3], landmarks[3][list(GUIDED_LANDMARKS)].astype(np.float32))
+    assert guided.shape == (len(clips[0]), NUM_LANDMARKS, 2)
+    assert np.array_equal(guided[3], landmarks[3][list(MESH_INDICES)].astype(np.float32))
     assert np.isnan(guided[[2, -1]]).all()
 
 

@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 from moving_portrait import write_clip
 
-from dagan.data.weight_files import ALEXNET, LPIPS_LINEAR, SFACE
-from dagan.evaluation.doctor import photo
-from dagan.evaluation.observers import MediaPipeFace
-from dagan.evaluation.ruler import Ruler, RulerConfig
+from dagan.evaluation.evaluator import Evaluator, EvaluatorConfig
 
 SHARED_WEIGHTS = Path(__file__).parents[3] / "shared" / "models"
 
@@ -23,36 +20,17 @@ def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def observer() -> Iterator[MediaPipeFace]:
-    with MediaPipeFace() as face_observer:
-        yield face_observer
-
-
-@pytest.fixture(scope="session")
-def ruler() -> Iterator[Ruler]:
+def evaluator() -> Iterator[Evaluator]:
     """What needs no weights beyond the package."""
-    with RulerConfig(identity="none", lpips="none").build() as built:
+    with EvaluatorConfig(identity="none", lpips="none").build() as built:
         yield built
 
 
 @pytest.fixture(scope="session")
-def weights_folder() -> Path:
-    """The folder with the weights of identity and LPIPS, where there is one."""
-    if not all((SHARED_WEIGHTS / file.name).is_file() for file in (SFACE, ALEXNET, LPIPS_LINEAR)):
-        pytest.skip("no weights in ../shared/models")
-    return SHARED_WEIGHTS
-
-
-@pytest.fixture(scope="session")
-def full_ruler(weights_folder: Path) -> Iterator[Ruler]:
+def full_evaluator(weights_folder: Path) -> Iterator[Evaluator]:
     """With identity and LPIPS."""
-    with RulerConfig(identity_weights=str(weights_folder), lpips_weights=str(weights_folder)).build() as built:
+    with EvaluatorConfig(identity_weights=str(weights_folder), lpips_weights=str(weights_folder)).build() as built:
         yield built
-
-
-@pytest.fixture(scope="session")
-def portrait() -> np.ndarray:
-    return photo()
 
 
 @pytest.fixture(scope="session")

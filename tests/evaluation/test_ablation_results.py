@@ -10,11 +10,11 @@ from samples import sample, scores
 from dagan.evaluation.ablation import Cell
 from dagan.evaluation.ablation_results import CLAIMS, TITLES, Results, SeedNoise, UnfinishedRun, published, read_curve
 from dagan.evaluation.jobs import self_protocol
-from dagan.evaluation.observers import ObserverVersion
 from dagan.evaluation.records import BY_FIELD
 from dagan.evaluation.report import Report
+from dagan.observers import ObserverVersion
 
-RULER = {"landmarks": ObserverVersion("ruler", "ruler 1.0", "ab" * 32)}
+RULER = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "ab" * 32)}
 PEOPLE = [f"p{index}" for index in range(12)]
 L1, AKD = BY_FIELD["l1"], BY_FIELD["akd"]
 

@@ -7,10 +7,10 @@ from samples import sample, scores
 from dagan.errors import UserError
 from dagan.evaluation.compare import compare, read_report
 from dagan.evaluation.jobs import PairProtocol, self_protocol
-from dagan.evaluation.observers import ObserverVersion
 from dagan.evaluation.report import Report
+from dagan.observers import ObserverVersion
 
-RULER = {"landmarks": ObserverVersion("ruler", "ruler 1.0", "ab" * 32)}
+RULER = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "ab" * 32)}
 PEOPLE = "abcdefgh"
 
 
@@ -63,14 +63,14 @@ def test_only_common_pairs_count_and_the_others_are_numbered():
 
 
 def test_runs_by_different_rulers_or_protocols_are_refused():
-    other = {"landmarks": ObserverVersion("ruler", "ruler 1.0", "cd" * 32)}
-    with pytest.raises(UserError, match="different rulers for landmarks"):
+    other = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "cd" * 32)}
+    with pytest.raises(UserError, match="different evaluators for landmarks"):
         compare(run([1.0, 2.0]), run([1.0, 2.0], observers=other))
     with pytest.raises(UserError, match="measure different things"):
         compare(run([1.0]), run([1.0], protocol=PairProtocol("cross-identity", 4, 15, 0, 256)))
-    newer = {"landmarks": ObserverVersion("ruler", "ruler 2.0", "ab" * 32)}
+    newer = {"landmarks": ObserverVersion("evaluator", "evaluator 2.0", "ab" * 32)}
     assert compare(run([1.0, 2.0]), run([1.0, 2.0], observers=newer)).warnings == (
-        "landmarks: ruler 1.0 and ruler 2.0",
+        "landmarks: evaluator 1.0 and evaluator 2.0",
     )
 
 

@@ -14,9 +14,9 @@ from dagan.evaluation.depth_clips import evaluate_clips
 from dagan.evaluation.depth_heads import box_of, evaluate_heads, mean_head_of, placed, plane
 from dagan.evaluation.depth_real import EARS, EYES, NOSE_TIP, face_order, landmark_inconsistency, read
 from dagan.evaluation.depth_report import clips_table, heads_table, plain, write_json
-from dagan.evaluation.observers import NUM_LANDMARKS, FaceObservation, HeadPose, ObserverVersion
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
+from dagan.observers import NUM_MESH_POINTS, FaceObservation, HeadPose, ObserverVersion
 
 SIZE = 64
 TINY = FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8))
@@ -29,9 +29,9 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> list[StoredClip]:
 
 def landmarks() -> np.ndarray:
     """A face's mesh in the middle of the frame: all in its middle, but for the points that are asked about."""
-    points = np.tile([32.0, 30.0, 0.0], (NUM_LANDMARKS, 1))
+    points = np.tile([32.0, 30.0, 0.0], (NUM_MESH_POINTS, 1))
     numbers = np.random.default_rng(0)
-    points[:, :2] += numbers.uniform(-8, 8, (NUM_LANDMARKS, 2))
+    points[:, :2] += numbers.uniform(-8, 8, (NUM_MESH_POINTS, 2))
     points[NOSE_TIP, :2] = 32, 34
     for corners, x in zip(EYES, (27, 37), strict=True):
         points[list(corners), :2] = x, 27

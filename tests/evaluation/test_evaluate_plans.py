@@ -13,17 +13,17 @@ from dagan.data.triples import export_pairs
 from dagan.errors import UserError
 from dagan.evaluation import run as run_module
 from dagan.evaluation.compare import compare, read_report
-from dagan.evaluation.contenders import ContenderConfig, GeneratedFolder, TestPiece
+from dagan.evaluation.evaluator import EvaluatorConfig
 from dagan.evaluation.plans import PairChoice, choose_jobs, make_plan
-from dagan.evaluation.ruler import RulerConfig
 from dagan.evaluation.run import evaluate
+from dagan.evaluation.systems import GeneratedFolder, SystemConfig, TestPiece
 
-LIGHT = RulerConfig(identity="none", lpips="none")
+LIGHT = EvaluatorConfig(identity="none", lpips="none")
 DRIVING, UNMOVED = TestPiece(name="driving frame"), TestPiece(name="unmoved source")
 
 
-def plan(clips, contender=UNMOVED, **choice):
-    return make_plan(PairChoice(root=str(clips), pairs_per_clip=2, **choice), contender, LIGHT)
+def plan(clips, system=UNMOVED, **choice):
+    return make_plan(PairChoice(root=str(clips), pairs_per_clip=2, **choice), system, LIGHT)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_cross_identity_measures_only_what_needs_no_truth(clips):
     assert report.frechet is None
 
 
-class AtTheThird(ContenderConfig):
+class AtTheThird(SystemConfig):
     """Gives the source back and counts motion from the third frame of those that it may choose from."""
 
     name = "at the third"
@@ -126,7 +126,7 @@ def test_an_unfinished_run_of_something_else_is_not_continued(clips, tmp_path):
 @pytest.mark.data
 def test_features_survive_the_ledger(clips, tmp_path, weights_folder):
     folder = str(weights_folder)
-    full = plan(clips)._replace(ruler=RulerConfig(identity_weights=folder, lpips_weights=folder))
+    full = plan(clips)._replace(evaluator=EvaluatorConfig(identity_weights=folder, lpips_weights=folder))
     ledger = tmp_path / "unfinished.jsonl"
     first = evaluate(full, ledger_file=ledger)
     assert first.frechet is not None
@@ -186,6 +186,6 @@ def test_foreign_images_beside_source_and_driving_score_as_the_same_images_of_ou
 def test_a_folder_without_one_image_for_the_pairs_is_the_users_to_know(clips, pairs, tmp_path):
     (tmp_path / "empty").mkdir()
     write_pair_list(tmp_path / "list.csv", clips, pairs)
-    contender = GeneratedFolder(path=str(tmp_path / "empty"), size=256)
+    system = GeneratedFolder(path=str(tmp_path / "empty"), size=256)
     with pytest.raises(UserError, match="has no image for any of 4 pairs"):
-        evaluate(plan(clips, contender, pair_list=str(tmp_path / "list.csv")))
+        evaluate(plan(clips, system, pair_list=str(tmp_path / "list.csv")))

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from dagan.errors import UserError
-from dagan.evaluation.figure_page import GAP, check_target, compose, fitted, save_page, with_cross, with_points
-from dagan.evaluation.figures import Pair, ablation_row, attention_row, comparison_row, draw_attention, draw_cloud
+from dagan.evaluation.figures import Pair, ablation_row, attention_row, comparison_row, draw_cloud
+from dagan.images import GAP, check_target, compose, draw_attention, fitted, save_page, with_cross, with_points
 from dagan.models.talking_head import TalkingHeadConfig
 
 SIDE = 64

@@ -9,16 +9,16 @@ import pytest
 from PIL import Image
 from samples import sample, scores
 
-from dagan.evaluation.contenders import TestPiece
+from dagan.evaluation.evaluator import EvaluatorConfig
 from dagan.evaluation.jobs import self_protocol
-from dagan.evaluation.observers import ObserverVersion
 from dagan.evaluation.page import histogram, to_html
 from dagan.evaluation.pictures import draw_examples, examples
 from dagan.evaluation.plans import PairChoice, make_plan
 from dagan.evaluation.records import BY_FIELD, SkippedClip
 from dagan.evaluation.report import Report
-from dagan.evaluation.ruler import RulerConfig
 from dagan.evaluation.run import evaluate
+from dagan.evaluation.systems import TestPiece
+from dagan.observers import ObserverVersion
 
 VOID = {"meta", "img"}
 
@@ -55,7 +55,7 @@ def parse(text: str) -> Balanced:
 def test_the_page_is_whole_and_asks_for_no_other_file():
     text = to_html(report(0.1, 0.2, 0.4))
     tags = parse(text).seen
-    assert tags.count("svg") == 6  # of the 7 metrics of this ruler AUCON was not measured
+    assert tags.count("svg") == 6  # of the 7 metrics of this evaluator AUCON was not measured
     assert "AUCON: nothing measured" in text
     assert "script" not in tags
     assert "link" not in tags
@@ -98,7 +98,7 @@ def test_the_pictures_of_examples_are_the_scored_ones(clips):
     plan = make_plan(
         PairChoice(root=str(clips), pairs_per_clip=2, protocol="cross"),
         TestPiece(name="unmoved source"),
-        RulerConfig(identity="none", lpips="none"),
+        EvaluatorConfig(identity="none", lpips="none"),
     )
     found = evaluate(plan)
     pictures = draw_examples(found, plan)

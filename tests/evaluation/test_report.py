@@ -4,12 +4,12 @@ import pytest
 from samples import sample, scores
 
 from dagan.evaluation.jobs import PairProtocol, self_protocol
-from dagan.evaluation.observers import ObserverVersion
 from dagan.evaluation.published import CROSS_TABLES, SELF_TABLES
 from dagan.evaluation.records import SkippedClip, plain, sample_from_plain
 from dagan.evaluation.report import Report
+from dagan.observers import ObserverVersion
 
-RULER = {"landmarks": ObserverVersion("ruler", "ruler 1.0", "ab" * 32)}
+RULER = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "ab" * 32)}
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_table_shows_penalty_coverage_ratios_counts_missing_faces_and_the_ru
     assert cells[1] == "3.00"
     assert cells[3:] == [f"{penalised:.2f}", "66.7%", "12.00", "0.250", "2", "1"]
     text = "\n".join(lines)
-    for part in ("3 pairs of 1 clips", "1 generated, 0 driving, 0 source", "ruler 1.0", "1 clips skipped: torn"):
+    for part in ("3 pairs of 1 clips", "1 generated, 0 driving, 0 source", "evaluator 1.0", "1 clips skipped: torn"):
         assert part in text
 
 

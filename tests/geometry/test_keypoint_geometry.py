@@ -7,14 +7,8 @@ import pytest
 import torch
 
 import references
-from dagan.geometry.keypoints import (
-    gaussians,
-    hull_area,
-    in_one_batch,
-    offset_transfer,
-    position_from_heatmap,
-    transfer,
-)
+from dagan.geometry.keypoints import gaussians, in_one_batch, position_from_heatmap
+from dagan.transfer.relative import hull_area, offset_transfer, transfer
 from dagan.types import Keypoints
 from parts import random_keypoints
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dagan.geometry.steady import steadied
+from dagan.inference.recorded_motion import steadied
 
 
 def trembling(values: torch.Tensor) -> float:

@@ -2,7 +2,7 @@
 
 import torch
 
-from dagan.geometry.torso import on_torso
+from dagan.geometry.registration import on_torso
 from dagan.types import Keypoints
 
 MOTION = torch.tensor([[[1.1, 0.05, 0.1], [-0.05, 0.95, -0.04]]])

@@ -6,9 +6,9 @@ import torch
 
 from dagan.errors import UserError
 from dagan.inference.animator import Animator
-from dagan.inference.motion_file import record_motion
-from dagan.models.face_reader import FaceReaderConfig
-from dagan.models.retargeting import FaceRetargetingConfig
+from dagan.inference.recorded_motion import record_motion
+from dagan.transfer.face_reader import FaceReaderConfig
+from dagan.transfer.retargeting import FaceRetargetingConfig
 
 SIDE = 64
 

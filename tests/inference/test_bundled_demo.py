@@ -5,10 +5,11 @@ from importlib.resources import files
 import pytest
 
 import dagan
+from dagan.data.decoding import read_image
+from dagan.images import apply_crop
 from dagan.inference.animator import Animator
-from dagan.inference.crop import apply_crop, crop_for_image
+from dagan.inference.crop import crop_for_image
 from dagan.inference.drivers import open_driver
-from dagan.inference.video import read_image
 
 ASSETS = files("dagan") / "assets"
 MAX_MEGABYTES = 40

@@ -6,10 +6,9 @@ import torch
 
 from dagan.data.decoding import read_image
 from dagan.errors import UserError
+from dagan.images import Crop, apply_crop
 from dagan.inference.crop import (
     FACE_SHARE,
-    Crop,
-    apply_crop,
     central_square,
     crop_for_image,
     crop_for_video,

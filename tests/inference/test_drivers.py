@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import torch
 
+from dagan.data.decoding import read_frames
 from dagan.errors import UserError
+from dagan.images import Crop
 from dagan.inference import drivers
-from dagan.inference.crop import Crop
 from dagan.inference.drivers import cropped_frames, open_driver
-from dagan.inference.motion_file import Motion, save_motion
-from dagan.inference.video import VideoWriter, read_frames
+from dagan.inference.recorded_motion import Motion, save_motion
+from dagan.inference.video import VideoWriter
 from dagan.types import Keypoints
 
 RATE = Fraction(12)

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from dagan.errors import UserError
+from dagan.images import to_pixels
 from dagan.inference.animator import Animator
-from dagan.inference.motion_file import record_motion
-from dagan.inference.performance import Performer, perform, to_pixels
+from dagan.inference.performance import Performer, perform
+from dagan.inference.recorded_motion import record_motion
 from dagan.types import Keypoints
 
 SIDE = 64

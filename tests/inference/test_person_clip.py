@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dagan.data.decoding import read_frames
 from dagan.errors import UserError
+from dagan.images import Crop
 from dagan.inference import person_clip
-from dagan.inference.crop import Crop
 from dagan.inference.person_clip import count_frames, store_clip
-from dagan.inference.video import read_frames
 from media import blocks, write_video
 
 

@@ -5,9 +5,10 @@ import av
 import numpy as np
 import pytest
 
+from dagan.data.decoding import read_frames
 from dagan.data.drawn_faces import drawn_clip
 from dagan.errors import UserError
-from dagan.inference.video import VideoWriter, probe, read_frames
+from dagan.inference.video import VideoWriter, probe
 from media import blocks, sine, write_video
 
 NTSC = Fraction(30000, 1001)

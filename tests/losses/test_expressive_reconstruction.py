@@ -1,13 +1,15 @@
 import pytest
 import torch
 
-from dagan.losses.expression import FIRST_EXPRESSIVE, expressive_reconstruction
+from dagan.face import EXPRESSIVE
+from dagan.losses.expression import expressive_reconstruction
 
+FIRST = EXPRESSIVE.start
 EYE = torch.tensor([0.5, -0.5])
 
 
 def landmarks_at(place: torch.Tensor, batch: int = 1) -> torch.Tensor:
-    return place.expand(batch, FIRST_EXPRESSIVE + 3, 2)
+    return place.expand(batch, FIRST + 3, 2)
 
 
 def test_an_even_error_counts_as_itself() -> None:
@@ -31,7 +33,7 @@ def test_an_error_at_the_eye_counts_more_than_the_same_error_elsewhere() -> None
 
 def test_the_outline_of_the_face_draws_no_attention() -> None:
     landmarks = landmarks_at(EYE).clone()
-    landmarks[:, :FIRST_EXPRESSIVE] = -0.5
+    landmarks[:, :FIRST] = -0.5
     generated = torch.zeros(1, 3, 32, 32)
     generated[:, :, 6:10, 6:10] = 1.0
     loss = expressive_reconstruction(generated, torch.zeros_like(generated), landmarks, torch.tensor([True]))

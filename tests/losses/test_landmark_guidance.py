@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_LANDMARKS
+from dagan.face import MESH_INDICES, MIRROR
 from dagan.losses.landmark_guidance import (
     OPENINGS,
     ZOOM,
@@ -52,15 +52,15 @@ def test_openings_do_not_care_where_the_face_is_and_count_how_far_apart_its_lids
     landmarks = torch.rand(2, 17, 2)
     found = torch.tensor([True, False])
     assert opening_guidance(landmarks + 0.3, landmarks, found).item() == pytest.approx(0, abs=1e-6)
-    upper_lid = GUIDED_LANDMARKS.index(159)
+    upper_lid = MESH_INDICES.index(159)
     wider = landmarks.clone()
     wider[:, upper_lid, 1] -= 0.08
     assert opening_guidance(wider, landmarks, found).item() == pytest.approx(0.08 / 2 / len(OPENINGS))
 
 
 def test_openings_are_pairs_of_landmarks_that_a_mirror_keeps_together() -> None:
-    named = {frozenset(GUIDED_LANDMARKS[i] for i in pair) for pair in OPENINGS}
-    assert named == {frozenset(MIRRORED_LANDMARKS[i] for i in pair) for pair in OPENINGS}
+    named = {frozenset(MESH_INDICES[i] for i in pair) for pair in OPENINGS}
+    assert named == {frozenset(MESH_INDICES[MIRROR[i]] for i in pair) for pair in OPENINGS}
     assert frozenset((13, 14)) in named  # inner lips
     assert frozenset((159, 145)) in named  # lids
 

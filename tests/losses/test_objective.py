@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dagan.data.landmarks import GUIDED_LANDMARKS, FaceLandmarks
+from dagan.data.landmarks import FaceLandmarks
+from dagan.face import NUM_LANDMARKS
 from dagan.losses.equivariance import equivariance
 from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE, TERMS, Objective
@@ -28,7 +29,7 @@ PARTS = {
 
 @pytest.fixture
 def networks(tiny_config: TalkingHeadConfig) -> GenerationNetworks:
-    keypoints = replace(tiny_config.keypoints, num_keypoints=len(GUIDED_LANDMARKS) + 2)
+    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 2)
     networks = tiny_networks(replace(tiny_config, keypoints=keypoints))
     torch.nn.init.constant_(networks.model.generator.refine.merge.gamma, 0.5)  # a closed gate lets nothing through
     networks.discriminator.requires_grad_(False)  # as generation_step does
@@ -36,7 +37,7 @@ def networks(tiny_config: TalkingHeadConfig) -> GenerationNetworks:
 
 
 def random_batch(side: int = 64) -> PairBatch:
-    landmarks = FaceLandmarks(torch.rand(2, len(GUIDED_LANDMARKS), 2) - 0.5, torch.tensor([True, True]))
+    landmarks = FaceLandmarks(torch.rand(2, NUM_LANDMARKS, 2) - 0.5, torch.tensor([True, True]))
     return PairBatch(torch.rand(2, 3, side, side), torch.rand(2, 3, side, side), landmarks, landmarks)
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dagan.geometry.face_motion import MEAN_FACE
+from dagan.face import MEAN_FACE, NUM_EXPRESSIONS, NUM_LANDMARKS
 from dagan.losses.retargeting import expression_placing, expression_reading, expression_transfer
-from dagan.models.retargeting import NUM_EXPRESSIONS, FaceRetargeting, FaceRetargetingConfig
+from dagan.transfer.retargeting import FaceRetargeting, FaceRetargetingConfig
 
 CHIN, LOWER_LIP = 1, 8
 
@@ -17,7 +17,7 @@ def model() -> FaceRetargeting:
 
 
 def people(count: int) -> Tensor:
-    return 0.4 * (torch.tensor(MEAN_FACE)[:, :2] + 0.03 * torch.randn(count, len(MEAN_FACE), 2))
+    return 0.4 * (torch.tensor(MEAN_FACE)[:, :2] + 0.03 * torch.randn(count, NUM_LANDMARKS, 2))
 
 
 def opened(points: Tensor, jaw: Tensor) -> Tensor:

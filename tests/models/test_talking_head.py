@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dagan.geometry.face_motion import face_transfer
 from dagan.geometry.grid import coordinate_grid
-from dagan.geometry.keypoints import offset_transfer
+from dagan.models.dense_motion import MotionConfig
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
-from dagan.models.motion import MotionConfig
 from dagan.models.refine import AttentionConfig
-from dagan.models.retargeting import FaceRetargeting, FaceRetargetingConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.presets import BASELINE, DAGAN
+from dagan.transfer.face_transfer import face_transfer
+from dagan.transfer.relative import offset_transfer
+from dagan.transfer.retargeting import FaceRetargeting, FaceRetargetingConfig
 from dagan.types import View
 from parts import identity_flow
 

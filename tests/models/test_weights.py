@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from dagan.config import to_plain
 from dagan.errors import UserError
 from dagan.models.depth import FaceDepthConfig
-from dagan.models.face_reader import FaceReaderConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.models.weights import FORMATS, fill_face_reader, load, load_config, load_depth, read_metadata, save_model
+from dagan.transfer.face_reader import FaceReaderConfig
 
 TINY_DEPTH = FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8))
 

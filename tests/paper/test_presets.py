@@ -8,10 +8,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dagan.geometry.face_flow import FACE_MOTIONS
+from dagan.models.dense_motion import MotionConfig
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.keypoints import Modality
-from dagan.models.motion import MotionConfig
 from dagan.models.refine import AttentionConfig, PassThroughConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
@@ -30,6 +29,7 @@ from dagan.presets import (
     with_fdn,
     with_sa,
 )
+from dagan.transfer.face_flow import FACE_MOTIONS
 from parts import narrowed
 
 MAX_GMAC = 8  # issue 2, item 2: per driving frame, the source cached

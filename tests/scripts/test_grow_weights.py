@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from dagan.errors import UserError
-from dagan.models.retargeting import FaceRetargetingConfig
 from dagan.models.talking_head import TalkingHeadConfig
+from dagan.transfer.retargeting import FaceRetargetingConfig
 
 grow = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "grow_weights.py"))["grow"]
 

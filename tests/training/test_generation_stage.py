@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from dagan.losses.objective import PAPER_OBJECTIVE, Objective
 from dagan.losses.step_state import PairBatch, StepState
 from dagan.models.discriminator import DiscriminatorConfig
-from dagan.models.face_reader import FaceReaderConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.distributed import World
 from dagan.training.generation_stage import (
@@ -22,6 +21,7 @@ from dagan.training.generation_stage import (
     resized,
 )
 from dagan.training.step import StepConfig
+from dagan.transfer.face_reader import FaceReaderConfig
 from parts import face_clips, tiny_networks, tiny_perceptual
 
 PERCEPTUAL = Objective((("perceptual", 10.0),))

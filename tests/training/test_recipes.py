@@ -2,7 +2,7 @@
 
 import pytest
 
-from dagan.data.landmarks import GUIDED_LANDMARKS
+from dagan.face import NUM_LANDMARKS
 from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE, Objective
 from dagan.presets import LITE
 from dagan.training.generation_stage import Phase
@@ -36,7 +36,7 @@ def test_the_papers_recipe_is_its_equation_10_at_256_pixels() -> None:
 def test_the_lite_model_has_what_its_recipe_asks_for() -> None:
     terms = {name for phase in LITE_RECIPE for name, _ in phase.objective}
     assert LITE.keypoints.has_jacobian or "jacobian_equivariance" not in terms
-    assert LITE.keypoints.num_keypoints >= len(GUIDED_LANDMARKS) or "landmark_guidance" not in terms
+    assert LITE.keypoints.num_keypoints >= NUM_LANDMARKS or "landmark_guidance" not in terms
 
 
 def test_the_depth_rate_rises_stays_and_falls() -> None:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dagan.data.landmarks import GUIDED_LANDMARKS, MIRROR, LandmarkTracks
+from dagan.data.landmarks import LandmarkTracks
 from dagan.errors import UserError
-from dagan.geometry.face_motion import MEAN_FACE
-from dagan.models.retargeting import NUM_EXPRESSIONS, FaceRetargetingConfig
+from dagan.face import MEAN_FACE, MIRROR, NUM_EXPRESSIONS, NUM_LANDMARKS
 from dagan.models.talking_head import TalkingHead
 from dagan.training.retargeting import Faces, RetargetingRecipe, find_faces, pairs_of, train_retargeting
+from dagan.transfer.retargeting import FaceRetargetingConfig
 from parts import face_clips
 
 MEAN = 0.4 * torch.tensor(MEAN_FACE)[:, :2]
@@ -20,7 +20,7 @@ JAW_DROP = 0.12
 
 def some_faces(num_clips: int = 40, length: int = 5) -> Faces:
     """People who open their jaws to another extent in every frame, and a detector that is a little off."""
-    people = MEAN + 0.012 * torch.randn(num_clips, 1, len(MEAN_FACE), 2)
+    people = MEAN + 0.012 * torch.randn(num_clips, 1, NUM_LANDMARKS, 2)
     jaw = torch.rand(num_clips, length)
     landmarks = people.expand(-1, length, -1, -1).clone()
     landmarks[:, :, [1, 8], 1] += JAW_DROP * jaw[..., None]
@@ -102,7 +102,7 @@ def tracked(tmp_path: Path) -> Path:
 def test_faces_are_found_in_frames_whose_landmarks_are_known(tiny_config, tracked: Path) -> None:
     from dataclasses import replace
 
-    keypoints = replace(tiny_config.keypoints, num_keypoints=len(GUIDED_LANDMARKS) + 1, has_landmarks=True)
+    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 1, has_landmarks=True)
     model: TalkingHead = replace(tiny_config, keypoints=keypoints).build().eval()
     clips = face_clips(2)
     tracks = LandmarkTracks(clips, [tracked])
@@ -113,7 +113,7 @@ def test_faces_are_found_in_frames_whose_landmarks_are_known(tiny_config, tracke
     assert faces.first.tolist() == [0, 0, 0]
     assert faces.length.tolist() == [3, 3, 3]
     images = torch.from_numpy(clips[0].frames[chosen]).permute(0, 3, 1, 2) / 255
-    expected = model.view(images).keypoints.position[:, : len(GUIDED_LANDMARKS)]
+    expected = model.view(images).keypoints.position[:, :NUM_LANDMARKS]
     assert torch.allclose(faces.found, expected, atol=1e-5)
     with pytest.raises(UserError, match="no face is known in any of 1 clips"):
         find_faces(model, clips[1:], LandmarkTracks(clips[1:], [tracked]), per_clip=3)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.device import add_device_argument, pick_device
-from dagan.cli.evaluate import add_ruler_arguments, positive, ruler_config
+from dagan.cli.evaluate import add_evaluator_arguments, evaluator_config, positive
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     test.add_argument("--test", type=Path, help="clips of other people (default: DATA/test)")
     test.add_argument("--pairs-per-clip", metavar="N", type=positive, default=4)
     test.add_argument("--limit", metavar="N", type=positive, help="only the first N test clips")
-    add_ruler_arguments(parser)
+    add_evaluator_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -128,7 +128,7 @@ def _examination(args: argparse.Namespace) -> "Examination":
         pairs_per_clip=args.pairs_per_clip,
         limit=args.limit,
         size=_config(args).image_size,
-        ruler=ruler_config(args),
+        evaluator=evaluator_config(args),
     )
 
 

@@ -66,14 +66,16 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     rest = _parse_rest(args.rest or "best")
     _check(args)
-    from dagan.inference.video import check_output, read_image
+    from dagan.data.decoding import read_image
+    from dagan.inference.video import check_output
 
     check_output(args.output)
     picture = read_image(args.source)
 
     from concurrent.futures import ThreadPoolExecutor
 
-    from dagan.inference.crop import apply_crop, crop_for_image, parse_crop
+    from dagan.images import apply_crop
+    from dagan.inference.crop import crop_for_image, parse_crop
     from dagan.inference.drivers import open_driver
     from dagan.inference.performance import perform
     from dagan.models.weights import load
@@ -123,7 +125,7 @@ def _watched(driver: "Driver", performer: "Performer") -> "Driver":
     """The driver with all of its motion known."""
     from tqdm import tqdm
 
-    from dagan.inference.motion_file import Motion
+    from dagan.inference.recorded_motion import Motion
 
     if isinstance(driver.by, Motion):
         return driver

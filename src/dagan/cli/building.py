@@ -33,16 +33,16 @@ def build_networks(
 
 def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
     """Raises UserError when the phases have a loss that the model's keypoints cannot have."""
-    from dagan.data.landmarks import GUIDED_LANDMARKS
+    from dagan.face import NUM_LANDMARKS
     from dagan.losses.objective import NEED_LANDMARKS
 
     terms = {name for phase in phases for name, _ in phase.objective}
     of_jacobians = sorted(terms & {"jacobian_equivariance", "moved_jacobian"})
     if of_jacobians and not config.keypoints.has_jacobian:
         raise UserError(f"the recipe's {of_jacobians[0]} needs keypoints with jacobians; try --recipe paper")
-    count, wanted = config.keypoints.num_keypoints, len(GUIDED_LANDMARKS)
-    if terms & NEED_LANDMARKS and count < wanted:
-        raise UserError(f"the model has {count} keypoints, fewer than the {wanted} landmarks; leave --landmarks out")
+    count = config.keypoints.num_keypoints
+    if terms & NEED_LANDMARKS and count < NUM_LANDMARKS:
+        raise UserError(f"the model has {count} keypoints, fewer than {NUM_LANDMARKS} landmarks; leave --landmarks out")
 
 
 def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHead]":

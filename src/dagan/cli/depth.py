@@ -64,8 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     _check(args)
+    from dagan.depth.outputs import plan_outputs
     from dagan.inference.crop import parse_crop
-    from dagan.inference.depth_outputs import plan_outputs
 
     choice = parse_crop(args.crop)
     is_video = _is_video(args.input)
@@ -122,9 +122,9 @@ def _keep_input(given: Path, outputs: "dict[str, Path]") -> None:
 def _of_picture(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[str, Path]") -> Iterator[str]:
     """Writes all forms of a picture, or of one frame of a video."""
     from dagan.data.decoding import read_image
+    from dagan.depth.estimate import Framing, depth_pictures, load_face_depth
+    from dagan.depth.export import export_picture
     from dagan.inference.crop import crop_for_image
-    from dagan.inference.depth_estimate import Framing, depth_pictures, load_face_depth
-    from dagan.inference.depth_export import export_picture
 
     picture = read_image(args.input) if args.at is None else _frame_at(args.input, args.at)
     crop = crop_for_image(picture, choice, name=str(args.input))
@@ -136,7 +136,8 @@ def _of_picture(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[s
 def _frame_at(path: Path, seconds: float) -> "UInt8[np.ndarray, 'h w 3']":
     from itertools import islice
 
-    from dagan.inference.video import DecodeReport, probe, read_frames
+    from dagan.data.decoding import DecodeReport, read_frames
+    from dagan.inference.video import probe
 
     rate = probe(path).rate
     number = round(seconds * rate)
@@ -148,10 +149,11 @@ def _frame_at(path: Path, seconds: float) -> "UInt8[np.ndarray, 'h w 3']":
 
 def _of_video(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[str, Path]") -> Iterator[str]:
     """Writes all forms of a video, frame by frame."""
-    from dagan.inference.depth_estimate import Framing, depth_pictures, load_face_depth
-    from dagan.inference.depth_export import export_video
+    from dagan.data.decoding import read_frames
+    from dagan.depth.estimate import Framing, depth_pictures, load_face_depth
+    from dagan.depth.export import export_video
     from dagan.inference.drivers import crop_of_file
-    from dagan.inference.video import probe, read_frames
+    from dagan.inference.video import probe
 
     info = probe(args.input)
     crop = crop_of_file(args.input, info.rate, choice)

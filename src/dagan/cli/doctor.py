@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dagan.cli.evaluate import add_ruler_arguments, ruler_config
+from dagan.cli.evaluate import add_evaluator_arguments, evaluator_config
 from dagan.errors import UserError
 
 PICTURE = "doctor.png"
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", metavar="FILE", default=PICTURE, help=f"picture with landmarks drawn (default: {PICTURE})"
     )
-    add_ruler_arguments(parser)
+    add_evaluator_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,9 +28,9 @@ def run(args: argparse.Namespace) -> int:
 
     from dagan.evaluation.doctor import diagnose
 
-    with ruler_config(args).build() as ruler:
-        diagnosis = diagnose(ruler)
-        versions, unavailable = ruler.versions(), ruler.unavailable
+    with evaluator_config(args).build() as evaluator:
+        diagnosis = diagnose(evaluator)
+        versions, unavailable = evaluator.versions(), evaluator.unavailable
     for name, text, is_good in diagnosis.findings:
         print(f"{'ok     ' if is_good else 'PROBLEM'} {name}: {text}")
         if name in versions:

@@ -1,6 +1,6 @@
 """`dagan evaluate CLIPS_DIR`: how well a model reenacts the people of a folder of clips, beside the unmoved source.
 
-Also scores what other systems generated (`--generated`), by the same ruler on the same pairs.
+Also scores what other systems generated (`--generated`), by the same evaluator on the same pairs.
 """
 
 import argparse
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    from dagan.evaluation.contenders import ContenderConfig
+    from dagan.evaluation.evaluator import EvaluatorConfig
     from dagan.evaluation.plans import PairChoice
     from dagan.evaluation.report import Report
-    from dagan.evaluation.ruler import RulerConfig
+    from dagan.evaluation.systems import SystemConfig
     from dagan.evaluation.work import Plan
 
 DEFAULT_PAIRS = 4  # per clip
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "keypoints (as `dagan animate` does), although the model can tell how they moved",
     )
     _add_pairs(parser)
-    add_ruler_arguments(parser)
+    add_evaluator_arguments(parser)
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
     parser.add_argument("--device", help="for the model: cpu, cuda (default: cuda if there is one)")
     parser.add_argument(
@@ -79,16 +79,16 @@ def _add_pairs(parser: argparse.ArgumentParser) -> None:
     pairs.add_argument("--size", metavar="N", type=positive, default=DEFAULT_SIZE, help="pixels (default: 256)")
 
 
-def add_ruler_arguments(parser: argparse.ArgumentParser) -> None:
+def add_evaluator_arguments(parser: argparse.ArgumentParser) -> None:
     """Observers by name, and where their weights are."""
-    ruler = parser.add_argument_group("ruler")
-    ruler.add_argument("--landmarks", default="mediapipe478", help="mediapipe478 (default) or mediapipe68")
-    ruler.add_argument("--head-pose", default="mediapipe", help="mediapipe (default) or axes")
-    ruler.add_argument("--action-units", default="blendshapes", help="blendshapes (default) or even (threshold 0.5)")
-    ruler.add_argument("--identity", default="sface", help="sface (default) or none")
-    ruler.add_argument("--identity-weights", metavar="PATH", help="SFace's ONNX file, or its folder")
-    ruler.add_argument("--lpips", default="alex", help="alex (default) or none")
-    ruler.add_argument("--lpips-weights", metavar="DIR", help="folder with the two safetensors files of LPIPS")
+    group = parser.add_argument_group("observers and their weights")
+    group.add_argument("--landmarks", default="mediapipe478", help="mediapipe478 (default) or mediapipe68")
+    group.add_argument("--head-pose", default="mediapipe", help="mediapipe (default) or axes")
+    group.add_argument("--action-units", default="blendshapes", help="blendshapes (default) or even (threshold 0.5)")
+    group.add_argument("--identity", default="sface", help="sface (default) or none")
+    group.add_argument("--identity-weights", metavar="PATH", help="SFace's ONNX file, or its folder")
+    group.add_argument("--lpips", default="alex", help="alex (default) or none")
+    group.add_argument("--lpips-weights", metavar="DIR", help="folder with the two safetensors files of LPIPS")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     from dagan.evaluation.run import evaluate
 
     earlier = read_report(args.compare) if args.compare else None
-    plan = make_plan(_choice(args), _contender(args), ruler_config(args))
+    plan = make_plan(_choice(args), _system(args), evaluator_config(args))
     with tqdm(desc="evaluating", unit="clip", disable=None, leave=False) as bar:
 
         def progress(done: int, total: int, pairs: int) -> None:
@@ -118,10 +118,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def ruler_config(args: argparse.Namespace) -> "RulerConfig":
-    from dagan.evaluation.ruler import RulerConfig
+def evaluator_config(args: argparse.Namespace) -> "EvaluatorConfig":
+    from dagan.evaluation.evaluator import EvaluatorConfig
 
-    return RulerConfig(
+    return EvaluatorConfig(
         landmarks=args.landmarks,
         head_pose=args.head_pose,
         action_units=args.action_units,
@@ -150,11 +150,11 @@ def _choice(args: argparse.Namespace) -> "PairChoice":
     )
 
 
-def _contender(args: argparse.Namespace) -> "ContenderConfig":
+def _system(args: argparse.Namespace) -> "SystemConfig":
     import torch
 
     from dagan.data.triples import is_triple_folder
-    from dagan.evaluation.contenders import GeneratedFolder, ModelFile
+    from dagan.evaluation.systems import GeneratedFolder, ModelFile
     from dagan.models.weights import load_config
 
     if args.generated is None:

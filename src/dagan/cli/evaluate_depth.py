@@ -84,7 +84,7 @@ def on_clips(network: "FaceDepthNet", mean: "Float[ndarray, 's s']", args: argpa
 
     from dagan.data.opening import open_clips
     from dagan.evaluation.depth_clips import evaluate_clips, methods
-    from dagan.evaluation.observers.mediapipe_face import MediaPipeFace
+    from dagan.observers.mediapipe_face import MediaPipeFace
 
     clips = open_clips(args.clips, (args.cache or args.out / "cache") / args.clips.name, SIDE, "cache")
     with MediaPipeFace() as face:

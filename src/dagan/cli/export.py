@@ -24,9 +24,9 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"the output is a file: {args.output}; give a folder")
-    from dagan.inference.onnx_graphs import OPSET, animation_graphs, write_graphs
-    from dagan.inference.samples import portrait_frames
     from dagan.models.weights import load
+    from dagan.runtime.onnx_graphs import OPSET, animation_graphs, write_graphs
+    from dagan.runtime.samples import portrait_frames
 
     model = load(args.model)
     image, _ = portrait_frames(args.size, 0)  # what the graphs are checked with

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
     from torch import Tensor
 
-    from dagan.evaluation.figure_page import Tile
     from dagan.evaluation.figures import Pair
+    from dagan.images import Tile
     from dagan.models.talking_head import TalkingHead
 
 SIZE = 256
@@ -66,7 +66,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from dagan.evaluation.figure_page import check_target, compose, save_page
+    from dagan.images import check_target, compose, save_page
 
     check_target(args.out)
     if not 32 <= args.side <= 2048:
@@ -162,7 +162,8 @@ def _image_pairs(args: argparse.Namespace) -> "list[Pair]":
 def _shot(text: str, args: argparse.Namespace) -> "Tensor":
     """One picture, `1 3 256 256`."""
     from dagan.data.decoding import VIDEO_SUFFIXES, read_image
-    from dagan.inference.crop import apply_crop, central_square, crop_for_image
+    from dagan.images import apply_crop
+    from dagan.inference.crop import central_square, crop_for_image
 
     path, number = _split(text)
     frame = _frame(path, number) if path.suffix.lower() in VIDEO_SUFFIXES else read_image(path)

@@ -8,7 +8,7 @@ from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.geometry.warp import PixelConvention
-    from dagan.models.published import Published
+    from dagan.released.published import Published
 
 SAMPLING: "dict[str, PixelConvention]" = {
     "edges": "mixed",
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     files = [*args.files, *args.depth]
     _check(files, args.output)
-    from dagan.models.published import DEPTH, read_published
+    from dagan.released.published import DEPTH, read_published
 
     published = read_published(files)
     provenance = _provenance(published, files)
@@ -68,9 +68,9 @@ def _write_model(published: "Published", output: Path, pixels: "PixelConvention"
     import json
 
     from dagan.config import to_plain
-    from dagan.models.foreign import convert, shapes_of, sized_discriminator, sized_model, with_pixels
     from dagan.models.weights import DISCRIMINATOR, save_state
     from dagan.presets import RELEASED, RELEASED_DISCRIMINATORS
+    from dagan.released.foreign import convert, shapes_of, sized_discriminator, sized_model, with_pixels
 
     config = with_pixels(sized_model(published, RELEASED[published.kind]), pixels)
     discriminator = sized_discriminator(published, RELEASED_DISCRIMINATORS[published.kind], pixels)
@@ -85,9 +85,9 @@ def _write_model(published: "Published", output: Path, pixels: "PixelConvention"
 
 
 def _write_depth(published: "Published", output: Path, provenance: dict[str, str]) -> str:
-    from dagan.models.foreign import convert, shapes_of, sized_depth
-    from dagan.models.published import DEPTH
     from dagan.models.weights import save_state
+    from dagan.released.foreign import convert, shapes_of, sized_depth
+    from dagan.released.published import DEPTH
 
     config = sized_depth(published)
     state = convert(published, shapes_of(depth=config))

@@ -13,39 +13,7 @@ from torch import Tensor
 
 from dagan.data.clips import ClipFrames
 from dagan.errors import UserError
-
-# MediaPipe Face Mesh indices, in the order of the keypoints they start: nose tip, chin, forehead, sides of the face,
-# mouth corners, inner lips, upper and lower lids, brows, irises; and the order after a horizontal flip.
-GUIDED_LANDMARKS = (1, 152, 10, 234, 454, 61, 291, 13, 14, 159, 145, 386, 374, 105, 334, 468, 473)
-MIRRORED_LANDMARKS = (1, 152, 10, 454, 234, 291, 61, 13, 14, 386, 374, 159, 145, 334, 105, 473, 468)
-MIRROR = [GUIDED_LANDMARKS.index(landmark) for landmark in MIRRORED_LANDMARKS]
-# Places in a track's blendshapes; jaw and lids come first.
-EXPRESSIONS = {
-    "jawOpen": 25,
-    "eyeBlinkLeft": 9,
-    "eyeBlinkRight": 10,
-    "mouthSmileLeft": 44,
-    "mouthSmileRight": 45,
-    "mouthPucker": 38,
-    "mouthLowerDownLeft": 34,
-    "mouthLowerDownRight": 35,
-    "mouthUpperUpLeft": 48,
-    "mouthUpperUpRight": 49,
-    "browInnerUp": 3,
-    "browOuterUpLeft": 4,
-    "browOuterUpRight": 5,
-    "browDownLeft": 1,
-    "browDownRight": 2,
-}
-JAW_AND_LIDS = 3
-_OTHER_SIDE = {"Left": "Right", "Right": "Left"}
-
-
-def _mirrored_name(name: str) -> str:
-    return next((name.removesuffix(a) + b for a, b in _OTHER_SIDE.items() if name.endswith(a)), name)
-
-
-MIRRORED_EXPRESSIONS = [list(EXPRESSIONS).index(_mirrored_name(name)) for name in EXPRESSIONS]  # order after a flip
+from dagan.face import EXPRESSION_INDICES, MESH_INDICES, NUM_LANDMARKS, mirrored
 
 
 class FaceLandmarks(NamedTuple):
@@ -62,25 +30,20 @@ class LandmarkTracks:
     def __init__(self, clips: list[ClipFrames], folders: list[Path]):
         self.guided: list[Float[np.ndarray, "t l 2"]] = []
         self.expressions: list[Float[np.ndarray, "t e"]] = []
-        places = list(EXPRESSIONS.values())
+        places = list(EXPRESSION_INDICES)
         for clip in clips:
             track = _read(clip.clip.name, folders, "landmarks", "found", "blendshapes")
             seen = track["found"][: len(clip)].nonzero()[0]
-            self.guided.append(_known(track["landmarks"][seen][:, GUIDED_LANDMARKS], seen, len(clip)))
+            self.guided.append(_known(track["landmarks"][seen][:, MESH_INDICES], seen, len(clip)))
             self.expressions.append(_known(track["blendshapes"][seen][:, places], seen, len(clip)))
 
     def at(self, clip: int, frame: int, flipped: bool) -> FaceLandmarks:
         """Landmarks of a frame, mirrored when the frame was flipped. A frame past the track counts as not found."""
         guided = self.guided[clip]
         if frame >= len(guided) or np.isnan(guided[frame]).any():
-            return FaceLandmarks(torch.zeros(len(GUIDED_LANDMARKS), 2), torch.tensor(False))
+            return FaceLandmarks(torch.zeros(NUM_LANDMARKS, 2), torch.tensor(False))
         position = torch.from_numpy(guided[frame])
         return FaceLandmarks(mirrored(position) if flipped else position, torch.tensor(True))
-
-
-def mirrored(landmarks: Float[Tensor, "*b l 2"]) -> Float[Tensor, "*b l 2"]:
-    """The guided landmarks after a horizontal flip."""
-    return landmarks[..., MIRROR, :] * landmarks.new_tensor([-1.0, 1.0])
 
 
 def _known(values: Float[np.ndarray, "n ..."], seen: Int[np.ndarray, "n"], count: int) -> Float[np.ndarray, "t ..."]:

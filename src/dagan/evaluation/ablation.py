@@ -14,10 +14,10 @@ import torch
 import dagan
 from dagan.config import differences
 from dagan.errors import UserError
-from dagan.evaluation.contenders import ModelFile
+from dagan.evaluation.evaluator import EvaluatorConfig
 from dagan.evaluation.plans import PairChoice, make_plan
-from dagan.evaluation.ruler import RulerConfig
 from dagan.evaluation.run import evaluate
+from dagan.evaluation.systems import ModelFile
 from dagan.files import write_text
 from dagan.training.ablation import AblationConfig, Materials, train_variant
 from dagan.training.loop import MODEL
@@ -49,7 +49,7 @@ class Examination:
     pairs_per_clip: int
     limit: int | None
     size: int
-    ruler: RulerConfig
+    evaluator: EvaluatorConfig
 
 
 def result_file(protocol: str) -> str:
@@ -141,7 +141,7 @@ def measure_cell(cell: Cell, run: Path, protocol: str, examination: Examination,
     )
     model = ModelFile(path=str(folder / MODEL), device=str(device), label=cell.variant)
     ledger = folder / f"{protocol}.unfinished.jsonl"
-    report = evaluate(make_plan(choice, model, examination.ruler), ledger_file=ledger)
+    report = evaluate(make_plan(choice, model, examination.evaluator), ledger_file=ledger)
     write_text(folder / result_file(protocol), report.to_json())
     ledger.unlink(missing_ok=True)
 

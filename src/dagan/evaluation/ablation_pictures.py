@@ -7,12 +7,11 @@ from typing import Any
 from dagan.data.clips import find_clips
 from dagan.errors import UserError
 from dagan.evaluation.ablation_results import TITLES, FinishedRun, Results
-from dagan.evaluation.contenders import to_tensor
-from dagan.evaluation.figure_page import compose, save_page
 from dagan.evaluation.figures import Pair, ablation_row
 from dagan.evaluation.plans import PairChoice, choose_jobs
 from dagan.evaluation.work import load_pair
 from dagan.files import written_whole
+from dagan.images import compose, save_page, to_tensor
 from dagan.models.weights import load
 from dagan.training.loop import MODEL
 

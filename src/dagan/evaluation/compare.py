@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from dagan.errors import UserError
 from dagan.evaluation.jobs import PairProtocol
 from dagan.evaluation.metrics.mean import Mean
-from dagan.evaluation.observers.faces import ObserverVersion
 from dagan.evaluation.published import row
 from dagan.evaluation.records import METRICS, Metric, Sample, SkippedClip, plain, sample_from_plain
 from dagan.evaluation.report import FORMAT, Report, interval_text, number
 from dagan.evaluation.tally import FEWEST_PEOPLE, Interval, bootstrap, is_usable, merged, worst_value
+from dagan.observers.faces import ObserverVersion
 
 RESULT = "evaluation.json"
 
@@ -106,7 +106,7 @@ def compare(first: Report, second: Report) -> Comparison:
     """Paired differences, second minus first.
 
     Raises:
-        UserError: the runs are of different protocols or rulers, or have no pair in common.
+        UserError: the runs are of different protocols or evaluators, or have no pair in common.
     """
     if (first.protocol.name, first.protocol.size) != (second.protocol.name, second.protocol.size):
         protocols = (f"{r.protocol.name} at {r.protocol.size} pixels" for r in (first, second))
@@ -119,9 +119,9 @@ def compare(first: Report, second: Report) -> Comparison:
         raise UserError(f"the runs transfer motion differently: {' and '.join(ways)}; evaluate both with one --rest")
     common_uses = first.observers.keys() & second.observers.keys()
     for use in sorted(common_uses):
-        rulers = [report.observers[use] for report in (first, second)]
-        if (rulers[0].name, rulers[0].weights_sha256) != (rulers[1].name, rulers[1].weights_sha256):
-            raise UserError(f"the runs used different rulers for {use}: {rulers[0].name} and {rulers[1].name}")
+        used = [report.observers[use] for report in (first, second)]
+        if (used[0].name, used[0].weights_sha256) != (used[1].name, used[1].weights_sha256):
+            raise UserError(f"the runs used different observers for {use}: {used[0].name} and {used[1].name}")
     ours, theirs = _by_pair(first.samples), _by_pair(second.samples)
     common = [(ours[key], theirs[key]) for key in ours if key in theirs]
     if not common:

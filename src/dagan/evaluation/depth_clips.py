@@ -17,8 +17,8 @@ from dagan.evaluation.depth_real import (
     landmark_points,
     reprojection_error,
 )
-from dagan.evaluation.observers.faces import FaceObservation, FaceObserver
 from dagan.models.depth import FaceDepthNet
+from dagan.observers.faces import FaceObservation, FaceObserver
 
 GAP = 6  # frames between a frame and the one it is reprojected from
 HEAD_ABOVE, HEAD_BESIDE = 0.35, 0.1  # of the face's box: how much of the head its mesh does not cover

@@ -8,11 +8,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from dagan.data.decoding import read_image
-from dagan.evaluation.contenders import blurred
+from dagan.evaluation.evaluator import Evaluator, Look
 from dagan.evaluation.metrics.head_pose import head_pose_error
-from dagan.evaluation.observers.mediapipe_face import FACE_LANDMARKER, MediaPipeFace
-from dagan.evaluation.ruler import Look, Ruler
 from dagan.evaluation.synthetic_heads import turn_head
+from dagan.evaluation.systems import blurred
+from dagan.observers.mediapipe_face import FACE_LANDMARKER, MediaPipeFace
 
 PHOTO = FACE_LANDMARKER.with_name("astronaut.png")
 FACE_BOX = (118, 16, 330, 228)  # left, top, right, bottom in the photo: the face in the middle, room to move
@@ -44,20 +44,20 @@ def photo() -> UInt8[np.ndarray, "256 256 3"]:
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
-def diagnose(ruler: Ruler) -> Diagnosis:
-    """Every observer of a ruler on the photo, and on the photo turned clockwise by `TURN` degrees."""
+def diagnose(evaluator: Evaluator) -> Diagnosis:
+    """Every observer of an evaluator on the photo, and on the photo turned clockwise by `TURN` degrees."""
     plain = photo()
     turned = np.asarray(Image.fromarray(plain).rotate(-TURN, Image.Resampling.BICUBIC))  # PIL turns counterclockwise
-    with MediaPipeFace() as face:  # the whole mesh, whichever landmarks the ruler chose
+    with MediaPipeFace() as face:  # the whole mesh, whichever landmarks the evaluator chose
         seen = face.observe(plain)
     mesh = seen.landmarks if seen is not None else None
-    before, after, blank = ruler.look(plain), ruler.look(turned), ruler.look(np.zeros_like(plain))
+    before, after, blank = evaluator.look(plain), evaluator.look(turned), evaluator.look(np.zeros_like(plain))
     checks: tuple[Callable[[], Finding], ...] = (
         lambda: _landmarks(before, blank),
-        lambda: _pose(before, mesh, ruler, plain),
-        lambda: _action_units(before, ruler),
+        lambda: _pose(before, mesh, evaluator, plain),
+        lambda: _action_units(before, evaluator),
         lambda: _identity(before, after),
-        lambda: _lpips(ruler, before, plain),
+        lambda: _lpips(evaluator, before, plain),
     )
     return Diagnosis(tuple(check() for check in checks), draw(plain, before))
 
@@ -75,26 +75,26 @@ def _landmarks(before: Look, blank: Look) -> Finding:
 
 
 def _pose(
-    before: Look, mesh: Float[np.ndarray, "478 3"] | None, ruler: Ruler, plain: UInt8[np.ndarray, "h w 3"]
+    before: Look, mesh: Float[np.ndarray, "478 3"] | None, evaluator: Evaluator, plain: UInt8[np.ndarray, "h w 3"]
 ) -> Finding:
     if before.head_pose is None or mesh is None:
         return Finding("head pose", "no face found", False)
     yaw, pitch, roll = before.head_pose
     errors = []
     for turn in np.eye(3) * TURN:
-        seen = ruler.look(turn_head(plain, mesh, *turn.tolist())).head_pose
+        seen = evaluator.look(turn_head(plain, mesh, *turn.tolist())).head_pose
         change = [a - b for a, b in zip(seen, before.head_pose, strict=True)] if seen is not None else [0.0] * 3
         errors.append(head_pose_error(change, turn.tolist()))
     text = f"yaw {yaw:.1f}, pitch {pitch:.1f}, roll {roll:.1f} degrees; turned by {TURN:g} about each axis: wrong by "
     return Finding("head pose", text + ", ".join(f"{error:.1f}" for error in errors), max(errors) <= POSE_ERROR)
 
 
-def _action_units(before: Look, ruler: Ruler) -> Finding:
+def _action_units(before: Look, evaluator: Evaluator) -> Finding:
     if before.action_units is None:
         return Finding("action units", "no face found", False)
-    names, units = ruler.action_units.names, before.action_units
+    names, units = evaluator.action_units.names, before.action_units
     present = [f"{name} ({strength:.2f})" for name, strength in zip(names, units, strict=True)]
-    present = [text for text, on in zip(present, units > ruler.action_units.thresholds, strict=True) if on]
+    present = [text for text, on in zip(present, units > evaluator.action_units.thresholds, strict=True) if on]
     smiles = any("lip corner puller" in text for text in present)
     return Finding("action units", f"present: {', '.join(present) or 'none'}; the photo shows a smile", smiles)
 
@@ -106,11 +106,11 @@ def _identity(before: Look, after: Look) -> Finding:
     return Finding("identity", f"photo and turned photo: cosine {cosine:.2f}", cosine >= SAME_PERSON)
 
 
-def _lpips(ruler: Ruler, before: Look, plain: UInt8[np.ndarray, "h w 3"]) -> Finding:
-    if ruler.lpips is None or before.features is None:
+def _lpips(evaluator: Evaluator, before: Look, plain: UInt8[np.ndarray, "h w 3"]) -> Finding:
+    if evaluator.lpips is None or before.features is None:
         return Finding("LPIPS", "not available", False)
-    features = (ruler.look(image).features for image in (blurred(plain), np.zeros_like(plain)))
-    soft, black = (ruler.lpips.distance(before.features, f).item() for f in features if f is not None)
+    features = (evaluator.look(image).features for image in (blurred(plain), np.zeros_like(plain)))
+    soft, black = (evaluator.lpips.distance(before.features, f).item() for f in features if f is not None)
     text = f"photo and blurred photo {soft:.3f}, and a black picture {black:.3f}"
     return Finding("LPIPS", text, 0 < soft < black)
 

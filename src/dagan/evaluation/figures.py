@@ -7,18 +7,16 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.errors import UserError
-from dagan.evaluation.figure_page import SIDE, Tile, with_cross, with_points
 from dagan.geometry.camera import back_project, project, rotation_from_axis_angle
 from dagan.geometry.relief import middle_depth
 from dagan.geometry.splat import splat
+from dagan.images import SIDE, Tile, colour_map, draw_attention, with_points
 from dagan.models.depth import depth_from_disparity
 from dagan.models.talking_head import TalkingHead
-from dagan.training.panels import colour_map
 
 PORTRAIT_FOCAL = 2.0  # image sides, as stage 1 expects of a portrait (`PoseConfig.portrait_focal`)
 CLOUD_SIDE = 384  # pixels that a cloud is drawn at
@@ -28,7 +26,6 @@ CLOUD_TURNS = (-25.0, 25.0)  # degrees about the vertical
 CLOUD_TILT = 8.0  # degrees from above
 HEAD_SHARE = 0.45  # of the way from the farthest to the nearest disparity: what is farther is left out as background
 FACE_QUERIES = ((0.0, 0.31), (-0.25, -0.17), (0.0, 0.05))  # mouth, an eye, nose of a face framed as in the clips
-FADED, HEAT = 0.35, 0.65  # shares of the grey image and of the attention's colours
 
 
 class Pair(NamedTuple):
@@ -95,18 +92,6 @@ def attention_row(
         raise UserError("this model has no attention to draw; give one with CAM or SA, such as the preset dagan")
     maps = [draw_attention(rendering.generated, rendering.attention, query, side) for query in queries]
     return [pair.source[0], pair.driving[0], rendering.generated[0], *maps]
-
-
-def draw_attention(
-    image: Float[Tensor, "1 3 h w"], attention: Float[Tensor, "1 n n"], query: tuple[float, float], side: int = SIDE
-) -> Tile:
-    """What the position `query` looks at, over the faded image, with the red cross on it."""
-    width = math.isqrt(attention.shape[1])
-    column, row = (min(max(int((value + 1) / 2 * width), 0), width - 1) for value in query)
-    heat = rearrange(attention[:, row * width + column], "1 (h w) -> 1 1 h w", h=width)
-    heat = F.interpolate(heat.float(), image.shape[2:], mode="bicubic", align_corners=False).clamp_min(0)
-    grey = image.float().mean(1, keepdim=True)
-    return with_cross((FADED * grey + HEAT * colour_map(heat))[0], query, side)
 
 
 @torch.inference_mode()

@@ -24,7 +24,7 @@ SELF, CROSS, RECONSTRUCTION = "self-reenactment", "cross-identity", "reconstruct
 SIZE = 256  # pixels: that of the paper's tables
 PAIRS_PER_CLIP = 4
 RestFrames = Literal["", "first", "best"]  # of relative motion; "": motion is absolute
-NUM_RESTS = 32  # frames of a driver, evenly over it, of which the contender chooses one: a clip in memory is no more
+NUM_RESTS = 32  # frames of a driver, evenly over it, of which the system chooses one: a clip in memory is no more
 GROUP = 32  # listed pairs in one job: that many frames are in memory, and are done again after an interruption
 
 

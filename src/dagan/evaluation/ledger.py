@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from dagan.evaluation.observers.faces import ObserverVersion
 from dagan.evaluation.records import SkippedClip, plain, sample_from_plain
 from dagan.evaluation.work import JobResult, Plan
 from dagan.files import write_text
+from dagan.observers.faces import ObserverVersion
 
 FILE = "unfinished.jsonl"
 
@@ -32,7 +32,7 @@ class Ledger:
                 self.done = [result for result in results if result is not None]
             else:
                 warnings.warn(
-                    f"{path} is of another evaluation (model, pairs or ruler differ): starting anew", stacklevel=2
+                    f"{path} is of another evaluation (model, pairs or evaluator differ): starting anew", stacklevel=2
                 )
         text = [json.dumps({"key": key}), *(_line(result) for result in self.done)]
         write_text(path, "\n".join(text) + "\n")
@@ -51,7 +51,7 @@ class Ledger:
 
 
 def key_of(plan: Plan, observers: dict[str, ObserverVersion], fingerprint: str) -> str:
-    """Changes when the results could: with the images, the pairs, the frames' files or the ruler."""
+    """Changes when the results could: with the images, the pairs, the frames' files or the evaluator."""
     facts = (fingerprint, plan.protocol, sorted(observers.items()), [repr(job) for job in plan.jobs])
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 

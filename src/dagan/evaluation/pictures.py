@@ -53,14 +53,14 @@ def examples(report: Report) -> list[Example]:
 
 
 def draw_examples(report: Report, plan: Plan) -> list[Picture]:
-    """The examples' images: the contender makes them again. What can no longer be read is left out."""
+    """The examples' images: the system makes them again. What can no longer be read is left out."""
     wanted = examples(report)
     pairs = _pairs_of([example.sample for example in wanted], plan)
-    contender, drawn = plan.contender.build(), {}
+    system, drawn = plan.system.build(), {}
     for sample, pair in pairs.items():
         try:
             images = load_pair(pair, plan.protocol.size)
-            generated = contender.generate(pair, images)
+            generated = system.generate(pair, images)
         except UserError:
             continue
         drawn[sample] = (

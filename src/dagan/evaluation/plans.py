@@ -8,7 +8,7 @@ from dagan.data.pair_lists import read_pair_list
 from dagan.data.protocols import MIN_GAP, SEED
 from dagan.data.triples import is_triple_folder, read_triples
 from dagan.errors import UserError
-from dagan.evaluation.contenders import ContenderConfig
+from dagan.evaluation.evaluator import EvaluatorConfig
 from dagan.evaluation.jobs import (
     CROSS,
     DRAW,
@@ -21,7 +21,7 @@ from dagan.evaluation.jobs import (
     RestFrames,
     listed,
 )
-from dagan.evaluation.ruler import RulerConfig
+from dagan.evaluation.systems import SystemConfig
 from dagan.evaluation.work import Plan
 
 SHORT_NAMES = {"self": SELF, "cross": CROSS, "reconstruction": RECONSTRUCTION}
@@ -43,7 +43,7 @@ class PairChoice(NamedTuple):
     limit: int | None = None
 
 
-def make_plan(choice: PairChoice, contender: ContenderConfig, ruler: RulerConfig) -> Plan:
+def make_plan(choice: PairChoice, system: SystemConfig, evaluator: EvaluatorConfig) -> Plan:
     """The jobs of a choice.
 
     Raises:
@@ -54,7 +54,7 @@ def make_plan(choice: PairChoice, contender: ContenderConfig, ruler: RulerConfig
             "relative motion is measured on drawn pairs of two people; add --protocol cross, without --pairs"
         )
     jobs, protocol, notes = choose_jobs(choice)
-    return Plan(tuple(jobs), protocol, contender, ruler, notes)
+    return Plan(tuple(jobs), protocol, system, evaluator, notes)
 
 
 def choose_jobs(choice: PairChoice) -> tuple[list[Job], PairProtocol, tuple[str, ...]]:

@@ -8,7 +8,7 @@ DIGITS, PRMSE_DIGITS = 3, 2  # as printed in the paper
 CAVEAT = (
     "Rows marked * are the paper's, measured elsewhere: on VoxCeleb1 (Tables 1, 2) and CelebV (Tables 3, 4) and with "
     "other networks for landmarks, identity, pose and action units. CSIM, PRMSE, AUCON, AKD and AED compare only among "
-    "rows of one ruler; L1, SSIM and PSNR compare wherever the images are the same."
+    "rows of one evaluator; L1, SSIM and PSNR compare wherever the images are the same."
 )
 
 

@@ -77,7 +77,7 @@ class Metric(NamedTuple):
     """A column of the table: how it is called, in which unit, and what it needs.
 
     `face` names the image whose face it needs beside the generated one's ("" for none); `needs_truth`: the driving
-    frame must show what the generated image should; `observer`: the use in `Ruler.versions` without which it is absent.
+    frame must show what the generated image should; `observer`: the observer without which the column is absent.
     """
 
     title: str

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from dagan.evaluation.jobs import PairProtocol
 from dagan.evaluation.metrics.expression import Correlation
-from dagan.evaluation.observers.faces import ObserverVersion
 from dagan.evaluation.published import ABSENT, CAVEAT, CROSS_TABLES, SELF_TABLES, layout, row
 from dagan.evaluation.records import FOLLOWED, METRICS, Faces, Metric, Sample, SkippedClip, plain
 from dagan.evaluation.tally import Interval, Tally, tally
+from dagan.observers.faces import ObserverVersion
 
 COLUMNS = ("metric", "generated", "95 % interval", "penalised", "coverage", "unmoved source", "ratio", "pairs")
 FORMAT = "dagan-evaluation-3"
@@ -26,7 +26,7 @@ class Frechet(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What an evaluation found: every record, the clips that gave none, and the ruler that was used."""
+    """What an evaluation found: every record, the clips that gave none, and the evaluator that was used."""
 
     model: str
     protocol: PairProtocol
@@ -38,7 +38,7 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def metrics(self) -> list[Metric]:
-        """Those that this protocol and ruler can measure."""
+        """Those that this protocol and evaluator can measure."""
         return [
             metric
             for metric in METRICS

@@ -1,4 +1,4 @@
-"""Contender x jobs -> report, in this process or in several; interrupted runs are taken up where they stopped."""
+"""System x jobs -> report, in this process or in several; interrupted runs are taken up where they stopped."""
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -9,13 +9,13 @@ import torch
 from dagan.data.clips import find_clips
 from dagan.data.protocols import MIN_GAP, SEED
 from dagan.errors import UserError
-from dagan.evaluation.contenders import Model, ModelContender
+from dagan.evaluation.evaluator import Evaluator, EvaluatorConfig
 from dagan.evaluation.jobs import PAIRS_PER_CLIP, SIZE, self_protocol, self_reenactment
 from dagan.evaluation.ledger import Ledger, key_of
 from dagan.evaluation.metrics.frechet import GaussianSums
 from dagan.evaluation.records import SkippedClip
 from dagan.evaluation.report import Frechet, Report
-from dagan.evaluation.ruler import Ruler, RulerConfig
+from dagan.evaluation.systems import Model, ModelSystem
 from dagan.evaluation.work import JobResult, Plan, do_here, do_in_processes, do_job
 
 Progress = Callable[[int, int, int], None]  # jobs done, jobs in all, pairs done
@@ -32,7 +32,7 @@ def evaluate_self_reenactment(
     size: int = SIZE,
     limit: int | None = None,
     device: torch.device | str = "cpu",
-    ruler: Ruler | None = None,
+    evaluator: Evaluator | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Source and driving frame are of one clip, so the driving frame is the truth; keypoints are taken absolutely.
@@ -45,10 +45,10 @@ def evaluate_self_reenactment(
     """
     protocol = self_protocol(pairs_per_clip, min_gap, seed, size)
     jobs = self_reenactment(find_clips(clips_root)[:limit], protocol)
-    contender, results = ModelContender(model, device), []
-    with nullcontext(ruler) if ruler is not None else RulerConfig().build() as eyes:
+    system, results = ModelSystem(model, device), []
+    with nullcontext(evaluator) if evaluator is not None else EvaluatorConfig().build() as eyes:
         for index, job in enumerate(jobs):
-            results.append(do_job(index, job, protocol, contender, eyes))
+            results.append(do_job(index, job, protocol, system, eyes))
             if progress is not None:
                 progress(len(results), len(jobs), sum(len(result.samples) for result in results))
         shell = Report(model=model_name, protocol=protocol, observers=eyes.versions(), samples=())
@@ -58,33 +58,33 @@ def evaluate_self_reenactment(
 def evaluate(
     plan: Plan, *, num_workers: int = 1, ledger_file: Path | None = None, progress: Progress | None = None
 ) -> Report:
-    """Any contender on any pairs. With `ledger_file` a run that was stopped continues with the jobs that are left.
+    """Any system on any pairs. With `ledger_file` a run that was stopped continues with the jobs that are left.
 
-    The ruler is built here in any case, so that a report names it; with several workers each has its own as well.
+    The evaluator is built here in any case, so that a report names it; with several workers each has its own as well.
 
     Raises:
-        UserError: no pairs at all, or what the contender or the ruler complains about.
+        UserError: no pairs at all, or what the system or the evaluator complains about.
     """
-    fingerprint = plan.contender.fingerprint()
-    with plan.ruler.build() as ruler:
-        observers = ruler.versions()
+    fingerprint = plan.system.fingerprint()
+    with plan.evaluator.build() as evaluator:
+        observers = evaluator.versions()
         ledger = Ledger(ledger_file, key_of(plan, observers, fingerprint))
         finished = {result.job for result in ledger.done}
         todo = [index for index in range(len(plan.jobs)) if index not in finished]
         if num_workers > 1 and len(todo) > 1:
             results = do_in_processes(plan, todo, min(num_workers, len(todo)))
         else:
-            results = do_here(plan, todo, plan.contender.build(), ruler) if todo else iter(())
+            results = do_here(plan, todo, plan.system.build(), evaluator) if todo else iter(())
         _record(results, ledger, len(plan.jobs), progress)
         shell = Report(
-            model=plan.contender.name,
+            model=plan.system.name,
             protocol=plan.protocol,
             observers=observers,
             samples=(),
             fingerprint=fingerprint,
             notes=plan.notes,
         )
-        report = assemble(shell, ledger.done, ruler.unavailable)
+        report = assemble(shell, ledger.done, evaluator.unavailable)
     return report
 
 
@@ -101,7 +101,7 @@ def assemble(shell: Report, results: Iterable[JobResult], notes: tuple[str, ...]
     """The report of these results, in the order of their jobs; `shell` says whose they are.
 
     Raises:
-        UserError: no job gave a pair, or the contender gave no image for any.
+        UserError: no job gave a pair, or the system gave no image for any.
     """
     ordered = sorted(results, key=lambda result: result.job)
     samples = tuple(sample for result in ordered for sample in result.samples)

@@ -1,4 +1,4 @@
-"""One pair scored by a ruler. The unmoved source is scored as if it had been generated, in the same record."""
+"""One pair scored by an evaluator. The unmoved source is scored as if it had been generated, in the same record."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dagan.data.protocols import Frame, ReenactmentPair
-from dagan.evaluation.contenders import PairImages
+from dagan.evaluation.evaluator import Evaluator, Look
 from dagan.evaluation.metrics.aed import aed
 from dagan.evaluation.metrics.akd import akd
 from dagan.evaluation.metrics.aucon import aucon
@@ -18,9 +18,9 @@ from dagan.evaluation.metrics.l1 import l1
 from dagan.evaluation.metrics.landmark_distance import landmark_distance
 from dagan.evaluation.metrics.psnr import psnr
 from dagan.evaluation.metrics.ssim import ssim
-from dagan.evaluation.observers.blendshape_units import BLINK, BROW_RAISE, JAW_DROP, SMILE
 from dagan.evaluation.records import Faces, Following, FrameName, Sample, Scores
-from dagan.evaluation.ruler import Look, Ruler
+from dagan.evaluation.systems import PairImages
+from dagan.observers.blendshape_units import BLINK, BROW_RAISE, JAW_DROP, SMILE
 
 
 class ScoredPair(NamedTuple):
@@ -34,22 +34,22 @@ def score_pair(
     pair: ReenactmentPair,
     images: PairImages,
     generated: UInt8[np.ndarray, "h w 3"] | None,
-    ruler: Ruler,
+    evaluator: Evaluator,
     has_truth: bool,
 ) -> ScoredPair:
     """Scores a generated image, or its absence (None). Without truth only what needs none is measured."""
-    first, wanted = ruler.look(images.source), ruler.look(images.driving)
-    rest = ruler.look(images.rest) if images.rest is not None else first
-    result = ruler.look(generated) if generated is not None else None
-    thresholds = ruler.action_units.thresholds
+    first, wanted = evaluator.look(images.source), evaluator.look(images.driving)
+    rest = evaluator.look(images.rest) if images.rest is not None else first
+    result = evaluator.look(generated) if generated is not None else None
+    thresholds = evaluator.action_units.thresholds
     sample = Sample(
         key=pair.key,
         source=frame_name(pair.source),
         driving=frame_name(pair.driving),
-        generated=_scores(result, wanted, first, ruler, has_truth, thresholds) if result is not None else Scores(),
-        unmoved=_scores(first, wanted, first, ruler, has_truth, thresholds),
+        generated=_scores(result, wanted, first, evaluator, has_truth, thresholds) if result is not None else Scores(),
+        unmoved=_scores(first, wanted, first, evaluator, has_truth, thresholds),
         faces=Faces(result is not None and result.has_face, wanted.has_face, first.has_face),
-        following=_following(wanted, result, rest, first, ruler),
+        following=_following(wanted, result, rest, first, evaluator),
         has_image=result is not None,
         rest=frame_name(pair.rests[0]) if pair.rests else None,
     )
@@ -61,9 +61,9 @@ def frame_name(frame: Frame) -> FrameName:
 
 
 def _scores(
-    image: Look, driving: Look, source: Look, ruler: Ruler, has_truth: bool, thresholds: Float[np.ndarray, " u"]
+    image: Look, driving: Look, source: Look, evaluator: Evaluator, has_truth: bool, thresholds: Float[np.ndarray, " u"]
 ) -> Scores:
-    scores = _towards_truth(image, driving, ruler) if has_truth else Scores()
+    scores = _towards_truth(image, driving, evaluator) if has_truth else Scores()
     if image.identity is not None and source.identity is not None:
         scores = scores._replace(csim=csim(image.identity, source.identity))
     if image.head_pose is not None and driving.head_pose is not None:
@@ -73,15 +73,15 @@ def _scores(
     return scores
 
 
-def _towards_truth(image: Look, driving: Look, ruler: Ruler) -> Scores:
+def _towards_truth(image: Look, driving: Look, evaluator: Evaluator) -> Scores:
     """What compares the image with the driving frame, pixel by pixel or point by point."""
     scores = Scores(
         l1=l1(image.image, driving.image).item(),
         ssim=ssim(image.image, driving.image).item(),
         psnr=psnr(image.image, driving.image).item(),
     )
-    if ruler.lpips is not None and image.features is not None and driving.features is not None:
-        scores = scores._replace(lpips=ruler.lpips.distance(image.features, driving.features).item())
+    if evaluator.lpips is not None and image.features is not None and driving.features is not None:
+        scores = scores._replace(lpips=evaluator.lpips.distance(image.features, driving.features).item())
     if image.landmarks is not None and driving.landmarks is not None:
         scores = scores._replace(
             landmark_distance=landmark_distance(image.landmarks, driving.landmarks),
@@ -92,10 +92,10 @@ def _towards_truth(image: Look, driving: Look, ruler: Ruler) -> Scores:
     return scores
 
 
-def _following(wanted: Look, result: Look | None, rest: Look, source: Look, ruler: Ruler) -> Following | None:
+def _following(wanted: Look, result: Look | None, rest: Look, source: Look, evaluator: Evaluator) -> Following | None:
     """The driver's change from rest, and the result's from the source; None when one of the four shows no face."""
     looks = (wanted, rest, result, source)
-    faces = [_Face.of(look, ruler.action_units.names) for look in looks if look is not None and look.has_face]
+    faces = [_Face.of(look, evaluator.action_units.names) for look in looks if look is not None and look.has_face]
     seen = [face for face in faces if face is not None]
     if len(seen) < len(looks):
         return None

@@ -1,4 +1,4 @@
-"""Doing the jobs: in this process or in several, each with its own contender and ruler."""
+"""Doing the jobs: in this process or in several, each with its own system and evaluator."""
 
 import multiprocessing
 import queue
@@ -13,12 +13,12 @@ from jaxtyping import Float, UInt8
 from dagan.data.clips import Clip, fit_square
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames, frame_sha256
 from dagan.errors import UserError
-from dagan.evaluation.contenders import Contender, ContenderConfig, PairImages, Resting
+from dagan.evaluation.evaluator import Evaluator, EvaluatorConfig
 from dagan.evaluation.jobs import Job, PairProtocol
-from dagan.evaluation.observers.faces import ObserverVersion
 from dagan.evaluation.records import Sample, SkippedClip
-from dagan.evaluation.ruler import Ruler, RulerConfig
 from dagan.evaluation.scoring import ScoredPair, score_pair
+from dagan.evaluation.systems import PairImages, Resting, System, SystemConfig
+from dagan.observers.faces import ObserverVersion
 
 Frames = dict[tuple[str, int], UInt8[np.ndarray, "size size 3"]]  # by path of the clip and number of the frame
 PATIENCE = 2.0  # seconds between looks whether the workers still live
@@ -42,47 +42,47 @@ class Plan(NamedTuple):
 
     jobs: tuple[Job, ...]
     protocol: PairProtocol
-    contender: ContenderConfig
-    ruler: RulerConfig
+    system: SystemConfig
+    evaluator: EvaluatorConfig
     notes: tuple[str, ...] = ()
 
 
-class RulerFacts(NamedTuple):
-    """What a report says of the ruler."""
+class EvaluatorFacts(NamedTuple):
+    """What a report says of the evaluator."""
 
     observers: dict[str, ObserverVersion]
     unavailable: tuple[str, ...]
 
 
-def do_job(index: int, job: Job, protocol: PairProtocol, contender: Contender, ruler: Ruler) -> JobResult:
+def do_job(index: int, job: Job, protocol: PairProtocol, system: System, evaluator: Evaluator) -> JobResult:
     """All pairs of one job. One clip is in memory at a time; what cannot be read is skipped, with the reason."""
     try:
         pairs = job.pairs()
         frames, changed = _load([frame for pair in pairs for frame in frames_of(pair)], protocol.size)
     except UserError as error:
         return JobResult(index, (), SkippedClip(job.name, str(error)))
-    scored = [_do_pair(_rested(pair, frames, contender), frames, protocol, contender, ruler) for pair in pairs]
+    scored = [_do_pair(_rested(pair, frames, system), frames, protocol, system, evaluator) for pair in pairs]
     features = [found.features for found in scored if found.features is not None]
     stacked = np.stack(features) if features else None
     return JobResult(index, tuple(found.sample for found in scored), None, stacked, changed)
 
 
-def _rested(pair: ReenactmentPair, frames: Frames, contender: Contender) -> ReenactmentPair:
-    """The pair with no more than one rest frame, the contender's choice."""
+def _rested(pair: ReenactmentPair, frames: Frames, system: System) -> ReenactmentPair:
+    """The pair with no more than one rest frame, the system's choice."""
     if len(pair.rests) < 2:
         return pair
-    if not isinstance(contender, Resting):
+    if not isinstance(system, Resting):
         raise UserError("which rest frames another system chose is not known: add --rest first, and let it do so")
-    number = contender.rest(pair, frames[_place(pair.source)], [frames[_place(rest)] for rest in pair.rests])
+    number = system.rest(pair, frames[_place(pair.source)], [frames[_place(rest)] for rest in pair.rests])
     return pair._replace(rests=(pair.rests[number],))
 
 
 def _do_pair(
-    pair: ReenactmentPair, frames: Frames, protocol: PairProtocol, contender: Contender, ruler: Ruler
+    pair: ReenactmentPair, frames: Frames, protocol: PairProtocol, system: System, evaluator: Evaluator
 ) -> ScoredPair:
     images = _images(pair, frames)
-    generated = contender.generate(pair, images)
-    return score_pair(pair, images, generated, ruler, protocol.has_truth)
+    generated = system.generate(pair, images)
+    return score_pair(pair, images, generated, evaluator, protocol.has_truth)
 
 
 def load_pair(pair: ReenactmentPair, size: int) -> PairImages:
@@ -118,16 +118,16 @@ def _load(frames: Iterable[Frame], size: int) -> tuple[Frames, int]:
     return loaded, changed
 
 
-def do_here(plan: Plan, todo: Sequence[int], contender: Contender, ruler: Ruler) -> Iterator[JobResult]:
+def do_here(plan: Plan, todo: Sequence[int], system: System, evaluator: Evaluator) -> Iterator[JobResult]:
     """The jobs of these indices, one after the other."""
-    return (do_job(index, plan.jobs[index], plan.protocol, contender, ruler) for index in todo)
+    return (do_job(index, plan.jobs[index], plan.protocol, system, evaluator) for index in todo)
 
 
 def do_in_processes(plan: Plan, todo: Sequence[int], num_workers: int) -> Iterator[JobResult]:
     """The same jobs in several processes, in the order in which they finish.
 
     Raises:
-        UserError: what a worker's model or ruler complained about.
+        UserError: what a worker's model or evaluator complained about.
         RuntimeError: a worker failed otherwise; its traceback is on stderr.
     """
     context = multiprocessing.get_context("spawn")  # forking a process that has run torch or MediaPipe may hang it
@@ -168,9 +168,9 @@ def _work(plan: Plan, indices: Any, results: Any, num_threads: int) -> None:
     """A worker: takes indices until it meets None."""
     torch.set_num_threads(num_threads)
     try:
-        contender = plan.contender.build()
-        with plan.ruler.build() as ruler:
+        system = plan.system.build()
+        with plan.evaluator.build() as evaluator:
             while (index := indices.get()) is not None:
-                results.put(do_job(index, plan.jobs[index], plan.protocol, contender, ruler))
+                results.put(do_job(index, plan.jobs[index], plan.protocol, system, evaluator))
     except UserError as error:
         results.put(error)

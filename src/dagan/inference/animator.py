@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.errors import UserError
-from dagan.inference.motion_file import Motion, check_driver
+from dagan.inference.recorded_motion import Motion, check_driver
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, Rendering, View
 

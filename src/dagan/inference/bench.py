@@ -17,8 +17,8 @@ from torch import Tensor
 
 from dagan.errors import UserError
 from dagan.inference.bench_subject import Subject, Way, count, peak_of
-from dagan.inference.engines import Precision, Runtime, build_engine
-from dagan.inference.samples import portrait_frames
+from dagan.runtime.engine import Precision, Runtime, build_engine
+from dagan.runtime.samples import portrait_frames
 
 NAIVE = "naive"  # everything per frame, float32, no caching, contiguous memory: as a demo script does it
 NUM_DRIVING = 6  # different driving frames, repeated

@@ -10,13 +10,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dagan.data.drawn_faces import drawn_clip
 from dagan.errors import UserError
-from dagan.inference.samples import portrait_frames
-from dagan.models.fold import fold
-from dagan.models.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, signature_of
 from dagan.models.refine import Gate
 from dagan.models.talking_head import TalkingHead
 from dagan.models.weights import load
 from dagan.presets import PRESETS
+from dagan.runtime.fold import fold
+from dagan.runtime.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, signature_of
+from dagan.runtime.samples import portrait_frames
 
 SETTLING_SIZE = 128  # pixels of the images with which random weights are made lifelike
 CONTRAST = 1.5  # standard deviation of the picture before the sigmoid, as in photographs

@@ -3,16 +3,13 @@
 import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-import torch
-from einops import rearrange
-from jaxtyping import Float, UInt8
-from PIL import Image
-from torch import Tensor
+from jaxtyping import UInt8
 
 from dagan.errors import UserError
+from dagan.images import Crop
 from dagan.inference.face_detector import FaceBox, FaceDetector, YuNet
 
 # Measured with YuNet on 5 frames of each of 227 training clips: the face's size (root of its box's area) is 0.51 of
@@ -22,14 +19,6 @@ USUAL_SHARE = (0.33, 0.90)
 USUAL_CENTRE = (0.25, 0.75)
 MAX_SHARE = 0.66  # the 95th percentile: a tighter photo is padded rather than cropped closer
 MAX_SHIFT = 0.2  # of the crop's side: how far the face may leave the middle to avoid padding
-
-
-class Crop(NamedTuple):
-    """A square of an image in whole pixels, (x, y) its upper left corner; it may reach beyond the image."""
-
-    x: int
-    y: int
-    size: int
 
 
 CropChoice = Literal["none", "auto"] | Crop
@@ -126,19 +115,6 @@ def is_face_crop(face: FaceBox, image_size: tuple[int, int]) -> bool:
     centre = (face.x + face.width / 2) / width, (face.y + face.height / 2) / height
     is_central = all(USUAL_CENTRE[0] <= c <= USUAL_CENTRE[1] for c in centre)
     return is_central and USUAL_SHARE[0] <= _extent(face) / width <= USUAL_SHARE[1]
-
-
-def apply_crop(frame: UInt8[np.ndarray, "h w 3"], crop: Crop, size: int) -> Float[Tensor, "3 size size"]:
-    """The crop at `size` pixels, RGB in [0, 1], antialiased; beyond the image its edge pixels are repeated."""
-    height, width = frame.shape[:2]
-    left, top, right, bottom = crop.x, crop.y, crop.x + crop.size, crop.y + crop.size
-    inside = frame[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    beyond = [(max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0)]
-    square = np.pad(inside, beyond, mode="edge") if np.any(beyond) else inside
-    if crop.size != size:
-        image = Image.fromarray(np.ascontiguousarray(square))
-        square = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
-    return rearrange(torch.from_numpy(square.astype(np.float32)) / 255, "h w c -> c h w").contiguous()
 
 
 def _extent(face: FaceBox) -> float:

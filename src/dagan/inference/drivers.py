@@ -9,9 +9,11 @@ from typing import NamedTuple, Protocol, TypeVar
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.inference.crop import Crop, CropChoice, apply_crop, crop_for_video
-from dagan.inference.motion_file import SUFFIX, Motion, load_motion
-from dagan.inference.video import DecodeReport, probe, read_frames
+from dagan.data.decoding import DecodeReport, read_frames
+from dagan.images import Crop, apply_crop
+from dagan.inference.crop import CropChoice, crop_for_video
+from dagan.inference.recorded_motion import SUFFIX, Motion, load_motion
+from dagan.inference.video import probe
 
 LOOKS_PER_SECOND = 2  # how often a face is looked for in a driving video
 SECONDS_LOOKED_AT = 10

@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from dagan.images import to_pixels
 from dagan.inference.animator import MotionMode, RestFrame, checked_rest, rest_number
-from dagan.inference.engines import Engine, Precision, Runtime, build_engine
-from dagan.inference.motion_file import Motion, check_driver, motion_of
+from dagan.inference.recorded_motion import Motion, check_driver, motion_of
 from dagan.models.talking_head import TalkingHead
+from dagan.runtime.engine import Engine, Precision, Runtime, build_engine
 from dagan.types import Keypoints, View
 
 Given = TypeVar("Given")
@@ -128,12 +129,6 @@ class Performer:
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def to_pixels(image: Float[Tensor, "1 3 h w"]) -> Picture:
-    """Whole levels of 0 to 255, rounded, as an encoder takes them."""
-    levels = (image[0].clamp(0, 1) * 255).round().to(torch.uint8)
-    return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 @torch.inference_mode()

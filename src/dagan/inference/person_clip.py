@@ -10,11 +10,13 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from dagan.data.clips import PROGRESS_DELAY
+from dagan.data.decoding import read_frames
 from dagan.data.frame_cache import CachedFrames, read_cached, store_frames
 from dagan.data.seeking import index_video
-from dagan.inference.crop import Crop, CropChoice, apply_crop
+from dagan.images import Crop, apply_crop
+from dagan.inference.crop import CropChoice
 from dagan.inference.drivers import crop_of_file
-from dagan.inference.video import probe, read_frames
+from dagan.inference.video import probe
 
 LAYOUT = 1  # of the stored frames: raise it when their pixels change
 

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from dagan.data.decoding import DecodeReport, open_video, read_frames, read_image
+from dagan.data.decoding import DecodeReport, open_video, read_frames
 from dagan.errors import UserError
 from dagan.inference.audio import AudioCopy
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
-
-__all__ = ["DecodeReport", "VideoInfo", "VideoWriter", "probe", "read_frames", "read_image"]
 
 OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov")
 DEFAULT_RATE = Fraction(25)  # for the rare file that names no rate

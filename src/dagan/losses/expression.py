@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dagan.face import EXPRESSIVE
 from dagan.geometry.keypoints import gaussians
 
-FIRST_EXPRESSIVE = 5  # GUIDED_LANDMARKS: mouth corners, inner lips, lids, brows and irises come after the outline
 VARIANCE = 0.004  # of each landmark's Gaussian: 8 pixels' standard deviation at 256
 
 
@@ -21,7 +21,7 @@ def expressive_reconstruction(
     Eyes and mouth are a fiftieth of the picture, so that the plain mean hardly sees them.
     """
     size = (driving.shape[2], driving.shape[3])
-    weight = gaussians(landmarks[:, FIRST_EXPRESSIVE:].float(), size, VARIANCE).amax(dim=1)  # b h w
+    weight = gaussians(landmarks[:, EXPRESSIVE].float(), size, VARIANCE).amax(dim=1)  # b h w
     weight = weight * found[:, None, None]
     error = (generated.float() - driving.float()).abs().mean(dim=1)  # b h w
     return (error * weight).sum() / weight.sum().clamp_min(torch.finfo(torch.float32).eps)

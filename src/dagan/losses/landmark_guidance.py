@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-# Pairs of GUIDED_LANDMARKS whose distance is an expression: inner lips, lids of either eye, mouth corners.
-OPENINGS = ((7, 8), (9, 10), (11, 12), (5, 6))
+from dagan.face import LIDS, LIPS, MOUTH_CORNERS
+
+OPENINGS = (LIPS, *LIDS, MOUTH_CORNERS)  # pairs of landmarks whose distance is an expression
 TURN, ZOOM, SHIFT = 25.0, 0.25, 0.2  # of a moved frame, at most: degrees, share of the size, in [-1, 1]
 
 

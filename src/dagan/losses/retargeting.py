@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.geometry.face_motion import FaceTransfer, face_shape
-from dagan.models.retargeting import NUM_EXPRESSIONS, FaceRetargeting
+from dagan.face import NUM_EXPRESSIONS
+from dagan.transfer.face_transfer import FaceMover
+from dagan.transfer.head_pose import face_shape
+from dagan.transfer.retargeting import FaceRetargeting
 
 SHARES = (1.0, *[0.5] * (NUM_EXPRESSIONS - 1))  # in the error: the jaw counts twice
 LARGEST = 0.6  # displacement in units of the face that is believed
@@ -29,7 +31,7 @@ def expression_placing(
     """Mean L1 between how the landmarks of a face are said to move and how they did, between two frames of a clip."""
     with torch.no_grad():
         own, now = face_shape(source), face_shape(driving)
-        _, turned = FaceTransfer(source, source).turned(driving)
+        _, turned = FaceMover(source, source).turned(driving)
         before, after = retargeting.read(own), retargeting.read(now)
     placed = retargeting.placing(own, before)(turned.source, after)
     return (placed - turned.left.clamp(-LARGEST, LARGEST)).abs().mean()

@@ -43,7 +43,7 @@ class KeypointConfig:
     """Paper: K = 15 points from RGB-D, an hourglass at a quarter of the image's size.
 
     `has_landmarks`: the first are face landmarks in the order of `data.landmarks`, so between people the head's turn
-    and the expression are transferred apart (`geometry/face_motion.py`).
+    and the expression are transferred apart (`transfer/face_transfer.py`).
     """
 
     num_keypoints: int = 15

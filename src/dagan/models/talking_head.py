@@ -7,17 +7,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.geometry.face_motion import MEAN_FACE, face_transfer
-from dagan.geometry.keypoints import Transfer, mover, offset_transfer
-from dagan.geometry.registration import register
-from dagan.geometry.torso import on_torso
+from dagan.face import NUM_LANDMARKS
+from dagan.geometry.registration import on_torso, register
 from dagan.models.decoder import BlendDecoderConfig
+from dagan.models.dense_motion import DenseMotionNet, MotionConfig
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
-from dagan.models.face_reader import FaceReader, FaceReaderConfig
 from dagan.models.generator import Generator, GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, KeypointDetector, Modality
-from dagan.models.motion import DenseMotionNet, MotionConfig
-from dagan.models.retargeting import FaceRetargetingConfig
+from dagan.transfer.face_reader import FaceReader, FaceReaderConfig
+from dagan.transfer.face_transfer import face_transfer
+from dagan.transfer.relative import Transfer, mover, offset_transfer
+from dagan.transfer.retargeting import FaceRetargetingConfig
 from dagan.types import Keypoints, Rendering, View
 
 
@@ -37,8 +37,8 @@ class TalkingHeadConfig:
             raise ValueError("RGB-D keypoints need a depth network: set depth, or keypoints.modality to rgb")
         if self.depth is None and self.generator.refine.needs_depth:
             raise ValueError("cross-modal attention needs a depth network: set depth, or another refine")
-        if self.keypoints.has_landmarks and self.keypoints.num_keypoints < len(MEAN_FACE):
-            raise ValueError(f"keypoints.has_landmarks needs {len(MEAN_FACE)} keypoints or more: set more, or false")
+        if self.keypoints.has_landmarks and self.keypoints.num_keypoints < NUM_LANDMARKS:
+            raise ValueError(f"keypoints.has_landmarks needs {NUM_LANDMARKS} keypoints or more: set more, or false")
         if self.motion.torso == "registered" and not self.keypoints.has_landmarks:
             raise ValueError("a registered torso needs keypoints of the face first: set keypoints.has_landmarks")
         if self.motion.face == "whole" and not self.keypoints.has_landmarks:
@@ -146,7 +146,7 @@ class TalkingHead(nn.Module):
             return driving.keypoints
         torso = register(source.image, driving.image, "torso")
         with torch.autocast(torso.device.type, enabled=False):  # bfloat16 does not place a pixel
-            return on_torso(source.keypoints, driving.keypoints, torso, len(MEAN_FACE))
+            return on_torso(source.keypoints, driving.keypoints, torso, NUM_LANDMARKS)
 
     def render(
         self,

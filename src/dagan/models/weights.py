@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dagan.config import from_plain, to_plain
+from dagan.data.weight_files import mistaken_for_weights
 from dagan.errors import UserError
 from dagan.files import written_whole
-from dagan.models.checkpoint_file import mistaken_for_weights
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.discriminator import Discriminator, DiscriminatorConfig
 from dagan.models.pose import PoseConfig, PoseNet

@@ -9,7 +9,7 @@ import torch
 
 from dagan.files import write_text
 from dagan.models.talking_head import TalkingHead
-from dagan.training.panels import write_sheet
+from dagan.training.panels import write_panel
 from dagan.training.run_folder import write_json
 from dagan.training.validation import Measure, Pairs, validate
 
@@ -81,6 +81,7 @@ def write_picture(folder: Path, start: TalkingHead, trained: TalkingHead, pairs:
     rows = [(2 * i + 1) * count // (2 * min(NUM_ROWS, count)) for i in range(min(NUM_ROWS, count))]
     source, driving = pairs.source[rows], pairs.driving[rows]
     before, after = (model(source, driving).generated for model in (start, trained))
-    columns = {"source": source, "driving": driving, "before": before, "after" if is_kept else "after, not kept": after}
-    write_sheet(folder / f"{NAME}.png", columns, PICTURE_SIDE)
+    titles = ["source", "driving", "before", "after" if is_kept else "after, not kept"]
+    tiles = list(zip(source, driving, before, after, strict=True))
+    write_panel(folder / f"{NAME}.png", tiles, titles, PICTURE_SIDE)
     return folder / f"{NAME}.png"

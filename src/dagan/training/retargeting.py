@@ -14,13 +14,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dagan.data.clips import ClipFrames
-from dagan.data.landmarks import GUIDED_LANDMARKS, MIRRORED_EXPRESSIONS, LandmarkTracks, mirrored
+from dagan.data.landmarks import LandmarkTracks
 from dagan.errors import UserError
+from dagan.face import MIRRORED_EXPRESSIONS, NUM_LANDMARKS, mirrored
 from dagan.losses.retargeting import expression_placing, expression_reading, expression_transfer
-from dagan.models.retargeting import FaceRetargeting
 from dagan.models.talking_head import TalkingHead
 from dagan.training.guard import clip_gradients, step_if
 from dagan.training.validation import to_images
+from dagan.transfer.retargeting import FaceRetargeting
 
 FRAMES_AT_ONCE = 16
 READING, PLACING, TRANSFER = 1.0, 10.0, 3.0  # weights of the losses
@@ -77,7 +78,7 @@ def _detected(model: TalkingHead, clip: ClipFrames, numbers: Int[np.ndarray, " t
         model.detect(to_images(clip.frames[numbers[at : at + FRAMES_AT_ONCE].tolist()], device)).keypoints.position
         for at in range(0, len(numbers), FRAMES_AT_ONCE)
     ]
-    return torch.cat(parts)[:, : len(GUIDED_LANDMARKS)].float().cpu()
+    return torch.cat(parts)[:, :NUM_LANDMARKS].float().cpu()
 
 
 def train_retargeting(model: FaceRetargeting, faces: Faces, recipe: RetargetingRecipe) -> dict[str, float]:

@@ -14,10 +14,10 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from dagan.data.clips import ClipFrames
-from dagan.data.landmarks import JAW_AND_LIDS, LandmarkTracks
+from dagan.data.landmarks import LandmarkTracks
 from dagan.data.sampling import REPEATS, ConsecutiveFrames, SourceDrivingPairs
 from dagan.data.synthetic.store import StoredClip
-from dagan.geometry.face_motion import facing
+from dagan.face import JAW_AND_LIDS
 from dagan.losses.objective import Objective
 from dagan.losses.step_state import PairBatch
 from dagan.models.depth import FaceDepthConfig
@@ -46,6 +46,7 @@ from dagan.training.panels import NUM_ROWS, depth_panel, generation_panel
 from dagan.training.schedule import falling, step_of_phase
 from dagan.training.step import StepConfig, pick_precision
 from dagan.training.validation import NUM_PAIRS, Measure, Pairs, fixed_pairs, validate
+from dagan.transfer.head_pose import facing
 
 DEPTH_BETAS = (0.9, 0.99)
 MAX_DEPTH_GRADIENT = 1.0
@@ -76,7 +77,7 @@ class PairDataset(Dataset[PairBatch]):
 def frame_changes(tracks: LandmarkTracks) -> dict[str, list[Float[np.ndarray, "t e"]]]:
     """In what frames of a clip may differ: jaw and lids (`t 3`) and turns of the head (`t 2`); NaN: no face."""
     turns = [facing(torch.from_numpy(points)).numpy() for points in tracks.guided]
-    return {"expressions": [expression[:, :JAW_AND_LIDS] for expression in tracks.expressions], "turns": turns}
+    return {"expressions": [expression[:, JAW_AND_LIDS] for expression in tracks.expressions], "turns": turns}
 
 
 @dataclass(kw_only=True)

@@ -85,9 +85,9 @@ def test_weights_are_read_by_their_usual_names(lpips, tmp_path):
 
 
 @pytest.mark.data
-def test_the_published_weights_rank_as_people_do(full_ruler):
+def test_the_published_weights_rank_as_people_do(full_evaluator):
     """Noise, which nobody sees much of, is nearer than a picture turned upside down, at equal or larger L1."""
-    lpips = full_ruler.lpips
+    lpips = full_evaluator.lpips
     y, x = torch.meshgrid(torch.linspace(0, 9, 64), torch.linspace(0, 9, 64), indexing="ij")
     picture = torch.stack([x.sin() * y.cos(), (x + y).sin(), y.sin()])[None] / 2 + 0.5
     noisy = (picture + 0.02 * torch.randn_like(picture)).clamp(0, 1)

@@ -1,0 +1,193 @@
+"""The evaluator: every observer that the metrics need, chosen by name, and what they see in one image."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from dagan.data.weight_files import ALEXNET, LPIPS_LINEAR, SFACE, find_weights, sha256_of
+from dagan.errors import UserError
+from dagan.evaluation.metrics.lpips import Features, LpipsAlex, load_lpips
+from dagan.observers.blendshape_units import EVEN_THRESHOLD, BlendshapeUnits
+from dagan.observers.faces import (
+    ActionUnitObserver,
+    FaceObserver,
+    HeadPose,
+    HeadPoseObserver,
+    IdentityObserver,
+    LandmarkObserver,
+    ObserverVersion,
+)
+from dagan.observers.mediapipe_face import MediaPipeFace
+from dagan.observers.mesh import MESH_68, AxesPose, FittedPose, MeshLandmarks, RememberingFace, image_key
+from dagan.observers.sface import SFace
+
+REMEMBERED = 4  # looks: those of one pair, and the source of the next
+
+LANDMARKS: dict[str, Callable[[FaceObserver], LandmarkObserver]] = {
+    "mediapipe478": MeshLandmarks,
+    "mediapipe68": lambda face: MeshLandmarks(face, MESH_68),
+}
+HEAD_POSES: dict[str, Callable[[FaceObserver], HeadPoseObserver]] = {"mediapipe": FittedPose, "axes": AxesPose}
+ACTION_UNITS: dict[str, Callable[[FaceObserver], ActionUnitObserver]] = {
+    "blendshapes": BlendshapeUnits,
+    "even": lambda face: BlendshapeUnits(face, EVEN_THRESHOLD),
+}
+IDENTITIES: dict[str, Callable[[FaceObserver, Path], IdentityObserver]] = {"sface": SFace}
+NONE = "none"  # an identity or perceptual network that is not wanted
+
+
+class Look(NamedTuple):
+    """What the evaluator sees in one image; None where there is no face, or no such observer."""
+
+    image: Float[Tensor, "1 3 h w"]
+    landmarks: Float[np.ndarray, "n _d"] | None
+    head_pose: HeadPose | None
+    action_units: Float[np.ndarray, " u"] | None
+    identity: Float[np.ndarray, " d"] | None
+    features: Features | None
+
+    @property
+    def has_face(self) -> bool:
+        return self.landmarks is not None
+
+
+@dataclass(kw_only=True)
+class Evaluator:
+    """The observers in use. `unavailable` says of each missing network why, in one line. Use it in a `with` statement:
+    MediaPipe complains about a graph that is still open when Python ends."""
+
+    landmarks: LandmarkObserver
+    head_pose: HeadPoseObserver
+    action_units: ActionUnitObserver
+    identity: IdentityObserver | None = None
+    lpips: LpipsAlex | None = None
+    lpips_version: ObserverVersion | None = None
+    unavailable: tuple[str, ...] = ()
+    close: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self._looks: OrderedDict[bytes, Look] = OrderedDict()
+
+    def look(self, image: UInt8[np.ndarray, "h w 3"]) -> Look:
+        """Everything the metrics ask of an image; the last few looks are kept."""
+        key = image_key(image)
+        if key not in self._looks:
+            self._looks[key] = self._see(image)
+            if len(self._looks) > REMEMBERED:
+                self._looks.popitem(last=False)
+        self._looks.move_to_end(key)
+        return self._looks[key]
+
+    def _see(self, image: UInt8[np.ndarray, "h w 3"]) -> Look:
+        tensor = rearrange(torch.tensor(image, dtype=torch.float32) / 255, "h w c -> 1 c h w")
+        with torch.inference_mode():
+            features = self.lpips.look(tensor) if self.lpips is not None else None
+        return Look(
+            tensor,
+            self.landmarks.landmarks(image),
+            self.head_pose.head_pose(image),
+            self.action_units.action_units(image),
+            self.identity.identity(image) if self.identity is not None else None,
+            features,
+        )
+
+    def versions(self) -> dict[str, ObserverVersion]:
+        """What a result file must say: every observer by what it is used for."""
+        versions = {
+            "landmarks": self.landmarks.version,
+            "head pose": self.head_pose.version,
+            "action units": self.action_units.version,
+        }
+        if self.identity is not None:
+            versions["identity"] = self.identity.version
+        if self.lpips_version is not None:
+            versions["LPIPS"] = self.lpips_version
+        return versions
+
+    def __enter__(self) -> "Evaluator":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorConfig:
+    """Which observers; names as in the tables above. Weights are a file or a folder, None for the usual places."""
+
+    landmarks: str = "mediapipe478"
+    head_pose: str = "mediapipe"
+    action_units: str = "blendshapes"
+    identity: str = "sface"
+    identity_weights: str | None = None
+    lpips: str = "alex"
+    lpips_weights: str | None = None
+
+    def __post_init__(self) -> None:
+        choices = {
+            "landmarks": tuple(LANDMARKS),
+            "head_pose": tuple(HEAD_POSES),
+            "action_units": tuple(ACTION_UNITS),
+            "identity": (*IDENTITIES, NONE),
+            "lpips": ("alex", NONE),
+        }
+        for field, names in choices.items():
+            if getattr(self, field) not in names:
+                raise UserError(f"no {field} observer called {getattr(self, field)!r}; there are {', '.join(names)}")
+
+    def build(self) -> Evaluator:
+        """The evaluator; a network that was not given by path and cannot be had is named in `Evaluator.unavailable`.
+
+        Raises:
+            UserError: MediaPipe is missing, or weights that were given cannot be used.
+        """
+        mediapipe = MediaPipeFace()
+        face, unavailable = RememberingFace(mediapipe), []
+        identity = lpips = lpips_version = None
+        try:
+            identity = self._identity(face)
+        except UserError as error:
+            if self.identity_weights is not None:
+                mediapipe.close()
+                raise
+            unavailable.append(f"CSIM and AED are not measured: {error}")
+        try:
+            lpips, lpips_version = self._lpips()
+        except UserError as error:
+            if self.lpips_weights is not None:
+                mediapipe.close()
+                raise
+            unavailable.append(f"LPIPS and the Frechet distance are not measured: {error}")
+        return Evaluator(
+            landmarks=LANDMARKS[self.landmarks](face),
+            head_pose=HEAD_POSES[self.head_pose](face),
+            action_units=ACTION_UNITS[self.action_units](face),
+            identity=identity,
+            lpips=lpips,
+            lpips_version=lpips_version,
+            unavailable=tuple(unavailable),
+            close=mediapipe.close,
+        )
+
+    def _identity(self, face: FaceObserver) -> IdentityObserver | None:
+        if self.identity == NONE:
+            return None
+        return IDENTITIES[self.identity](face, find_weights(SFACE, self.identity_weights))
+
+    def _lpips(self) -> tuple[LpipsAlex, ObserverVersion] | tuple[None, None]:
+        if self.lpips == NONE:
+            return None, None
+        alexnet, linear = (find_weights(file, self.lpips_weights) for file in (ALEXNET, LPIPS_LINEAR))
+        hashes = f"{sha256_of(alexnet)}+{sha256_of(linear)}"
+        return load_lpips(alexnet, linear), ObserverVersion("lpips 0.1, alexnet", f"torch {torch.__version__}", hashes)

@@ -1,0 +1,52 @@
+"""ONNX Runtime as an engine, in float32: one core per frame, several frames at once."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dagan.models.talking_head import TalkingHead
+from dagan.runtime.graph_cache import engine_folder
+from dagan.runtime.graphs import flat_appearance, flat_points, gathered, signature_of
+from dagan.runtime.onnx_graphs import engine_graphs, open_session, write_graphs
+from dagan.types import Keypoints, View
+
+
+class OnnxEngine:
+    """The graphs of a model in ONNX Runtime. The first use of a model writes them to the cache: some seconds."""
+
+    name = "onnx"
+    precision = "fp32"
+
+    def __init__(self, model: TalkingHead, source: View, num_threads: int) -> None:
+        folder = engine_folder("onnx", version("onnxruntime"), model, source.image.shape[-1])
+        paths = folder / "keypoints.onnx", folder / "picture.onnx"
+        if not all(path.is_file() for path in paths):
+            _write(model, source, folder)
+        self.num_workers = num_threads or torch.get_num_threads()
+        self._see, self._draw = (open_session(path, 1) for path in paths)
+        self._signature = signature_of(source)
+        self._source: dict[str, np.ndarray] = {}
+
+    def set_source(self, source: View) -> None:
+        names = ("image", *self._signature.points, *self._signature.appearance)
+        kept = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
+        self._source = {name: np.ascontiguousarray(value.numpy()) for name, value in zip(names, kept, strict=True)}
+
+    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
+        return gathered(
+            self._signature.keypoints, [*map(torch.from_numpy, self._see.run(None, {"frame": frame.numpy()}))]
+        )
+
+    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
+        points = zip(self._signature.points, flat_points(driving), strict=True)
+        moved = {f"driving_{name}": part.numpy() for name, part in points}
+        return torch.from_numpy(self._draw.run(["picture"], {**moved, **self._source})[0])
+
+
+@torch.inference_mode(mode=False)
+def _write(model: TalkingHead, source: View, folder: Path) -> None:
+    write_graphs(engine_graphs(model, source.image.clone()), folder)

@@ -1,0 +1,183 @@
+"""ONNX files of a talking head, each checked against PyTorch with ONNX Runtime before it gets its name."""
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dagan.errors import UserError
+from dagan.models.talking_head import TalkingHead
+from dagan.runtime.fold import fold
+from dagan.runtime.graphs import (
+    FrameGraph,
+    KeypointGraph,
+    PictureGraph,
+    Signature,
+    SourceGraph,
+    flat_appearance,
+    flat_keypoints,
+    flat_points,
+    signature_of,
+)
+from dagan.types import View
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+OPSET = 18
+TOLERANCE = 1e-4  # largest difference of any output from PyTorch's, of images and coordinates of order 1
+NUM_STEPS = 3  # of a graph: tracing, translating, checking
+CHECKED_BATCH = 3  # not the one that is traced, so that a fixed batch shows
+
+
+class OnnxGraph(NamedTuple):
+    """One graph to write: the module, its inputs with names, how many of the first have a free batch, its outputs."""
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    num_batched: int
+    outputs: tuple[str, ...]
+
+
+def animation_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
+    """The two graphs of an export: `source`, once per portrait, and `frame`, once per batch of driving frames."""
+    source, folded, signature = _prepared(model, image)
+    keypoints = dict(zip(signature.keypoints, flat_keypoints(source.keypoints), strict=True))
+    kept = {"image": source.image, **keypoints, **_appearance(signature, source)}
+    initial = {f"initial_{name}": part for name, part in keypoints.items()}
+    seen = (*signature.keypoints, *signature.appearance)
+    return {
+        "source": OnnxGraph(SourceGraph(folded, signature), {"image": source.image}, 1, seen),
+        "frame": OnnxGraph(FrameGraph(folded, signature), {"frame": image, **kept, **initial}, 1, ("picture",)),
+    }
+
+
+def engine_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
+    """The two graphs of an engine: `keypoints` of a driving frame, and the `picture` for keypoints."""
+    source, folded, signature = _prepared(model, image)
+    points = dict(zip(signature.points, flat_points(source.keypoints), strict=True))
+    driving = {f"driving_{name}": part for name, part in points.items()}
+    kept = {"image": source.image, **points, **_appearance(signature, source)}
+    drawn = OnnxGraph(PictureGraph(folded, signature), {**driving, **kept}, len(driving), ("picture",))
+    return {
+        "keypoints": OnnxGraph(KeypointGraph(folded, signature), {"frame": image}, 1, signature.keypoints),
+        "picture": drawn,
+    }
+
+
+def write_graphs(graphs: dict[str, OnnxGraph], folder: Path, tolerance: float = TOLERANCE) -> dict[str, float]:
+    """Writes NAME.onnx for each graph; gives the largest difference from PyTorch that each was checked to have.
+
+    Raises:
+        UserError: the packages for export are missing, or a graph differs from PyTorch by more than `tolerance`.
+    """
+    if find_spec("onnx") is None or find_spec("onnxscript") is None:
+        raise UserError("writing ONNX needs two more packages: pip install 'dagan[export]'")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=NUM_STEPS * len(graphs), unit="step", disable=None, leave=False) as steps:
+        return {name: _write(graph, folder / f"{name}.onnx", tolerance, steps) for name, graph in graphs.items()}
+
+
+def open_session(path: Path, num_threads: int) -> "onnxruntime.InferenceSession":
+    """The graph in ONNX Runtime on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+@torch.no_grad()
+def _prepared(model: TalkingHead, image: Tensor) -> tuple[View, TalkingHead, Signature]:
+    source = model.encode(model.eval().view(image.cpu()))
+    return source, fold(model, image.shape[-1]), signature_of(source)
+
+
+def _appearance(signature: Signature, source: View) -> dict[str, Tensor]:
+    return dict(zip(signature.appearance, flat_appearance(source), strict=True))
+
+
+def _write(graph: OnnxGraph, path: Path, tolerance: float, steps: "tqdm[NoReturn]") -> float:
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.onnx")
+    try:
+        steps.set_description(f"tracing {path.name}")
+        program = _traced(graph)
+        steps.update()
+        steps.set_description(f"translating {path.name}")
+        _translate(graph, program, partial)
+        steps.update()
+        steps.set_description(f"checking {path.name}")
+        difference = _difference(graph, partial)
+        steps.update()
+        if not difference <= tolerance:
+            reason = f"{path.name} differs from PyTorch by {difference:.1e}, more than {tolerance:g}: not written"
+            raise UserError(f"{reason}; a model that trained little, or at another size, may need more --tolerance")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return difference
+
+
+@torch.no_grad()
+def _traced(graph: OnnxGraph) -> torch.export.ExportedProgram:
+    values = tuple(tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in graph.inputs.values())
+    batched = _stacked(values, graph.num_batched, 2)  # a batch of 1 would be taken for a constant
+    free: dict[int, Any] = {0: torch.export.Dim("batch")}
+    fixed: dict[int, Any] = {}
+    shapes = tuple(free if index < graph.num_batched else fixed for index in range(len(values)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.export.export(graph.module.eval(), batched, dynamic_shapes=_nested(graph, shapes), strict=True)
+
+
+@torch.no_grad()
+def _translate(graph: OnnxGraph, program: torch.export.ExportedProgram, path: Path) -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it reports packages that are not needed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            program,
+            f=path,
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _nested(graph: OnnxGraph, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The shapes as `forward` takes its arguments: some graphs gather all or the rest of them with a star."""
+    if not isinstance(graph.module, PictureGraph | FrameGraph):
+        return shapes
+    gathered = 1 if isinstance(graph.module, FrameGraph) else 0
+    return (*shapes[:gathered], shapes[gathered:])
+
+
+def _stacked(values: Sequence[Tensor], num_batched: int, batch: int) -> tuple[Tensor, ...]:
+    """The first inputs as a batch of different ones: darker pictures, moved keypoints."""
+    stacked = [torch.cat([_varied(value, index) for index in range(batch)]) for value in values[:num_batched]]
+    return (*stacked, *values[num_batched:])
+
+
+def _varied(value: Tensor, index: int) -> Tensor:
+    return value * (1 - 0.1 * index) if value.shape[1] == 3 else value + 0.01 * index
+
+
+@torch.no_grad()
+def _difference(graph: OnnxGraph, path: Path) -> float:
+    values = _stacked(tuple(graph.inputs.values()), graph.num_batched, CHECKED_BATCH)
+    expected = graph.module(*values)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    feeds = {name: np.ascontiguousarray(value.numpy()) for name, value in zip(graph.inputs, values, strict=True)}
+    found = open_session(path, 0).run(list(graph.outputs), feeds)
+    return max(float(np.abs(a - b.numpy()).max()) for a, b in zip(found, expected, strict=True))

@@ -1,0 +1,167 @@
+"""OpenVINO as an engine: its graphs compiled for the processor, in bfloat16 where it has that, in whole numbers where
+that is asked for, one stream per core. With bfloat16 a face reader is a graph of its own, in float32: it would be off
+by a third of a pixel.
+
+A stream computes one frame on one core, so that cores never wait for each other; frames are independent. Compiled
+graphs are kept in the cache folder (`engine_cache`).
+"""
+
+import os
+import threading
+import warnings
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagan.errors import UserError
+from dagan.models.talking_head import TalkingHead
+from dagan.runtime.engine import Precision
+from dagan.runtime.fold import fold
+from dagan.runtime.graph_cache import engine_folder
+from dagan.runtime.graphs import (
+    KeypointGraph,
+    PictureGraph,
+    flat_appearance,
+    flat_points,
+    gathered,
+    signature_of,
+)
+from dagan.runtime.quantize import quantize
+from dagan.runtime.samples import show_samples
+from dagan.types import Keypoints, View
+
+if TYPE_CHECKING:
+    import openvino
+
+MAX_STREAMS = 8
+
+
+@cache
+def _core() -> "openvino.Core":
+    """The process's one and only.
+
+    A Core gives the thread another stack for signals, and the former one back when it goes. Of two, the one that goes
+    first leaves the thread a stack that is gone when the other goes, too: the next signal then writes to whatever
+    memory has come there (seen when the worker of a DataLoader ended: crashes, and samples with other pixels).
+    """
+    import openvino
+
+    return openvino.Core()
+
+
+class OpenVinoEngine:
+    """The compiled graphs of a model. The first use of a model traces and compiles it, which takes some seconds."""
+
+    name = "openvino"
+
+    def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
+        core = _core()
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.precision: str = ("bf16" if has_bf16 else "fp32") if precision == "auto" else precision
+        if source.image.is_cuda:
+            raise UserError("--runtime openvino runs on the CPU; use --device cpu or --runtime torch")
+        num_cores = num_threads or torch.get_num_threads()
+        self.num_workers = min(num_cores, MAX_STREAMS)
+        settings: dict[str, str | int | bool] = {
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
+            "NUM_STREAMS": self.num_workers,
+            "INFERENCE_NUM_THREADS": num_cores,
+            "ENABLE_CPU_PINNING": False,  # the encoder and the decoder want the cores, too
+        }
+        self._signature = signature_of(source)
+        paths = self._converted(model, source)
+        settings["CACHE_DIR"] = str(paths[0].parent / "compiled")  # halves the time to load
+        self._see, self._draw = (core.compile_model(path, "CPU", settings) for path in paths[:2])
+        precisely = {**settings, "INFERENCE_PRECISION_HINT": "f32"}
+        self._read = core.compile_model(paths[2], "CPU", precisely) if len(paths) > 2 else None
+        self._mine = threading.local()
+        self._source: tuple[np.ndarray, ...] = ()
+
+    def set_source(self, source: View) -> None:
+        kept = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
+        self._source = tuple(np.ascontiguousarray(tensor.float().numpy()) for tensor in kept)
+        self._mine = threading.local()
+
+    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
+        see, _, read = self._requests()
+        see.infer([frame.numpy()])
+        found = [_taken(see, index) for index in range(len(self._see.outputs))]
+        if read is not None:
+            read.infer([frame.numpy(), found[0].numpy()])
+            found += [_taken(read, index) for index in range(2)]
+        return gathered(self._signature.keypoints, found)
+
+    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
+        request = self._requests()[1]
+        request.infer({index: part.numpy() for index, part in enumerate(flat_points(driving))})
+        return _taken(request, 0)
+
+    def _requests(self) -> "tuple[openvino.InferRequest, openvino.InferRequest, openvino.InferRequest | None]":
+        """This thread's own; the source's tensors are shared by all, and set once."""
+        if not hasattr(self._mine, "requests"):
+            import openvino
+
+            see, draw = self._see.create_infer_request(), self._draw.create_infer_request()
+            first = len(self._draw.inputs) - len(self._source)
+            for index, array in enumerate(self._source):
+                draw.set_input_tensor(first + index, openvino.Tensor(array, shared_memory=True))
+            read = self._read.create_infer_request() if self._read is not None else None
+            self._mine.requests = see, draw, read
+        requests: tuple[Any, Any, Any] = self._mine.requests
+        return requests
+
+    def _converted(self, model: TalkingHead, source: View) -> list[Path]:
+        """The graphs as files, last a face reader's that is one of its own; made if they are not there."""
+        import openvino
+
+        folder = engine_folder("openvino", openvino.__version__, model, source.image.shape[-1])
+        reads_apart = self.precision == "bf16" and model.face_reader is not None
+        names = ("keypoints", "picture", "reader") if reads_apart else ("keypoints", "picture")
+        paths = [folder / f"{name}_{self.precision}.xml" for name in names]
+        if not all(path.with_suffix(".done").is_file() for path in paths):
+            folder.mkdir(parents=True, exist_ok=True)
+            folded = self._folded(model, source.image.shape[-1])
+            driving = flat_points(source.keypoints)
+            if reads_apart and (reader := folded.face_reader) is not None:
+                _convert(reader, [source.image, source.keypoints.position], paths[2])
+                folded.face_reader = None
+            _convert(KeypointGraph(folded, self._signature), [source.image], paths[0])
+            kept = (source.image, *driving, *flat_appearance(source))
+            _convert(PictureGraph(folded, self._signature), [*driving, *kept], paths[1])
+        return paths
+
+    def _folded(self, model: TalkingHead, side: int) -> TalkingHead:
+        if self.precision != "int8":
+            return fold(model, side, winograd=self.precision == "fp32")
+        return quantize(fold(model, side), partial(show_samples, size=side))
+
+
+@torch.no_grad()
+def _convert(graph: nn.Module, inputs: Sequence[Tensor], path: Path) -> None:
+    """Exports a graph for inputs of these shapes and writes it, atomically."""
+    import openvino
+
+    examples = tuple(
+        tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in inputs
+    )  # out of inference mode, which tracing refuses
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(graph.eval(), examples, strict=False)
+        converted = openvino.convert_model(program)
+    converted.reshape({index: list(tensor.shape) for index, tensor in enumerate(examples)})
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.xml")
+    openvino.save_model(converted, partial, compress_to_fp16=False)
+    os.replace(partial.with_suffix(".bin"), path.with_suffix(".bin"))
+    os.replace(partial, path)
+    path.with_suffix(".done").touch()
+
+
+def _taken(request: "openvino.InferRequest", index: int) -> Tensor:
+    """A copy of an output, which the next inference overwrites."""
+    return torch.from_numpy(request.get_output_tensor(index).data.copy())

@@ -59,7 +59,7 @@ lint: install-dev
 
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	@echo "out/site/index.html"
+	@echo "out/site/index.html; to search in it: python3 -m http.server -d out/site"
 
 $(VENV)/.installed-docs: requirements-docs.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -r requirements-docs.txt

@@ -64,7 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     _check(args)
-    from dagan.depth.outputs import plan_outputs
+    from dagan.depth.outputs import SURFACES, plan_outputs
+    from dagan.depth.surface_files import require_trimesh
+    from dagan.files import check_output
     from dagan.inference.crop import parse_crop
 
     choice = parse_crop(args.crop)
@@ -74,7 +76,10 @@ def run(args: argparse.Namespace) -> int:
     wanted = [] if args.format is None else [name.strip() for name in args.format.split(",")]
     whole_video = is_video and args.at is None
     outputs = plan_outputs(args.output, wanted, whole_video)
-    _keep_input(args.input, outputs)
+    for path in outputs.values():
+        check_output(path, [args.input])
+    if SURFACES & outputs.keys():
+        require_trimesh()
     lines = _of_video(args, choice, outputs) if whole_video else _of_picture(args, choice, outputs)
     for line in lines:
         print(line, flush=True)
@@ -111,12 +116,6 @@ def _is_video(path: Path) -> bool:
             return True
         except UserError:
             raise UserError(f"neither a picture nor a video that can be read: {path}") from None
-
-
-def _keep_input(given: Path, outputs: "dict[str, Path]") -> None:
-    for path in outputs.values():
-        if path.exists() and given.samefile(path):
-            raise UserError(f"the output would replace the input: {given}; choose another name")
 
 
 def _of_picture(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[str, Path]") -> Iterator[str]:

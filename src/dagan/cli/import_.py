@@ -53,15 +53,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(files: list[Path], output: Path) -> None:
+    from dagan.files import check_output
+
     if not files:
         raise UserError("nothing to import: give a checkpoint, or --depth ENCODER DEPTH, or both")
     if not output.parent.is_dir():
         raise UserError(f"no such folder: {output.parent}; make it first, or choose another -o")
     if output.is_dir():
         raise UserError(f"{output} is a folder; -o takes the name of the model file to write")
-    for path in files:
-        if path.exists() and output.exists() and path.samefile(output):
-            raise UserError(f"the output would replace {path}; choose another name")
+    check_output(output, files)
 
 
 def _write_model(published: "Published", output: Path, pixels: "PixelConvention", provenance: dict[str, str]) -> str:

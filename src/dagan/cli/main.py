@@ -26,6 +26,7 @@ COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for na
     "import": "make a model file of a published checkpoint",
     "export": "write a model as ONNX graphs, to run without PyTorch",
     "compare": "two results of `evaluate`, pair by pair",
+    "fetch": "download the file of a helper network into the cache",
     "data": "draw test lists, pack clips into shards, time the ways to read clips",
     "bench": "measure how fast things are on this machine",
     "ablate": "train and measure the variants of the paper's Table 4",

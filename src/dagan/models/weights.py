@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dagan.config import from_plain, to_plain
-from dagan.data.weight_files import mistaken_for_weights
+from dagan.data.first_bytes import mistaken_for_weights
 from dagan.errors import UserError
 from dagan.files import written_whole
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet

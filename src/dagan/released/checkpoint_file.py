@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dagan.data.weight_files import HEAD, PICKLE, ZIP, failed_download
+from dagan.data.first_bytes import HEAD, PICKLE, ZIP, failed_download
 from dagan.errors import UserError
 
 MAX_PICKLES = 5  # a file of before PyTorch 1.6 has so many before its numbers

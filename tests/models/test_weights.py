@@ -13,7 +13,16 @@ from dagan.config import to_plain
 from dagan.errors import UserError
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
-from dagan.models.weights import FORMATS, fill_face_reader, load, load_config, load_depth, read_metadata, save_model
+from dagan.models.weights import (
+    FORMATS,
+    fill_face_reader,
+    load,
+    load_config,
+    load_depth,
+    read_metadata,
+    save_model,
+    save_state,
+)
 from dagan.transfer.face_reader import FaceReaderConfig
 
 TINY_DEPTH = FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8))
@@ -152,3 +161,30 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(file: Path, tiny_
     assert "motion.mask.bias" in refusal(file)
     with_tensors(file, {"nothing.of.ours": torch.zeros(1)}, tiny_config)
     assert "do not fit" in refusal(file)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(file: Path, tiny_config: TalkingHeadConfig, value: float) -> None:
+    tensors = load_file(file)
+    tensors["motion.mask.bias"][1] = value
+    with_tensors(file, tensors, tiny_config)
+    assert "NaN or infinity (first in motion.mask.bias)" in refusal(file)
+
+
+def test_large_weights_whose_sum_is_infinite_are_numbers(file: Path, tiny_config: TalkingHeadConfig) -> None:
+    tensors = load_file(file)
+    tensors["motion.mask.bias"].fill_(3e38)
+    with_tensors(file, tensors, tiny_config)
+    assert load(file).state_dict()["motion.mask.bias"][0] > 2e38
+
+
+def test_tied_weights_are_saved_each_on_its_own(
+    tmp_path: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig
+) -> None:
+    state = tiny_model.state_dict()
+    state["copy.of.mask"] = state["motion.mask.bias"]
+    state["part.of.mask"] = state["motion.mask.bias"][:2]
+    save_state(tmp_path / "tied.safetensors", state, tiny_config, {})
+    stored = load_file(tmp_path / "tied.safetensors")
+    assert torch.equal(stored["copy.of.mask"], stored["motion.mask.bias"])
+    assert torch.equal(stored["part.of.mask"], stored["motion.mask.bias"][:2])

@@ -2,6 +2,9 @@
 
 A field whose type is a union of dataclasses is stored with the class's name under "kind". Nothing is imported or
 executed on the way: only classes named in the type annotations can come out.
+
+Written here and not with cattrs, which turns "3" into 3 and "no" into True: with strict hooks, unions by "kind" and
+errors that name the field it would be no shorter than this.
 """
 
 import dataclasses

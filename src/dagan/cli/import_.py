@@ -1,4 +1,4 @@
-"""`dagan import CKPT.pth.tar -o MODEL.safetensors`: a published checkpoint becomes a model file that runs nothing."""
+"""`dagan import CKPT.pth.tar -o MODEL.safetensors`: converts a published checkpoint to a model file."""
 
 import argparse
 from pathlib import Path
@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs=2,
         default=[],
-        help="the face depth network's encoder.pth and depth.pth; without CKPT, they are imported alone",
+        help="encoder.pth and depth.pth of the face depth network; without CKPT, only these are imported",
     )
     add(
         "--sampling",
         choices=list(SAMPLING),
         default="edges",
-        help="what -1 and +1 meant to the library that the weights were trained with: the image's edges (default), or "
-        "the centres of its outermost pixels, as for FOMM's first weights",
+        help="where coordinates -1 and +1 were in the training of the weights: on the image's edges (edges, default) "
+        "or on the centres of its outermost pixels (aligned, as for FOMM's first weights)",
     )
     add("-o", "--output", metavar="MODEL.safetensors", type=Path, required=True, help="model file to write")
 

@@ -70,8 +70,8 @@ FETCHABLE = {"sface": SFACE, "vgg19": VGG19, "vgg16": VGG16}  # by the names tha
 
 def cache_folder() -> Path:
     """$DAGAN_CACHE, or `dagan` in the user's cache folder. It need not exist, and perhaps it cannot be made."""
-    if folder := os.environ.get(CACHE_VARIABLE):
-        return Path(folder).absolute()
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named).absolute()
     try:
         folder = platformdirs.user_cache_path("dagan", appauthor=False)
     except RuntimeError:  # the user has no home

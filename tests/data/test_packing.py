@@ -216,7 +216,6 @@ def test_an_index_is_plain_json(folder, tmp_path):
         {"video": {"range": [0, 10**9, 1], "key_times": [0], "counted": False, "damage": None}},
         {"video": {"range": [0, 10**18, 1], "key_times": [0], "counted": False, "damage": None}},
         {"video": [1]},
-        {"name": []},
     ],
 )
 def test_an_index_that_its_tar_cannot_have_is_damaged(folder, tmp_path, change):

@@ -52,7 +52,7 @@ def _parse(kind: Any, plain: Any, path: str) -> Any:
         return kind(_checked(plain in names, plain, path, f"one of {', '.join(map(str, names))}"))
     if kind is float:
         number = isinstance(plain, int | float) and not isinstance(plain, bool) and abs(plain) <= sys.float_info.max
-        return float(_checked(number, plain, path, "a finite number"))
+        return float(_checked(number, plain, path, "a number"))
     fits = isinstance(plain, kind) and (kind is bool or not isinstance(plain, bool))
     return _checked(fits, plain, path, kind.__name__)
 

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -189,6 +190,25 @@ def test_an_old_model_stays_when_the_import_fails_and_no_input_is_replaced(tmp_p
     before = checkpoint.read_bytes()
     assert "would replace" in imports(checkpoint, *depth)
     assert checkpoint.read_bytes() == before
+
+
+def test_tied_weights_and_numpy_numbers_are_imported(tmp_path, imports):
+    path, *depth = files_of("dagan", tmp_path)
+    content = torch.load(path, weights_only=True)
+    state = content["generator"]
+    state["down_blocks.0.norm.bias"] = state["down_blocks.0.norm.weight"]
+    torch.save({**content, "best_loss": np.float64(0.25), "epoch": np.int64(99)}, path)
+    model = dagan.load(imports(path, *depth))
+    norm = model.generator.encoder.down[0].norm
+    assert torch.equal(norm.weight, norm.bias)
+
+
+def test_a_checkpoint_of_a_diverged_training_is_refused(tmp_path, imports):
+    path, *depth = files_of("dagan", tmp_path)
+    content = torch.load(path, weights_only=True)
+    content["generator"]["final.bias"][0] = float("nan")
+    torch.save(content, path)
+    assert "NaN or infinity" in imports(path, *depth)
 
 
 @pytest.mark.parametrize("output", ["nowhere/model.safetensors", "folder"])

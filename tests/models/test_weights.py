@@ -23,6 +23,7 @@ from dagan.models.weights import (
     load_depth,
     read_metadata,
     save_model,
+    save_state,
 )
 from dagan.presets import LITE
 
@@ -191,3 +192,30 @@ def test_a_file_of_version_0_1_0_with_a_mixture_that_is_gone_says_so(tmp_path: P
     path = written_before_face_was_one_value(tmp_path / "old.safetensors", motion={"face": "parts"})
     with pytest.raises(UserError, match=r"motion\.face parts"):
         load(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(file: Path, tiny_config: TalkingHeadConfig, value: float) -> None:
+    tensors = load_file(file)
+    tensors["motion.mask.bias"][1] = value
+    with_tensors(file, tensors, tiny_config)
+    assert "NaN or infinity (first in motion.mask.bias)" in refusal(file)
+
+
+def test_large_weights_whose_sum_is_infinite_are_numbers(file: Path, tiny_config: TalkingHeadConfig) -> None:
+    tensors = load_file(file)
+    tensors["motion.mask.bias"].fill_(3e38)
+    with_tensors(file, tensors, tiny_config)
+    assert load(file).state_dict()["motion.mask.bias"][0] > 2e38
+
+
+def test_tied_weights_are_saved_each_on_its_own(
+    tmp_path: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig
+) -> None:
+    state = tiny_model.state_dict()
+    state["copy.of.mask"] = state["motion.mask.bias"]
+    state["part.of.mask"] = state["motion.mask.bias"][:2]
+    save_state(tmp_path / "tied.safetensors", state, tiny_config, {})
+    stored = load_file(tmp_path / "tied.safetensors")
+    assert torch.equal(stored["copy.of.mask"], stored["motion.mask.bias"])
+    assert torch.equal(stored["part.of.mask"], stored["motion.mask.bias"][:2])

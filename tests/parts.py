@@ -21,7 +21,7 @@ from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.blocks import FixedSize
 from dagan.nn.vgg import POOL, VGG
 from dagan.presets import LITE, with_free_keypoints
-from dagan.training.generation_stage import GenerationNetworks
+from dagan.training.forward import GenerationNetworks
 from dagan.types import Keypoints
 
 

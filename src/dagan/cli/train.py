@@ -65,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
     from dagan.evaluation.metrics.ssim import ssim
     from dagan.models.weights import read_metadata
     from dagan.nn.vgg_files import find_vgg
+    from dagan.training.generation_stage import GenerationStage
     from dagan.training.loop import train
     from dagan.training.run_folder import fingerprint
     from dagan.training.schedule import check_split
-    from dagan.training.stages import GenerationStage
     from dagan.training.step import MAX_GRADIENT
 
     check_numbers(args)

@@ -12,8 +12,8 @@ from dagan.errors import UserError
 if TYPE_CHECKING:
     from dagan.data.synthetic.store import StoredClip
     from dagan.models.depth import FaceDepthNet
+    from dagan.training.depth_stage import DepthPhase
     from dagan.training.distributed import World
-    from dagan.training.stages import DepthPhase
 
 SYNTHETIC_FRAMES = 40
 TURNED_FRAMES, TURNED = 12, 0.7  # of the heads that only the supervised term sees: seen from the side, too (radians)
@@ -51,12 +51,11 @@ def run(args: argparse.Namespace) -> int:
 
     from dagan.models.weights import load_depth
     from dagan.training.depth_order import find_faces
-    from dagan.training.depth_stage import DepthNetworks
+    from dagan.training.depth_stage import MAX_DEPTH_GRADIENT, DepthNetworks, DepthStage
     from dagan.training.loop import train
     from dagan.training.recipes import depth_recipe
     from dagan.training.run_folder import fingerprint
     from dagan.training.schedule import check_split
-    from dagan.training.stages import MAX_DEPTH_GRADIENT, DepthStage
 
     check_numbers(args)
     check_sources(args)

@@ -7,9 +7,8 @@ from dataclasses import replace
 from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
-from dagan.training.depth_stage import DepthStageConfig
+from dagan.training.depth_stage import DepthPhase, DepthStageConfig
 from dagan.training.generation_stage import Phase
-from dagan.training.stages import DepthPhase
 
 # Stage 1 of the lite model: 128 px, neighbours up to half a second away. The bump prior gives the face its sign (nose
 # to the front) and is gone after 200 steps. A slow end calms the map: half of what is learned (docs/depth.md).

@@ -77,7 +77,7 @@ def build_discriminator(args: argparse.Namespace) -> "tuple[DiscriminatorConfig,
     if found is not None:
         return found
     # the paper's discriminator beside a lite generator would be most of the work
-    config = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
+    config = DiscriminatorConfig() if args.recipe in ("paper", "released") else DiscriminatorConfig(width=32, cap=256)
     return config, config.build()
 
 

@@ -257,7 +257,7 @@ def test_missing_landmarks_are_named_with_what_to_do(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("dagan.cli.building.check_fit", lambda config, phases: None)
-    assert "scripts/landmarks.py" in refused("--landmarks", tmp_path)
+    assert "`dagan landmarks`" in refused("--landmarks", tmp_path)
 
 
 def test_the_same_people_are_held_out_whatever_other_clips_there_are() -> None:

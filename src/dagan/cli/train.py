@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--perceptual", help="for L_P: a file of VGG-16 or VGG-19, or vgg19, vgg16 (default: the cache's)"
     )
     parser.add_argument("--perceptual-side", type=int, default=128, help="largest side that VGG sees; 0: whole images")
-    parser.add_argument("--landmarks", type=Path, nargs="+", help="folders written by scripts/landmarks.py")
+    parser.add_argument("--landmarks", type=Path, nargs="+", help="folders written by `dagan landmarks`")
     parser.add_argument("--compile", action="store_true", help="torch.compile: minutes at first, then faster on a GPU")
     parser.add_argument("--validation", type=float, default=0.03, help="share of people held out to follow the run")
 

@@ -37,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHT",
         help="supervise with the order in depth of the faces' landmarks (default: 0, self-supervised as in the paper)",
     )
-    parser.add_argument(
-        "--landmarks", type=Path, nargs="+", help="for --order: folders written by scripts/landmarks.py"
-    )
+    parser.add_argument("--landmarks", type=Path, nargs="+", help="for --order: folders written by `dagan landmarks`")
     parser.add_argument("--from", dest="start", type=Path, help="start from an F_d of an earlier run")
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help="default: the recipe's")
 
@@ -118,7 +116,7 @@ def check_sources(args: argparse.Namespace) -> None:
     if args.truth > 0 and not args.synthetic:
         raise UserError("--truth needs procedural heads, of which the depth is known: give --synthetic N too")
     if args.order > 0 and not (args.clips and args.landmarks):
-        raise UserError("--order needs clips and their landmarks: give --landmarks DIR (see scripts/landmarks.py)")
+        raise UserError("--order needs clips and their landmarks: give --landmarks DIR, from `dagan landmarks`")
 
 
 def open_heads(

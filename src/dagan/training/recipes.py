@@ -35,7 +35,7 @@ def depth_recipe(
 # cost of a sample at half size. Where it finds keypoints then stays: a detector that goes on learning beside the
 # generator comes to know the people of the clips, and finds others' faces half as well (docs/decisions.md). Then
 # motion, judged on the warped frame at 64 px, without a generator; then everything at half size, then at full size.
-# Retargeting, which reenacted frames ask for, is trained before full size: scripts/train_retargeting.py.
+# Retargeting, which reenacted frames ask for, is trained before full size: `dagan train-retargeting`.
 FOUND = ("keypoints.stem", "keypoints.hourglass", "keypoints.heatmap")
 EQUIVARIANCE = (("equivariance", 10.0), ("jacobian_equivariance", 10.0))
 LITE_TERMS = (

@@ -13,7 +13,6 @@ import published
 from dagan.cli.main import main
 from dagan.models.weights import load_config, load_depth, load_discriminator, read_metadata
 from dagan.presets import DAGAN_RELEASED
-from dagan.transfer.relative import transfer
 
 # Means of prediction, background mask, occlusion and warped source, and the prediction's deviation, of narrow
 # rule-filled checkpoints, when full-size ones equalled the published results (tests/released/test_released_*.py).
@@ -77,7 +76,7 @@ def test_the_interface_that_users_have(tmp_path, imports):
     with torch.inference_mode():
         s, d = model.view(source), model.view(driving)
         r = model.render(s, d.keypoints, with_attention=True)
-        moved = transfer(s.keypoints, d.keypoints, d.keypoints, relative=True, adapt_scale=True)
+        moved = dagan.transfer(s.keypoints, d.keypoints, d.keypoints, relative=True, adapt_scale=True)
         again = model.render(s, s.keypoints)
     assert s.depth.shape == (1, 1, 64, 64)
     assert 0 < s.depth.min() < s.depth.max() < 1

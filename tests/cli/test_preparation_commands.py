@@ -11,7 +11,7 @@ from PIL import Image
 from dagan.cli.main import main
 from dagan.face import NUM_LANDMARKS
 from dagan.inference.recorded_motion import load_motion
-from dagan.models.talking_head import TalkingHeadConfig
+from dagan.models.talking_head import FaceConfig, TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
 from dagan.transfer.retargeting import FaceRetargeting
 from media import write_video
@@ -23,8 +23,8 @@ PORTRAIT = Path(__file__).parents[2] / "src" / "dagan" / "assets" / "astronaut.p
 @pytest.fixture
 def guided_model(tmp_path: Path, tiny_config: TalkingHeadConfig) -> Path:
     """A model whose keypoints are the face's, without retargeting."""
-    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 1, has_landmarks=True)
-    config = replace(tiny_config, keypoints=keypoints)
+    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 1)
+    config = replace(tiny_config, keypoints=keypoints, face=FaceConfig(retargeting=None, reader=None))
     save_model(tmp_path / "guided.safetensors", config.build(), config)
     return tmp_path / "guided.safetensors"
 
@@ -100,7 +100,7 @@ def test_retargeting_is_trained_and_the_rest_of_the_model_stays(
     assert main(["train-retargeting", *map(str, [*where, *how])]) == 0, capsys.readouterr().err
     before, after = load(guided_model), load(tmp_path / "run" / "model.safetensors")
     assert isinstance(after.retargeting, FaceRetargeting)
-    assert load_config(tmp_path / "run" / "model.safetensors").retargeting is not None
+    assert load_config(tmp_path / "run" / "model.safetensors").face == FaceConfig(reader=None)
     assert all(torch.equal(value, after.state_dict()[name]) for name, value in before.state_dict().items())
 
 
@@ -109,5 +109,5 @@ def test_a_model_without_keypoints_of_the_face_cannot_be_retargeted(
 ) -> None:
     where = [tmp_path, "--landmarks", tmp_path, "--from", model_file, "-o", tmp_path / "run"]
     assert main(["train-retargeting", *map(str, where), "--device", "cpu"]) == 2
-    assert "cannot be retargeted" in capsys.readouterr().err
+    assert "knows nothing of faces" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

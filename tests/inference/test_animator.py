@@ -7,8 +7,7 @@ import torch
 from dagan.errors import UserError
 from dagan.inference.animator import Animator
 from dagan.inference.recorded_motion import record_motion
-from dagan.transfer.face_reader import FaceReaderConfig
-from dagan.transfer.retargeting import FaceRetargetingConfig
+from dagan.models.talking_head import FaceConfig
 
 SIDE = 64
 
@@ -125,10 +124,8 @@ def test_a_rest_frame_that_the_motion_has_not_is_refused_before_the_first_frame(
 
 
 def test_a_recorded_motions_expressions_are_steadied(tiny_config):
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    config = replace(
-        tiny_config, keypoints=keypoints, retargeting=FaceRetargetingConfig(), face_reader=FaceReaderConfig()
-    )
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
+    config = replace(tiny_config, keypoints=keypoints, face=FaceConfig())
     model = config.build().eval()
     torch.nn.init.normal_(model.retargeting.placer[-1].weight, std=0.1)
     motion = record_motion(model, [image(seed) for seed in range(1, 5)], Fraction(25))

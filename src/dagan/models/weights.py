@@ -1,5 +1,6 @@
 """Model files: safetensors with the configuration in the metadata, and the bundled default weights."""
 
+import copy
 import json
 import textwrap
 from collections.abc import Mapping
@@ -134,13 +135,32 @@ def fill_face_reader(model: TalkingHead) -> TalkingHead:
 def load_config(path: str | Path | None = None) -> TalkingHeadConfig:
     """The configuration in a model file, or of the bundled default weights."""
     if path is not None:
-        plain = _read_config(Path(path), TalkingHeadConfig)
+        plain = _with_face(_read_config(Path(path), TalkingHeadConfig))
         try:
             return from_plain(TalkingHeadConfig, plain)
         except UserError as error:
             raise UserError(f"{path} is of another version of dagan, use that one: {error}") from error
     with _bundled_file() as bundled:
         return load_config(bundled)
+
+
+def _with_face(plain: Any) -> Any:
+    """A stored configuration with `face`, which was five switches in files of version 0.1.0."""
+    if not isinstance(plain, dict) or "face" in plain:
+        return plain
+    new = copy.deepcopy(plain)
+    try:
+        has_face = new["keypoints"].pop("has_landmarks", False)
+        pair = new["motion"].pop("torso", "found"), new["motion"].pop("face", "parts")
+        parts = {"retargeting": new.pop("retargeting", None), "reader": new.pop("face_reader", None)}
+    except (AttributeError, KeyError, TypeError):
+        return plain  # what is wrong with it is said by `from_plain`
+    if pair != (("registered", "whole") if has_face else ("found", "parts")):
+        raise UserError(
+            f"the model has motion.torso {pair[0]} and motion.face {pair[1]}; of models with landmarks only registered "
+            "and whole, of others only found and parts are supported: use dagan 0.1.0 for it"
+        )
+    return {**new, "face": {"kind": "FaceConfig", **parts} if has_face else None}
 
 
 def _read_model(path: Path) -> TalkingHead:

@@ -58,16 +58,13 @@ def with_retargeting(
     Raises:
         UserError: the model's keypoints are not the face's.
     """
+    if config.face is None:
+        raise UserError("this model knows nothing of faces (its config's `face` is null); train one with --landmarks")
     if isinstance(model.retargeting, FaceRetargeting):
         return model, config, model.retargeting
-    try:
-        config = replace(config, retargeting=FaceRetargetingConfig())
-    except ValueError as error:
-        raise UserError(f"this model cannot be retargeted: {error}; train one with --landmarks first") from error
-    assert config.retargeting is not None
-    retargeting = config.retargeting.build().to(next(model.parameters()).device)
-    model.retargeting = retargeting
-    return model, config, retargeting
+    networks = FaceRetargetingConfig()
+    model.retargeting = retargeting = networks.build().to(next(model.parameters()).device)
+    return model, replace(config, face=replace(config.face, retargeting=networks)), retargeting
 
 
 @torch.no_grad()

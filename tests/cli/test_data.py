@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dagan.cli.clips import open_all
 from dagan.cli.main import main
-from dagan.cli.train import add_common_arguments, open_all
+from dagan.cli.training import add_common_arguments
 from media import blocks, write_video
 
 

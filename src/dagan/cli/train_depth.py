@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.building import preset_config
-from dagan.cli.engine import join, loop_config, say, step_config
-from dagan.cli.train import add_common_arguments, check_numbers, open_together, run_config
+from dagan.cli.clips import open_together
+from dagan.cli.training import add_common_arguments, check_numbers, join, loop_config, run_config, say, step_config
 from dagan.errors import UserError
 
 if TYPE_CHECKING:

@@ -134,6 +134,17 @@ def test_the_total_is_the_weighted_sum_of_unweighted_terms() -> None:
     assert objective.total(terms).item() == 21.5
 
 
+def test_the_papers_objective_has_its_weights() -> None:
+    """Sec. 4.2: lambda_P = lambda_E = lambda_D = 10, lambda_G = 1; feature matching, unnamed there, as FOMM weighs it."""
+    assert dict(PAPER_OBJECTIVE) == {
+        "perceptual": 10,
+        "adversarial": 1,
+        "feature_matching": 10,
+        "equivariance": 10,
+        "keypoint_distance": 10,
+    }
+
+
 def test_an_unknown_term_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"'style'.*perceptual"):
         Objective((("style", 1.0),))

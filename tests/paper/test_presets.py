@@ -167,3 +167,9 @@ def test_the_nine_rows_can_be_made_of_any_two_models() -> None:
     assert rows["dagan"] == with_fdn(with_cam(wider))
     assert rows["dagan_sa"] == with_fdn(with_sa(wider))
     assert rows["fomm_fdn_cam"] == TABLE_4["fomm_fdn_cam"]
+
+
+def test_lips_of_the_lite_preset_follow_at_seven_tenths() -> None:
+    assert LITE.face is not None
+    assert LITE.face.retargeting is not None
+    assert LITE.face.retargeting.lips == 0.7

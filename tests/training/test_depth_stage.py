@@ -36,6 +36,16 @@ def moving_plane(batch: int = 2) -> NeighbouringFrames:
     return NeighbouringFrames(frame(0), frame(-2), frame(2))
 
 
+def test_poses_are_from_the_frame_to_each_neighbour() -> None:
+    """F_p sees (frame, neighbour), in this order (Eq. 2)."""
+    model, batch, seen = networks(), moving_plane(), []
+    model.pose.register_forward_hook(lambda module, inputs, output: seen.append(inputs))
+    model(batch)
+    ((first, second),) = seen
+    assert torch.equal(first, torch.cat([batch.frame, batch.frame]))
+    assert torch.equal(second, torch.cat([batch.previous, batch.next]))
+
+
 @pytest.mark.parametrize("config", [PAPER, DepthStageConfig(prior_steps=0)], ids=["paper", "ours"])
 def test_a_few_steps_on_a_moving_plane_lower_the_photometric_error(config: DepthStageConfig) -> None:
     model, batch = networks(), moving_plane()

@@ -243,6 +243,11 @@ def test_terms_come_out_finite_and_detached_in_both_precisions(
     assert {parameter.dtype for parameter in networks.parameters()} == {torch.float32}
 
 
+def test_both_optimisers_have_the_papers_betas(tiny_config: TalkingHeadConfig) -> None:
+    optimizers = generation_optimizers(tiny_networks(tiny_config))
+    assert [group["betas"] for optimizer in optimizers for group in optimizer.param_groups] == [(0.5, 0.999)] * 2
+
+
 def test_batches_are_brought_to_the_phases_size() -> None:
     batch = random_batch(64)
     assert resized(batch, 64) is batch

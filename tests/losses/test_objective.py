@@ -135,7 +135,7 @@ def test_the_total_is_the_weighted_sum_of_unweighted_terms() -> None:
 
 
 def test_the_papers_objective_has_its_weights() -> None:
-    """Sec. 4.2: lambda_P = lambda_E = lambda_D = 10, lambda_G = 1; feature matching, unnamed there, as FOMM weighs it."""
+    """Sec. 4.2 has lambda_P = lambda_E = lambda_D = 10 and lambda_G = 1; feature matching is weighed as in FOMM."""
     assert dict(PAPER_OBJECTIVE) == {
         "perceptual": 10,
         "adversarial": 1,

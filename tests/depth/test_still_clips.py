@@ -29,7 +29,7 @@ def test_a_clip_begins_with_its_photo_and_moves_as_its_name_says(
         clips.append(np.stack(list(read_frames(tmp_path / "clip.mp4"))).astype(int))
     ann, bob, again = clips
     assert ann.shape == (3, 64, 64, 3)
-    assert np.abs(ann[0] - fit_square(np.asarray(photo), 64)).mean() < 4  # but for the codec
+    assert np.abs(ann[0] - fit_square(np.asarray(photo), 64)).mean() < 8  # but for the codec
     assert np.abs(ann[1] - ann[0]).mean() > 2
     assert np.array_equal(ann, again)
     assert np.abs(ann[1] - bob[1]).mean() > 2

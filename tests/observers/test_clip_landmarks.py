@@ -8,12 +8,14 @@ from dagan.data.clips import Clip, ClipFrames
 from dagan.data.landmarks import LandmarkTracks
 from dagan.face import MESH_INDICES
 from dagan.observers.clip_landmarks import find_landmarks, save_landmarks
-from dagan.observers.faces import FaceObservation, HeadPose
+from dagan.observers.faces import FaceObservation, HeadPose, ObserverVersion
 from parts import face_clips
 
 
 class Pretended:
     """Sees a face whose landmarks lie at the middle of the image, in all but black images."""
+
+    version = ObserverVersion("pretended", "", "")
 
     def observe(self, image: np.ndarray) -> FaceObservation | None:
         if not image.any():
@@ -26,7 +28,7 @@ class Pretended:
 def test_what_is_found_is_what_training_reads(tmp_path: Path) -> None:
     frames = np.full((5, 64, 128, 3), 9, np.uint8)
     frames[4] = 0
-    found = find_landmarks(Pretended(), frames, stride=2)  # type: ignore[arg-type]
+    found = find_landmarks(Pretended(), frames, stride=2)
     assert found.found.tolist() == [True, False, True, False, False]
     assert np.allclose(found.landmarks[0], [0.0, -0.5])
     assert np.allclose(found.farther[0], 0.25)

@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from dagan.face import BLENDSHAPE_NAMES, NUM_MESH_POINTS
 from dagan.files import written_whole
-from dagan.observers.faces import FaceObservation
-from dagan.observers.mediapipe_face import MediaPipeFace
+from dagan.observers.faces import FaceObservation, FaceObserver
 
 
 class ClipLandmarks(NamedTuple):
@@ -24,7 +23,7 @@ class ClipLandmarks(NamedTuple):
 
 
 def find_landmarks(
-    observer: MediaPipeFace, frames: Iterable[UInt8[np.ndarray, "h w 3"]], stride: int = 1
+    observer: FaceObserver, frames: Iterable[UInt8[np.ndarray, "h w 3"]], stride: int = 1
 ) -> ClipLandmarks:
     """The landmarks of every `stride`-th frame; the others count as frames without a face."""
     rows = []

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         for preset in presets:
             folder = args.run / preset / f"seed{seed}"
             command("train", *train_arguments(args, preset, seed, folder))
-            metrics = {}
+            metrics: dict[str, float] = {}
             for protocol in PROTOCOLS:
                 metrics |= measured(args, protocol, folder)
             results[preset].append(metrics)

@@ -15,21 +15,23 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common_arguments(parser)
-    parser.add_argument(
-        "--recipe", help="phases and losses: lite, paper or released (default: released for imported models, else lite)"
+    add = parser.add_argument
+    add("--recipe", help="phases and losses: lite, paper, released, table_4 (default: lite; imported models: released)")
+    add("--phases", help="comma-separated names of the recipe's phases to run (default: all)")
+    add("--steps", type=int, help="training steps of every phase (default: the recipe's)")
+    add("--learning-rate", type=float, help="learning rate of every phase at its start (default: the recipe's)")
+    add("--depth", type=Path, help="depth network: model.safetensors of `dagan train-depth`")
+    add("--from", dest="start", type=Path, help="start from the weights of a model file")
+    add("--perceptual", help="network of the perceptual loss: vgg19, vgg16 or a file (default: one in the cache)")
+    add(
+        "--perceptual-side",
+        type=int,
+        default=128,
+        help="largest side of the images that it sees; 0: whole (default: 128)",
     )
-    parser.add_argument("--phases", help="comma-separated names of the recipe's phases to run (default: all)")
-    parser.add_argument("--steps", type=int, help="steps of every phase, instead of the recipe's")
-    parser.add_argument("--learning-rate", type=float, help="of every phase at its start, instead of the recipe's")
-    parser.add_argument("--depth", type=Path, help="F_d from `dagan train-depth` (its model.safetensors)")
-    parser.add_argument("--from", dest="start", type=Path, help="start from the weights of a model file")
-    parser.add_argument(
-        "--perceptual", help="for L_P: a file of VGG-16 or VGG-19, or vgg19, vgg16 (default: the cache's)"
-    )
-    parser.add_argument("--perceptual-side", type=int, default=128, help="largest side that VGG sees; 0: whole images")
-    parser.add_argument("--landmarks", type=Path, nargs="+", help="folders written by `dagan landmarks`")
-    parser.add_argument("--compile", action="store_true", help="torch.compile: minutes at first, then faster on a GPU")
-    parser.add_argument("--validation", type=float, default=0.03, help="share of people held out to follow the run")
+    add("--landmarks", type=Path, nargs="+", help="folders written by `dagan landmarks`")
+    add("--compile", action="store_true", help="use torch.compile: takes minutes at first, then is faster on a GPU")
+    add("--validation", type=float, default=0.03, help="share of people held out to validate on (default: 0.03)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What `make demo` needs is in the package and fits together. New keypoint networks need `scripts/record_driver.py`."""
+"""What `make demo` needs is in the package and fits together. New keypoint networks need `dagan record`."""
 
 from importlib.resources import files
 

@@ -6,13 +6,14 @@ from inspect import signature
 import pytest
 import torch
 import torch.nn.functional as F
+from dagan.losses.step_state import StepState
 
 from dagan.geometry.keypoints import gaussians
 from dagan.geometry.warp import PIXELS
 from dagan.losses.objective import Objective
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.losses.photometric import photometric_error, ssim_map
-from dagan.losses.step_state import PairBatch, StepState
+from dagan.losses.values import PairBatch
 from dagan.models.dense_motion import MotionConfig
 from dagan.models.depth import depth_from_disparity
 from dagan.models.discriminator import DiscriminatorConfig

@@ -1,4 +1,4 @@
-"""The two stages as the loop sees them."""
+"""The two stages as the loop runs them: resumed, exported, drawn."""
 
 import os
 import signal
@@ -11,26 +11,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from dagan.config import to_plain
-from dagan.data.landmarks import FaceLandmarks, LandmarkTracks
-from dagan.data.sampling import SourceDrivingPairs
 from dagan.losses.objective import PAPER_OBJECTIVE
-from dagan.losses.step_state import PairBatch
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.models.weights import load, load_depth
-from dagan.training.batches import to_device
 from dagan.training.checkpoint import load_checkpoint
-from dagan.training.depth_stage import DepthNetworks, DepthStageConfig
-from dagan.training.generation_stage import Phase
+from dagan.training.depth_stage import DepthNetworks, DepthPhase, DepthStage, DepthStageConfig
+from dagan.training.generation_stage import GenerationStage, Phase
 from dagan.training.journal import StepReport
 from dagan.training.loop import LoopConfig, train
 from dagan.training.run_folder import prepare_folder
-from dagan.training.stages import DepthPhase, DepthStage, GenerationStage, PairDataset
-from dagan.training.step import pick_precision
 from parts import face_clips, tiny_networks
 
 CPU = torch.device("cpu")
@@ -175,54 +168,3 @@ def test_a_phase_leaves_its_frozen_parts_as_they_are_and_the_next_one_trains_the
         assert not [name for name in changed if name.startswith("depth.")]
         assert any(name.startswith("keypoints.hourglass") and "weight" in name for name in changed) is not bool(frozen)
         assert any(name.startswith("keypoints.hourglass") and "running" in name for name in changed) is not bool(frozen)
-
-
-def test_pairs_come_with_the_landmarks_of_both_frames_mirrored_like_them(tmp_path: Path) -> None:
-    clips = face_clips(1)
-    landmarks = np.random.default_rng(0).uniform(-1, 1, (6, 478, 2)).astype(np.float16)
-    np.savez(
-        tmp_path / f"{clips[0].clip.name}.npz",
-        landmarks=landmarks,
-        found=np.array([True] * 5 + [False]),
-        blendshapes=np.zeros((6, 52)),
-    )
-    tracks = LandmarkTracks(clips, [tmp_path])
-    pairs = SourceDrivingPairs(clips, 20, seed=0)
-    samples = PairDataset(pairs, tracks)
-    assert {pairs[i].flipped for i in range(20)} == {True, False}
-    for i in range(20):
-        pair, sample = pairs[i], samples[i]
-        assert isinstance(sample, PairBatch)
-        assert torch.equal(sample.source, pair.source)
-        assert sample.source_landmarks is not None
-        assert sample.driving_landmarks is not None
-        expected = tracks.at(0, pair.driving_index, pair.flipped)
-        assert torch.equal(sample.driving_landmarks.position, expected.position)
-        assert bool(sample.source_landmarks.found) is (pair.source_index < 5)
-
-
-def test_batches_of_pairs_are_pair_batches_with_and_without_landmarks(tmp_path: Path) -> None:
-    clips = face_clips(1)
-    np.savez(
-        tmp_path / f"{clips[0].clip.name}.npz",
-        landmarks=np.zeros((6, 478, 2)),
-        found=np.ones(6, bool),
-        blendshapes=np.zeros((6, 52)),
-    )
-    pairs = SourceDrivingPairs(clips, 4, seed=0)
-    for tracks in (None, LandmarkTracks(clips, [tmp_path])):
-        (batch,) = DataLoader(PairDataset(pairs, tracks), batch_size=4)
-        moved = PairBatch(*to_device(batch, CPU))
-        assert moved.source.shape == moved.driving.shape == (4, 3, 64, 64)
-        assert moved.source.is_contiguous(memory_format=torch.channels_last)
-        assert (moved.source_landmarks is None) is (tracks is None)
-        if tracks is not None:
-            assert isinstance(moved.driving_landmarks, FaceLandmarks)
-            assert moved.driving_landmarks.position.shape == (4, 17, 2)
-            assert moved.driving_landmarks.found.tolist() == [True] * 4
-
-
-def test_the_cpu_trains_in_bfloat16_where_it_can_and_else_in_float32() -> None:
-    assert pick_precision(CPU) in (torch.bfloat16, torch.float32)
-    assert pick_precision(CPU, "fp32") is torch.float32
-    assert pick_precision(CPU, "bf16") is torch.bfloat16

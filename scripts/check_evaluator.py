@@ -17,7 +17,7 @@ from dagan.data.protocols import count_frames, read_chosen_frames
 from dagan.evaluation.doctor import photo
 from dagan.evaluation.evaluator import Evaluator, EvaluatorConfig
 from dagan.evaluation.evaluator_check import DRIVING, check, run_pieces
-from dagan.evaluation.metrics.head_pose import head_pose_error
+from dagan.evaluation.metrics.pairwise import head_pose_error
 from dagan.evaluation.plans import PairChoice, make_plan
 from dagan.evaluation.synthetic_heads import close_eyes, open_mouth, turn_head
 from dagan.evaluation.systems import TestPiece

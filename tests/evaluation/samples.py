@@ -1,6 +1,6 @@
 """Records made by hand."""
 
-from dagan.evaluation.metrics.expression import Change
+from dagan.evaluation.metrics.accumulators import Change
 from dagan.evaluation.records import Faces, Following, FrameName, Sample, Scores
 
 

@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dagan.evaluation.metrics.csim import csim
-from dagan.evaluation.metrics.head_pose import head_pose_error
+from dagan.evaluation.metrics.pairwise import csim, head_pose_error
 from dagan.evaluation.synthetic_heads import close_eyes, open_mouth, turn_head
 from dagan.face import BLENDSHAPE_NAMES
 from dagan.observers import HeadPose, ObserverVersion

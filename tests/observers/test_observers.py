@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from dagan.errors import UserError
-from dagan.evaluation.metrics.head_pose import head_pose_error
-from dagan.evaluation.metrics.landmark_distance import landmark_distance
+from dagan.evaluation.metrics.pairwise import head_pose_error, landmark_distance
 from dagan.observers import NUM_MESH_POINTS, HeadPose, MediaPipeFace, pose_from_matrix
 
 NOSE_TIP, LEFT_OF_PICTURE, RIGHT_OF_PICTURE = 1, 234, 454  # of the face mesh: nose and the sides of the face

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from dagan.evaluation.ablation import PROTOCOLS, TRAINED, Cell, result_file
 from dagan.evaluation.compare import mean_by_person, read_report
-from dagan.evaluation.metrics.mean import Mean
+from dagan.evaluation.metrics.accumulators import Mean
 from dagan.evaluation.published import TABLE_4 as PUBLISHED
 from dagan.evaluation.records import BY_FIELD, FrameName, Metric, Sample
 from dagan.evaluation.report import Report

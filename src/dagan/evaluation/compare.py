@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from dagan.errors import UserError
 from dagan.evaluation.jobs import PairProtocol
-from dagan.evaluation.metrics.mean import Mean
+from dagan.evaluation.metrics.accumulators import Mean
 from dagan.evaluation.published import row
 from dagan.evaluation.records import METRICS, Metric, Sample, SkippedClip, plain, sample_from_plain
 from dagan.evaluation.report import FORMAT, Report, interval_text, number

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from dagan.data.decoding import read_image
 from dagan.evaluation.evaluator import Evaluator, Look
-from dagan.evaluation.metrics.head_pose import head_pose_error
+from dagan.evaluation.metrics.pairwise import head_pose_error
 from dagan.evaluation.synthetic_heads import turn_head
 from dagan.evaluation.systems import blurred
 from dagan.observers.mediapipe_face import FACE_LANDMARKER, MediaPipeFace

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dagan.evaluation.metrics.expression import Change
+from dagan.evaluation.metrics.accumulators import Change
 
 
 class Scores(NamedTuple):

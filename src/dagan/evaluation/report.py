@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dagan.evaluation.jobs import PairProtocol
-from dagan.evaluation.metrics.expression import Correlation
+from dagan.evaluation.metrics.accumulators import Correlation
 from dagan.evaluation.published import ABSENT, CAVEAT, CROSS_TABLES, SELF_TABLES, layout, row
 from dagan.evaluation.records import FOLLOWED, METRICS, Faces, Metric, Sample, SkippedClip, plain
 from dagan.evaluation.tally import Interval, Tally, tally

@@ -8,15 +8,8 @@ from jaxtyping import Float, UInt8
 
 from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.evaluation.evaluator import Evaluator, Look
-from dagan.evaluation.metrics.aed import aed
-from dagan.evaluation.metrics.akd import akd
-from dagan.evaluation.metrics.aucon import aucon
-from dagan.evaluation.metrics.csim import csim
-from dagan.evaluation.metrics.expression import Change
-from dagan.evaluation.metrics.head_pose import head_pose_error
-from dagan.evaluation.metrics.l1 import l1
-from dagan.evaluation.metrics.landmark_distance import landmark_distance
-from dagan.evaluation.metrics.psnr import psnr
+from dagan.evaluation.metrics.accumulators import Change
+from dagan.evaluation.metrics.pairwise import aed, akd, aucon, csim, head_pose_error, l1, landmark_distance, psnr
 from dagan.evaluation.metrics.ssim import ssim
 from dagan.evaluation.records import Faces, Following, FrameName, Sample, Scores
 from dagan.evaluation.systems import PairImages

@@ -5,11 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from samples import sample, scores
+from samples import SELF, sample, scores
 
 from dagan.evaluation.ablation import Cell
 from dagan.evaluation.ablation_results import CLAIMS, TITLES, Results, SeedNoise, UnfinishedRun, published, read_curve
-from dagan.evaluation.jobs import self_protocol
 from dagan.evaluation.records import BY_FIELD
 from dagan.evaluation.report import Report
 from dagan.observers import ObserverVersion
@@ -27,7 +26,7 @@ def report(level: float, protocol: str, lost: tuple[str, ...] = ()) -> Report:
         own = 0.01 * math.sin(7 * place)
         distance = None if person in lost else 10 * level + own
         samples.append(sample(scores(l1=level + own, distance=distance, pose=None), still, person=person))
-    shape = self_protocol() if protocol == "self" else self_protocol()._replace(name="cross-identity")
+    shape = SELF if protocol == "self" else SELF._replace(name="cross-identity")
     return Report(model="made by hand", protocol=shape, observers=RULER, samples=tuple(samples))
 
 

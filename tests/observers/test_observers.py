@@ -100,7 +100,7 @@ def test_missing_weights_are_the_users_to_know(tmp_path):
         MediaPipeFace(tmp_path / "absent.task")
 
 
-def test_the_observer_says_which_ruler_it_is(observer):
+def test_the_observer_names_its_software_and_weights(observer):
     assert observer.version.software.startswith("mediapipe ")
     assert len(observer.version.weights_sha256) == 64
 

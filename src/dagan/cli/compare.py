@@ -15,7 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from dagan.evaluation.compare import compare, read_report
+    from dagan.evaluation.compare import compare
+    from dagan.evaluation.report import read_report
     from dagan.files import write_text
 
     if args.out and not Path(args.out).parent.is_dir():

@@ -44,13 +44,13 @@ def _pairs(args: argparse.Namespace) -> int:
 
     from dagan.data.pair_lists import write_pair_list
     from dagan.data.triples import export_pairs
-    from dagan.evaluation.plans import PairChoice, choose_jobs
+    from dagan.evaluation.pairs import Selection, select_pairs
 
     out = Path(args.out)
     if not out.parent.is_dir():
         raise UserError(f"no such folder: {out.parent}; make it first, or choose another -o")
-    jobs, _, _ = choose_jobs(
-        PairChoice(
+    jobs, _, _ = select_pairs(
+        Selection(
             root=args.clips,
             protocol=args.protocol,
             pairs_per_clip=args.pairs_per_clip,

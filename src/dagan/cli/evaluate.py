@@ -11,14 +11,14 @@ from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.evaluation.evaluator import EvaluatorConfig
-    from dagan.evaluation.plans import PairChoice
+    from dagan.evaluation.pairs import Selection
     from dagan.evaluation.report import Report
+    from dagan.evaluation.run import Plan
     from dagan.evaluation.systems import SystemConfig
-    from dagan.evaluation.work import Plan
 
 DEFAULT_PAIRS = 4  # per clip
 DEFAULT_SIZE = 256
-LEDGER = "unfinished.jsonl"
+PROGRESS_FILE = "unfinished.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,9 +95,9 @@ def run(args: argparse.Namespace) -> int:
     folder = _out_folder(args.out) if args.out else None
     from tqdm import tqdm
 
-    from dagan.evaluation.compare import compare, read_report
-    from dagan.evaluation.plans import make_plan
-    from dagan.evaluation.run import evaluate
+    from dagan.evaluation.compare import compare
+    from dagan.evaluation.report import read_report
+    from dagan.evaluation.run import evaluate, make_plan
 
     earlier = read_report(args.compare) if args.compare else None
     plan = make_plan(_choice(args), _system(args), evaluator_config(args))
@@ -108,8 +108,8 @@ def run(args: argparse.Namespace) -> int:
             bar.set_postfix(pairs=pairs, refresh=False)
             bar.update(done - bar.n)
 
-        ledger = folder / LEDGER if folder is not None else None
-        report = evaluate(plan, num_workers=args.workers, ledger_file=ledger, progress=progress)
+        file = folder / PROGRESS_FILE if folder is not None else None
+        report = evaluate(plan, num_workers=args.workers, progress_file=file, progress=progress)
     print(report.to_markdown(), end="")
     if folder is not None:
         _write_results(folder, report, plan)
@@ -132,12 +132,12 @@ def evaluator_config(args: argparse.Namespace) -> "EvaluatorConfig":
     )
 
 
-def _choice(args: argparse.Namespace) -> "PairChoice":
+def _choice(args: argparse.Namespace) -> "Selection":
     if args.rest is not None and args.motion != "relative":
         raise UserError("--rest is the frame that relative motion counts from; add --motion relative")
-    from dagan.evaluation.plans import PairChoice
+    from dagan.evaluation.pairs import Selection
 
-    return PairChoice(
+    return Selection(
         root=args.clips,
         protocol=args.protocol,
         rest=(args.rest or "best") if args.motion == "relative" else "",
@@ -192,16 +192,15 @@ def _out_folder(out: str) -> Path:
 
 
 def _write_results(folder: Path, report: "Report", plan: "Plan") -> None:
-    from dagan.evaluation.page import to_html
-    from dagan.evaluation.pictures import draw_examples
+    """JSON and Markdown first: they are there if the page, which generates the example images again, should fail."""
+    from dagan.evaluation.page import draw_examples, to_html
+    from dagan.evaluation.report import RESULT, read_report
     from dagan.files import write_text
 
-    texts = {
-        "evaluation.json": report.to_json(),
-        "evaluation.md": report.to_markdown(),
-        "evaluation.html": to_html(report, draw_examples(report, plan)),
-    }
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    (folder / LEDGER).unlink(missing_ok=True)
-    print(f"\nwritten: {', '.join(str(folder / name) for name in texts)}")
+    names = (RESULT, "evaluation.md", "evaluation.html")
+    write_text(folder / names[0], report.to_json())
+    write_text(folder / names[1], report.to_markdown())
+    stored = read_report(folder)
+    write_text(folder / names[2], to_html(stored, draw_examples(stored, plan)))
+    (folder / PROGRESS_FILE).unlink(missing_ok=True)
+    print(f"\nwritten: {', '.join(str(folder / name) for name in names)}")

@@ -30,7 +30,6 @@ COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for na
     "bench": "measure how fast things are on this machine",
     "ablate": "train and measure the variants of the paper's Table 4",
     "figure": "draw the paper's figures: depth, point clouds, attention, comparisons",
-    "doctor": "check that the face observers and helper networks are here and measure",
     "config": "show the presets",
 }
 USER_ERROR = 2  # what argparse exits with, too

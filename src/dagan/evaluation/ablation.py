@@ -15,8 +15,8 @@ import dagan
 from dagan.config import differences
 from dagan.errors import UserError
 from dagan.evaluation.evaluator import EvaluatorConfig
-from dagan.evaluation.plans import PairChoice, make_plan
-from dagan.evaluation.run import evaluate
+from dagan.evaluation.pairs import Selection
+from dagan.evaluation.run import evaluate, make_plan
 from dagan.evaluation.systems import ModelFile
 from dagan.files import write_text
 from dagan.training.ablation import AblationConfig, Materials, train_variant
@@ -132,7 +132,7 @@ def measure_cell(cell: Cell, run: Path, protocol: str, examination: Examination,
     folder = cell.folder(run)
     if (folder / result_file(protocol)).is_file():
         return
-    choice = PairChoice(
+    choice = Selection(
         root=examination.clips,
         protocol=protocol,
         pairs_per_clip=examination.pairs_per_clip,
@@ -141,7 +141,7 @@ def measure_cell(cell: Cell, run: Path, protocol: str, examination: Examination,
     )
     model = ModelFile(path=str(folder / MODEL), device=str(device), label=cell.variant)
     ledger = folder / f"{protocol}.unfinished.jsonl"
-    report = evaluate(make_plan(choice, model, examination.evaluator), ledger_file=ledger)
+    report = evaluate(make_plan(choice, model, examination.evaluator), progress_file=ledger)
     write_text(folder / result_file(protocol), report.to_json())
     ledger.unlink(missing_ok=True)
 

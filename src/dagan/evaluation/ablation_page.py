@@ -10,7 +10,8 @@ from dagan.evaluation.ablation import read_settings
 from dagan.evaluation.ablation_facts import costs, facts
 from dagan.evaluation.ablation_pictures import draw_curves, draw_grid
 from dagan.evaluation.ablation_results import TITLES, Difference, Results, published
-from dagan.evaluation.published import ABSENT, DIGITS, PRMSE_DIGITS, row
+from dagan.evaluation.markdown import row
+from dagan.evaluation.published import ABSENT, DIGITS, PRMSE_DIGITS
 from dagan.evaluation.published import TABLE_4 as PUBLISHED
 from dagan.evaluation.records import BY_FIELD
 from dagan.evaluation.report import interval_text, number

@@ -8,8 +8,8 @@ from dagan.data.clips import find_clips
 from dagan.errors import UserError
 from dagan.evaluation.ablation_results import TITLES, FinishedRun, Results
 from dagan.evaluation.figures import Pair, ablation_row
-from dagan.evaluation.plans import PairChoice, choose_jobs
-from dagan.evaluation.work import load_pair
+from dagan.evaluation.job import load_pair
+from dagan.evaluation.pairs import Selection, select_pairs
 from dagan.files import written_whole
 from dagan.images import compose, save_page, to_tensor
 from dagan.models.weights import load
@@ -76,7 +76,7 @@ def _pairs(clips: str, size: int) -> list[Pair]:
     """The first pair of every n-th clip, of one person and then of two."""
     found: list[Pair] = []
     for protocol, count in (("self", NUM_SAME), ("cross", NUM_ROWS - NUM_SAME)):
-        jobs, _, _ = choose_jobs(PairChoice(root=clips, protocol=protocol, pairs_per_clip=1, size=size))
+        jobs, _, _ = select_pairs(Selection(root=clips, protocol=protocol, pairs_per_clip=1, size=size))
         step = max(1, len(find_clips(clips)) // (count + 1))
         for job in jobs[step::step][:count]:
             images = load_pair(job.pairs()[0], size)

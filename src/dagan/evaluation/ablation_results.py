@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dagan.evaluation.ablation import PROTOCOLS, TRAINED, Cell, result_file
-from dagan.evaluation.compare import mean_by_person, read_report
+from dagan.evaluation.compare import mean_by_person
 from dagan.evaluation.metrics.accumulators import Mean
 from dagan.evaluation.published import TABLE_4 as PUBLISHED
 from dagan.evaluation.records import BY_FIELD, FrameName, Metric, Sample
-from dagan.evaluation.report import Report
+from dagan.evaluation.report import Report, read_report
 from dagan.evaluation.tally import Interval, Tally, is_usable, tally, worst_value
 from dagan.presets import TABLE_4
 

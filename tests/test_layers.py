@@ -28,7 +28,7 @@ LAYERS = (
     {"cli"},
 )
 PLACE = {name: place for place, names in enumerate(LAYERS) for name in names}
-HEAVY = {"av", "jinja2", "matplotlib", "mediapipe", "onnxruntime", "scipy", "skimage"}  # imported in the function that needs it
+HEAVY = {"av", "jinja2", "matplotlib", "mediapipe", "onnxruntime", "scipy", "skimage"}  # imported where they are used
 BANNED = {"cv2", "torchvision"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERED = [path for path in MODULES if path.parent != PACKAGE or path.stem in PLACE]

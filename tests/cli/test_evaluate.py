@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 import pytest
-from changed_photo import photo
 from PIL import Image
 
+from changed_photo import photo
 from dagan.cli.main import main
 from dagan.data.decoding import read_image
 from dagan.models.weights import save_model
@@ -137,4 +137,4 @@ def test_relative_motion_counts_from_the_frame_that_is_asked_for(clips, weights,
     assert all(0 <= frame < 18 for frame in rests("best"))
     capsys.readouterr()
     assert main([*common, "--rest", "best", "-o", str(tmp_path / "absolute")]) == 2
-    assert "--rest is the frame that relative motion counts from" in capsys.readouterr().err
+    assert "--rest chooses the rest frame of relative motion" in capsys.readouterr().err

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     cache = args.cache or (args.out / "cache" if args.out is not None else cache_folder() / "heads")
     held_out = synthetic_clips(range(HELD_OUT_FROM, HELD_OUT_FROM + args.heads), cache, CLIP_FRAMES, args.size)
-    mean = mean_head_of(synthetic_clips(range(MEAN_HEADS), cache, CLIP_FRAMES, args.size))
+    mean = mean_head_of(synthetic_clips(range(MEAN_HEADS), cache, 1, args.size))  # it needs first frames only
 
     progress = tqdm(held_out, desc="drawn heads", unit="head", disable=None)
     heads = evaluate_heads(network, pose, progress, mean, args.frames)

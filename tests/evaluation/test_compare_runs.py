@@ -92,3 +92,8 @@ def test_another_file_is_refused_in_one_line(content, tmp_path):
     file.write_text(content)
     with pytest.raises(UserError, match="not a result of"):
         read_report(file)
+
+
+def test_a_hostile_name_stays_in_its_line():
+    text = compare(run([1.0, 2.0], name="a|b\n| <script>"), run([1.0, 2.0])).to_markdown()
+    assert text.startswith("- first: a\\|b \\| &lt;script&gt;\n- second: m\n")

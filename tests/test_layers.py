@@ -30,6 +30,7 @@ LAYERS = (
 PLACE = {name: place for place, names in enumerate(LAYERS) for name in names}
 HEAVY = {
     "av",
+    "jinja2",
     "matplotlib",
     "mediapipe",
     "onnxruntime",

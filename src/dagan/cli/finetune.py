@@ -174,7 +174,7 @@ def run_facts(args: argparse.Namespace, start: "Start", phase: "Phase", frames: 
 
 def finish(args: argparse.Namespace, frames: "CachedFrames", device: "torch.device") -> "Outcome":
     """Compares start and best on the held-out frames, writes numbers and picture, and keeps the better model."""
-    from dagan.evaluation.metrics.psnr import psnr
+    from dagan.evaluation.metrics.pairwise import psnr
     from dagan.evaluation.metrics.ssim import ssim
     from dagan.models.weights import load, load_config, save_model
     from dagan.training.before_after import measure_outcome, write_outcome, write_picture

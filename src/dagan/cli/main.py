@@ -37,7 +37,6 @@ COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for na
     "landmarks": "find the face landmarks of clips, to train with",
     "stills": "make clips to train on from photos",
     "bench": "measure how fast a model animates on this machine",
-    "doctor": "check that the face observers and helper networks are here and measure",
     "config": "show the presets",
 }
 BUG = 1  # an error that nobody foresaw

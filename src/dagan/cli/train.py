@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from dagan.evaluation.metrics.psnr import psnr
+    from dagan.evaluation.metrics.pairwise import psnr
     from dagan.evaluation.metrics.ssim import ssim
     from dagan.models.weights import read_metadata
     from dagan.nn.vgg_files import find_vgg

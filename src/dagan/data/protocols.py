@@ -28,7 +28,7 @@ class Frame(NamedTuple):
 class ReenactmentPair(NamedTuple):
     """A source and a driving frame of any two clips. `key` names the pair, and the image generated for it.
 
-    `rests` are the driver's frames of which relative motion counts from one; none: motion is absolute.
+    Relative motion is measured from one of the driver's frames `rests`; without them motion is absolute.
     """
 
     key: str

@@ -24,11 +24,16 @@ class SFace:
     """Identity embeddings of faces that are aligned by the landmarks of a face observer; about 15 ms a face.
 
     Raises:
-        UserError: weights that onnxruntime cannot read.
+        UserError: onnxruntime is not installed, or it cannot read the weights.
     """
 
     def __init__(self, face: FaceObserver, weights: Path, num_threads: int = 1) -> None:
-        import onnxruntime
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UserError(
+                "measuring identity needs onnxruntime, which is missing: pip install 'dagan[eval]'"
+            ) from error
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dagan.evaluation.depth_metrics import (
+from dagan.evaluation.metrics.depth import (
     median_scaled,
     normal_error,
     ordinal_accuracy,

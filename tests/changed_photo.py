@@ -1,6 +1,6 @@
-"""A photo of a face changed in a way whose effect is known: the head turned, the mouth opened, the eyes closed.
+"""The bundled photo, changed in ways whose effect is known: the head turned, the mouth opened, the eyes closed.
 
-With it observers are checked without a set of labelled pictures.
+Observers are tested with it, without a set of labelled pictures.
 """
 
 import math
@@ -9,9 +9,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
-DEPTH_STEP = 2  # pixels between the places where depth is interpolated
+from dagan.data.decoding import read_image
+from dagan.observers import FACE_LANDMARKER
+
+PHOTO = FACE_LANDMARKER.with_name("astronaut.png")
+FACE_BOX = (118, 16, 330, 228)  # left, top, right, bottom in the photo: the face in the middle, with room to move
+SIDE = 256
+DEPTH_STEP = 4  # pixels between the places where depth is interpolated
 SMOOTHNESS = 4.0  # pixels: how far the depth of a landmark reaches
 STEPS = 20  # of the fixed-point search for where a pixel came from
 DAMPING = 0.7
@@ -27,6 +34,12 @@ DARK = 25  # brightness inside an opened mouth
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 Landmarks = Float[np.ndarray, "478 3"]
+
+
+def photo() -> Pixels:
+    """The face of the bundled photo, framed as the clips are."""
+    image = Image.fromarray(read_image(PHOTO)).crop(FACE_BOX)
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def turn_head(image: Pixels, landmarks: Landmarks, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> Pixels:

@@ -1,34 +1,54 @@
-"""Expression follows: does the result change its expression, from the source's, as the driver differs from the source?
+"""Sums and counts over pairs: a mean with the number of failures, and how well a change follows the driver's.
 
-Correlation over pairs of the driver's and the result's change of one expression coefficient. It asks for neither the
-same strength nor the same resting face; 1 = follows, 0 = does not, None = nothing moved or too few pairs.
+Both can be merged, so that several processes can share one evaluation.
 """
 
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-EPS = 1e-12  # variances below it are rounding: a coefficient that never moves has no correlation
+EPS = 1e-12  # a smaller variance is rounding: a coefficient that never moves has no correlation
+
+
+@dataclass
+class Mean:
+    """Mean over the pairs that could be measured, and the number of those that could not (no face found)."""
+
+    total: float = 0.0
+    count: int = 0
+    num_missing: int = 0
+
+    def add(self, value: float | None) -> None:
+        """Takes the metric of one pair, or None for a pair that cannot be measured."""
+        if value is None:
+            self.num_missing += 1
+        else:
+            self.total += value
+            self.count += 1
+
+    def merge(self, other: "Mean") -> "Mean":
+        """The accumulator of both sets of pairs."""
+        return Mean(self.total + other.total, self.count + other.count, self.num_missing + other.num_missing)
+
+    def compute(self) -> float | None:
+        """The mean, or None when nothing was measured."""
+        return self.total / self.count if self.count else None
 
 
 class Change(NamedTuple):
-    """One coefficient's change from the source, in the driving and in the generated image."""
+    """How much one coefficient changed, in the driving video and in the generated image."""
 
     driving: float
     generated: float
 
 
-def correlation(changes: list[Change]) -> float | None:
-    """Pearson's correlation of the driver's and the result's changes."""
-    accumulator = Correlation()
-    for change in changes:
-        accumulator.add(change)
-    return accumulator.compute()
-
-
 @dataclass
 class Correlation:
-    """Sums for Pearson's correlation: changes lie in [-1, 1], so plain sums in float64 keep their digits."""
+    """Pearson's correlation of the driver's and the result's changes of one coefficient.
+
+    It asks neither for equal strength nor for equal resting faces: 1 = follows, 0 = does not. Changes lie in [-1, 1] or
+    are degrees, so plain sums in float64 are exact enough.
+    """
 
     count: int = 0
     num_missing: int = 0

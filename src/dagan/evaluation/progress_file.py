@@ -1,7 +1,6 @@
-"""The ledger of an unfinished evaluation: one line for each job that is done, so that it can be taken up again."""
+"""The finished jobs of an evaluation, one line each, so that an interrupted evaluation can continue."""
 
 import base64
-import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -10,16 +9,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from dagan.evaluation.job import JobResult
 from dagan.evaluation.records import SkippedClip, plain, sample_from_plain
-from dagan.evaluation.work import JobResult, Plan
 from dagan.files import write_text
-from dagan.observers.faces import ObserverVersion
 
 FILE = "unfinished.jsonl"
 
 
-class Ledger:
-    """Appends results to a file whose first line says what they belong to; None keeps nothing."""
+class ProgressFile:
+    """Appends results to a file whose first line identifies the evaluation. With path None nothing is written."""
 
     def __init__(self, path: Path | None, key: str) -> None:
         self._path = path
@@ -28,32 +26,21 @@ class Ledger:
             return
         if path.is_file() and (lines := path.read_text(encoding="utf-8").splitlines()):
             if _load(lines[0]) == {"key": key}:
-                results = (_result(_load(line)) for line in lines[1:])  # the last line may be torn
+                results = (_result(_load(line)) for line in lines[1:])
                 self.done = [result for result in results if result is not None]
             else:
                 warnings.warn(
-                    f"{path} is of another evaluation (model, pairs or evaluator differ): starting anew", stacklevel=2
+                    f"{path} is of another evaluation (model, pairs or evaluator differ); starting again", stacklevel=2
                 )
         text = [json.dumps({"key": key}), *(_line(result) for result in self.done)]
         write_text(path, "\n".join(text) + "\n")
 
     def add(self, result: JobResult) -> None:
-        """Writes down one job; it is safe on disk when this returns."""
+        """Writes one job; it is in the file when this returns."""
         self.done.append(result)
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(_line(result) + "\n")
-
-    def finish(self) -> None:
-        """Removes the file: the report holds everything now."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-
-
-def key_of(plan: Plan, observers: dict[str, ObserverVersion], fingerprint: str) -> str:
-    """Changes when the results could: with the images, the pairs, the frames' files or the evaluator."""
-    facts = (fingerprint, plan.protocol, sorted(observers.items()), [repr(job) for job in plan.jobs])
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def _line(result: JobResult) -> str:
@@ -88,4 +75,4 @@ def _result(found: Any) -> JobResult | None:
             found["num_changed"],
         )
     except (KeyError, TypeError, ValueError):
-        return None  # a line that was torn when the run was killed: that job is done again
+        return None  # the line was cut off when the run was killed: that job is repeated

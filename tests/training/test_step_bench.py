@@ -11,7 +11,7 @@ from dagan.losses.objective import PAPER_OBJECTIVE
 from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.upsampled import UpsampledConv
-from dagan.training.generation_stage import GenerationNetworks
+from dagan.training.forward import GenerationNetworks
 from dagan.training.step_bench import StepBench, our_step, random_batches, straightforward_step
 from dagan.training.step_shares import OPTIMISER, REST, measure_shares
 from parts import tiny_networks

@@ -12,7 +12,7 @@ from dagan.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dagan.losses.step_state import PairBatch
+    from dagan.losses.values import PairBatch
     from dagan.nn.vgg import VGG
     from dagan.training.step_bench import StepBench, StepTimes
 
@@ -112,8 +112,8 @@ def clip_batches(args: argparse.Namespace) -> "Iterator[PairBatch]":
 
     from dagan.data.opening import open_clips
     from dagan.data.sampling import SourceDrivingPairs
-    from dagan.losses.step_state import PairBatch
-    from dagan.training.stages import PairDataset
+    from dagan.losses.values import PairBatch
+    from dagan.training.pair_dataset import PairDataset
 
     with tempfile.TemporaryDirectory() as cache:
         clips = open_clips(args.clips, cache, args.size, "seek")

@@ -14,19 +14,14 @@ from tqdm import tqdm
 
 from dagan.losses.objective import Objective
 from dagan.losses.perceptual import PerceptualLoss
-from dagan.losses.step_state import PairBatch
+from dagan.losses.values import PairBatch
 from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.upsampled import UpsampledConv
 from dagan.nn.vgg import VGG
 from dagan.training.allocator import keep_freed_memory, return_freed_memory
-from dagan.training.generation_stage import (
-    GenerationNetworks,
-    StepResult,
-    compile_networks,
-    generation_optimizers,
-    generation_step,
-)
+from dagan.training.forward import GenerationNetworks
+from dagan.training.generation_stage import StepResult, compile_networks, generation_optimizers, generation_step
 from dagan.training.step import StepConfig
 from dagan.training.step_shares import PartTime, measure_shares
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from dagan.training.generation_stage import GenerationNetworks
+from dagan.training.forward import GenerationNetworks
 
 LABEL = "dagan: "
 REST = "losses, geometry and the rest"

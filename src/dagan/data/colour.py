@@ -117,7 +117,9 @@ def converted(
 
     # FFmpeg's default conversion is 1 to 2 of 255 levels too dark, and repeats chroma samples instead of interpolating.
     accurate = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    return converter.reformat(frame, *size, pixel_format, src_colorspace=matrix, interpolation=accurate, threads=threads)
+    return converter.reformat(
+        frame, *size, pixel_format, src_colorspace=matrix, interpolation=accurate, threads=threads
+    )
 
 
 def table_graph(colours: Colours, size: tuple[int, int], threads: int) -> "Graph":
@@ -137,12 +139,12 @@ def table_graph(colours: Colours, size: tuple[int, int], threads: int) -> "Graph
 
 @cache
 def cube_text(colours: Colours) -> str:
-    """The table in Adobe's .cube format: red varies fastest. High bytes of its 16-bit levels are rounded 8-bit levels."""
+    """The table in Adobe's .cube format: red varies fastest. High bytes of its 16-bit levels are rounded bytes."""
     steps = np.linspace(0, 1, TABLE_SIDE)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     table = to_srgb(np.stack([red, green, blue], -1).reshape(-1, 3), colours)
     table = (255 * table + 0.5) * 256 / 65535
-    lines = "\n".join("%.5f %.5f %.5f" % tuple(row) for row in table.tolist())
+    lines = "\n".join(" ".join(f"{level:.5f}" for level in row) for row in table.tolist())
     return f"LUT_3D_SIZE {TABLE_SIDE}\n{lines}\n"
 
 
@@ -171,9 +173,7 @@ def rolled_off(light: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 def pq_light(code: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
     """The EOTF of SMPTE ST 2084, relative to diffuse white."""
     power = code ** (1 / 78.84375)
-    return (
-        10000 / WHITE * ((power - 0.8359375).clip(0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
-    )
+    return 10000 / WHITE * ((power - 0.8359375).clip(0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
 
 
 def hlg_light(code: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:

@@ -4,8 +4,8 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,6 +31,7 @@ CONTAINERS = (
     "mxf,nut,dv,rm,yuv4mpegpipe"
 )
 MAX_PIXEL_ASPECT = 8  # anamorphic film has 2; more is a damaged header
+
 
 @runtime_checkable
 class SeekableFile(Protocol):
@@ -69,7 +70,9 @@ def open_video(path: str | Path, file: SeekableFile | None = None) -> tuple["Inp
         source = file_name(path) if file is None else file
         container = av.open(source, "r", container_options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UserError(f"not a video that can be read: {path} ({reason_of(error)}); give an mp4, mov, mkv or webm") from error
+        raise UserError(
+            f"not a video that can be read: {path} ({reason_of(error)}); give an mp4, mov, mkv or webm"
+        ) from error
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams or streams[0].codec_context is None:
         container.close()
@@ -95,7 +98,9 @@ def pixel_aspect(stream: "VideoStream") -> Fraction:
 def check_shape(width: int, height: int, aspect: Fraction, path: str | Path) -> None:
     """Raises UserError for pictures that are too large, and for pixels that are no pixel's shape."""
     if not Fraction(1, MAX_PIXEL_ASPECT) <= aspect <= MAX_PIXEL_ASPECT:
-        raise UserError(f"the pixels of {path} are {float(aspect):g} times as wide as high; expected at most 8; convert it")
+        raise UserError(
+            f"the pixels of {path} are {float(aspect):g} times as wide as high; expected at most 8; convert it"
+        )
     if width * aspect * height > MAX_IMAGE_PIXELS:
         raise UserError(f"video is too large: {path} has {width}x{height} pixels; make it smaller")
 
@@ -184,21 +189,21 @@ def end_of(time: int, duration: int | None, stream: "VideoStream") -> float:
 def early_end(container: "InputContainer", stream: "VideoStream", num_frames: int, end: float) -> str | None:
     """What is missing if the last frame comes well before the duration that the file claims: it was cut off quietly.
 
-    Where only the longest stream's duration is known (mkv, webm), sound that lasts so long explains it.
+    Where a file has one duration for all its streams (mkv, webm, asf), sound that lasts so long explains it.
     """
-    slack = 2 / float(stream.average_rate or 25)  # the last frame's own duration, and rounding
     if 0 < stream.frames <= num_frames:
         return None
+    slack = 2 / float(stream.average_rate or 25)  # the last frame's own duration, and rounding
     if stream.duration is not None and stream.time_base is not None:
         claimed = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
     elif container.duration is not None:
         claimed = container.duration / 1e6
         slack = slack if len(container.streams) == 1 else max(slack, 1.0)
-        if claimed - end > slack and _end_of_others(container, stream) > claimed - slack:
-            return None
     else:
         return None
-    return f"it ends at {end:.1f} of {claimed:.1f} s" if claimed - end > slack else None
+    if claimed - end <= slack or (not stream.frames and _end_of_others(container, stream) > claimed - slack):
+        return None
+    return f"it ends at {end:.1f} of {claimed:.1f} s"
 
 
 def _end_of_others(container: "InputContainer", stream: "VideoStream") -> float:

@@ -16,7 +16,7 @@ from dagan.errors import UserError, reason_of
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 MAX_IMAGE_PIXELS = 89_000_000  # where Pillow begins to warn of decompression bombs: 11,000 x 8,000
-# What Pillow may open. It knows more: EPS starts Ghostscript, and others (PSD, ICNS, FLI) are not what a photo is kept in.
+# What Pillow may open. It knows more: EPS starts Ghostscript, and no photo is kept in the others (PSD, ICNS, FLI).
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "TGA", "ICO")
 MOVING = frozenset({"GIF", "PNG", "WEBP", "AVIF"})  # formats whose second picture is a later one, not another view
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
@@ -75,9 +75,11 @@ def _opened(path: str | Path, file: io.BytesIO | None = None) -> Iterator[Image.
     """The picture, not decoded yet. Raises what Pillow raises, and UserError where a reader is missing."""
     if file is None and not Path(path).is_file():
         raise UserError(f"no such image file: {path}")
-    with Path(path).open("rb") if file is None else nullcontext(file) as source:
-        with _open_heif(source, path) if _is_heif(source) else Image.open(source, formats=FORMATS) as image:
-            yield image
+    with (
+        Path(path).open("rb") if file is None else nullcontext(file) as source,
+        _open_heif(source, path) if _is_heif(source) else Image.open(source, formats=FORMATS) as image,
+    ):
+        yield image
 
 
 def _is_heif(file: BinaryIO) -> bool:

@@ -1,29 +1,30 @@
 """When frames are shown: a video's rate as its time stamps tell it, and times that only ever go forward."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import numpy as np
 from jaxtyping import UInt8
 
 from dagan.data.decoding import DecodeReport, decoded_frames, open_video, read_only
-from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
 DEFAULT_RATE = Fraction(25)  # for the rare file that has neither a rate nor times
-MAX_RATE = 1000  # frames per second
+MAX_RATE = Fraction(1000)  # frames per second
 MIN_RATE = Fraction(1, 3600)
 LOOKED_AT = 500  # packets that tell the rate
 REORDERED = 16  # packets by which a frame may come early in the file (H.264 allows no more)
 USUAL = tuple(map(Fraction, (25, 30, 24, 50, 60, 15, 10, 12, 120, 240))) + tuple(
     Fraction(1000 * rate, 1001) for rate in (30, 24, 60, 120)
 )
+MEANT = 0.0005  # relative difference of a rate from the usual one that it is meant as
 AGREES = 0.02  # relative difference of two rates that are taken to be one
 PAUSE = 3600  # seconds: a longer gap between two frames is a broken clock
 STEP_BACK = 1  # seconds: a longer step back in time is a new start of the clock
@@ -83,34 +84,40 @@ def rate_of(container: "InputContainer", stream: "VideoStream") -> FrameRate:
     """`frame_rate` of an opened file, whose first packets are then gone."""
     read_only(container, stream)
     tick = stream.time_base or Fraction(1)
-    times = [time * tick for time in islice(_stamps(container, stream), LOOKED_AT)]
+    stamps = list(islice(_stamps(container, stream), LOOKED_AT))
     declared = [rate for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if _is_sane(rate)]
-    distinct = sorted(set(times))[: LOOKED_AT - REORDERED]
-    if len(distinct) < 2 or len(distinct) < len(times) / 2:
-        return FrameRate(Fraction(declared[0]) if declared else DEFAULT_RATE, False, None, counted=len(times) > 1)
-    observed = (len(distinct) - 1) / (distinct[-1] - distinct[0])
-    average = stream.average_rate
-    whole = average if stream.frames and _is_sane(average) else None  # of all frames, by the container's own index
-    even = next((rate for rate in (*declared, *USUAL) if _is_even(distinct, rate, tick)), None)
-    grid = even or next((rate for rate in declared if _is_on(distinct, rate, tick)), None)
+    times = [stamp * tick for stamp in sorted({stamp for stamp in stamps if stamp is not None})][
+        : LOOKED_AT - REORDERED
+    ]
+    if None in stamps or len(times) < 2 or len(times) < len(stamps) / 2:
+        return FrameRate(_likely(declared)[0] if declared else DEFAULT_RATE, False, None, counted=len(stamps) > 1)
+    whole = declared[0] if stream.frames and declared else None  # of all frames, by the container's own index
+    even = next((rate for rate in (*_likely(declared), *USUAL) if _is_even(times, rate, tick)), None)
+    grid = even or next((rate for rate in declared if _is_on(times, rate, tick)), None)
     if even is not None and (whole is None or abs(whole / even - 1) < AGREES):
         return FrameRate(even, False, grid)
-    nominal = whole or min(max(observed.limit_denominator(1000), MIN_RATE), Fraction(MAX_RATE))
-    return FrameRate(Fraction(nominal), True, grid)
+    observed = (len(times) - 1) / (times[-1] - times[0])
+    mean = Fraction(round(observed * 100), 100) if observed > 1 else observed.limit_denominator(1000)
+    return FrameRate(whole or min(max(mean, MIN_RATE), MAX_RATE), True, grid)
 
 
-def _stamps(container: "InputContainer", stream: "VideoStream") -> Iterator[int]:
+def _likely(declared: Sequence[Fraction]) -> list[Fraction]:
+    """Declared rates, after the usual ones that they may be meant as: a file that says 29.97 means 30000/1001."""
+    meant = [usual for rate in declared for usual in USUAL if abs(usual / rate - 1) < MEANT]
+    return [*(rate for rate in declared if rate in USUAL), *meant, *declared]
+
+
+def _stamps(container: "InputContainer", stream: "VideoStream") -> Iterator[int | None]:
+    """When the frames of the packets are shown, in ticks; None where the file does not say (AVI with B-frames)."""
     import av
 
-    try:
+    with suppress(av.FFmpegError):
         for packet in container.demux(stream):
-            if packet.size and packet.pts is not None and not packet.is_discard and not packet.is_corrupt:
+            if packet.size and not packet.is_discard and not packet.is_corrupt:
                 yield packet.pts
-    except av.FFmpegError:
-        return
 
 
-def _is_sane(rate: Fraction | None) -> bool:
+def _is_sane(rate: Fraction | None) -> TypeGuard[Fraction]:
     return rate is not None and MIN_RATE <= rate <= MAX_RATE
 
 

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from dagan.data.colour import FrameColour
 from dagan.data.pictures import IMAGE_SUFFIXES as IMAGE_SUFFIXES
-from dagan.data.pictures import MAX_IMAGE_PIXELS
+from dagan.data.pictures import MAX_IMAGE_PIXELS, is_picture
 from dagan.data.pictures import read_image as read_image
 from dagan.errors import UserError, reason_of
 
@@ -27,7 +27,7 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm"})
 # What FFmpeg may open, by its names. It knows more: playlists (ffconcat, HLS, DASH, SDP) would read other files or
 # addresses, and its readers of pictures would take a photo for a video.
 CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,gif,apng,ivf,obu,h264,hevc,mjpeg,"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,gif,apng,ivf,obu,h264,hevc,"
     "mxf,nut,dv,rm,yuv4mpegpipe"
 )
 MAX_PIXEL_ASPECT = 8  # anamorphic film has 2; more is a damaged header
@@ -70,9 +70,9 @@ def open_video(path: str | Path, file: SeekableFile | None = None) -> tuple["Inp
         source = file_name(path) if file is None else file
         container = av.open(source, "r", container_options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UserError(
-            f"not a video that can be read: {path} ({reason_of(error)}); give an mp4, mov, mkv or webm"
-        ) from error
+        if file is None and is_picture(path):
+            raise UserError(f"{path} is a picture; expected a video") from error
+        raise UserError(f"not a video that can be read: {path}; give an mp4, mov, mkv or webm") from error
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams or streams[0].codec_context is None:
         container.close()
@@ -207,7 +207,7 @@ def early_end(container: "InputContainer", stream: "VideoStream", num_frames: in
 
 
 def _end_of_others(container: "InputContainer", stream: "VideoStream") -> float:
-    """Seconds at which the last packet of the file's other streams begins; 0 if they cannot be read again."""
+    """Seconds at which the last packet of the file's other streams ends; 0 if they cannot be read again."""
     import av
     from av.stream import Discard
 
@@ -218,7 +218,7 @@ def _end_of_others(container: "InputContainer", stream: "VideoStream") -> float:
         container.seek(0)
         for packet in container.demux():
             if packet.stream.index != stream.index and packet.pts is not None and packet.time_base is not None:
-                end = max(end, float(packet.pts * packet.time_base))
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
     except (av.FFmpegError, OSError):
         pass
     return end
@@ -247,12 +247,24 @@ class Upright:
         else:
             scale = min(size[0] / own[0], size[1] / own[1])
             pixels = framed(self._colour(frame, (scaled(own[0], scale), scaled(own[1], scale)), threads), size)
-        quarter_turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90
-        return np.ascontiguousarray(np.rot90(pixels, quarter_turns)) if quarter_turns else pixels
+        return turned(pixels, frame)
 
     def _shown(self, width: int, height: int) -> tuple[int, int]:
         """Width and height before turning, with square pixels."""
         return max(1, round(width * self._aspect)), height
+
+
+def turned(pixels: UInt8[np.ndarray, "_h _w 3"], frame: "VideoFrame") -> UInt8[np.ndarray, "h w 3"]:
+    """A frame's pixels as its display matrix says: quarter turns, and mirrored as some front cameras do."""
+    from av.sidedata.sidedata import Type
+
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return pixels
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def scaled(length: int, scale: float) -> int:

@@ -1,11 +1,11 @@
 """Photos out of files: RGB in sRGB, upright, `h w 3` uint8. What a file is, its content says, not its name."""
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,7 +18,7 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 MAX_IMAGE_PIXELS = 89_000_000  # where Pillow begins to warn of decompression bombs: 11,000 x 8,000
 # What Pillow may open. It knows more: EPS starts Ghostscript, and no photo is kept in the others (PSD, ICNS, FLI).
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "TGA", "ICO")
-MOVING = frozenset({"GIF", "PNG", "WEBP", "AVIF"})  # formats whose second picture is a later one, not another view
+MOVING = frozenset({"GIF", "PNG", "WEBP"})  # formats whose second picture is a later one, not another view
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 BRANDED = 64  # bytes from the start of a file within which its brands stand
 GIVE = "give a PNG, JPEG, WebP, AVIF, HEIC or TIFF"
@@ -41,7 +41,7 @@ def read_image(path: str | Path, file: io.BytesIO | None = None) -> UInt8[np.nda
 
 
 def is_picture(path: str | Path) -> bool:
-    """Whether a file holds one still picture. Animated ones (GIF, WebP, AVIF, PNG) and whatever is no picture do not.
+    """Whether a file holds one still picture. Animated ones (GIF, WebP, PNG) and whatever is no picture do not.
 
     Only the file's head is read. Raises UserError if there is no such file.
     """
@@ -66,7 +66,7 @@ def _one_line_errors(path: str | Path) -> Iterator[None]:
         raise UserError(f"not an image: {path}; {GIVE}") from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise UserError(f"image is too large: {path} ({reason_of(error)})") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error) as error:
         raise UserError(f"not an image that can be read: {path} ({reason_of(error)})") from error
 
 
@@ -82,7 +82,7 @@ def _opened(path: str | Path, file: io.BytesIO | None = None) -> Iterator[Image.
         yield image
 
 
-def _is_heif(file: BinaryIO) -> bool:
+def _is_heif(file: io.BufferedIOBase) -> bool:
     """Whether a file says that its pictures are HEVC (`ftyp` box of ISO 23008-12). AVIF is in the same container."""
     start = file.tell()
     head = file.read(BRANDED)
@@ -94,7 +94,7 @@ def _is_heif(file: BinaryIO) -> bool:
     return bool(brands & HEIF_BRANDS) and not head[8:12].startswith(b"avi")
 
 
-def _open_heif(file: BinaryIO, path: str | Path) -> Image.Image:
+def _open_heif(file: io.BufferedIOBase, path: str | Path) -> Image.Image:
     """A HEIC picture. libheif turns it itself, and its EXIF orientation is reset to say so."""
     try:
         from pi_heif import HeifImageFile

@@ -86,10 +86,10 @@ def rate_of(container: "InputContainer", stream: "VideoStream") -> FrameRate:
     tick = stream.time_base or Fraction(1)
     stamps = list(islice(_stamps(container, stream), LOOKED_AT))
     declared = [rate for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if _is_sane(rate)]
-    times = [stamp * tick for stamp in sorted({stamp for stamp in stamps if stamp is not None})][
-        : LOOKED_AT - REORDERED
-    ]
-    if None in stamps or len(times) < 2 or len(times) < len(stamps) / 2:
+    shown = sorted({stamp for stamp in stamps if stamp is not None})[: LOOKED_AT - REORDERED]
+    times = [stamp * tick for stamp in shown]
+    is_by_place = container.format.name == "avi" and stream.codec_context.has_b_frames  # times are those of packets
+    if is_by_place or None in stamps or len(times) < 2 or len(times) < len(stamps) / 2:
         return FrameRate(_likely(declared)[0] if declared else DEFAULT_RATE, False, None, counted=len(stamps) > 1)
     whole = declared[0] if stream.frames and declared else None  # of all frames, by the container's own index
     even = next((rate for rate in (*_likely(declared), *USUAL) if _is_even(times, rate, tick)), None)

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from dagan.data.decoding import DecodeReport, decoded_frames, file_name, open_video
 from dagan.data.timing import frame_rate
 from dagan.errors import UserError, reason_of
-from dagan.files import written_whole
+from dagan.files import MAX_NAME, written_whole
 from dagan.inference.audio import Sound, open_sound
 
 if TYPE_CHECKING:
@@ -227,6 +227,8 @@ def check_output(path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UserError(f"output must end in {', '.join(OUTPUT_SUFFIXES)}, got {path}")
+    if len(os.fsencode(path.name)) > MAX_NAME:
+        raise UserError(f"the output's name is longer than {MAX_NAME} bytes: {path.name[:40]}...; choose a shorter one")
     if not path.parent.is_dir():
         raise UserError(f"output folder does not exist: {path.parent}; make it first")
     if path.is_dir():

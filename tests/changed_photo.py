@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.observers import FACE_LANDMARKER
 
 PHOTO = FACE_LANDMARKER.with_name("astronaut.png")

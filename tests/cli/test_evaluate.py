@@ -6,7 +6,7 @@ from PIL import Image
 
 from changed_photo import photo
 from dagan.cli.main import main
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.models.weights import save_model
 
 LIGHT = ["--identity", "none", "--lpips", "none"]

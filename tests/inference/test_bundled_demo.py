@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 
 import dagan
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.images import apply_crop
 from dagan.inference.animator import Animator
 from dagan.inference.crop import crop_for_image

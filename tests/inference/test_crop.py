@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.errors import UserError
 from dagan.images import Crop, apply_crop
 from dagan.inference.crop import (

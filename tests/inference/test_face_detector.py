@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.inference.face_detector import YuNet, _overlap, _suppress
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.errors import UserError
 from dagan.inference.crop import PhotoFraming, crop_for_image, frame_photo
 from dagan.inference.face_choice import choice_line, choose_face, parse_face

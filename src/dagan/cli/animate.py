@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     rest = _parse_rest(args.rest or "best")
     _check(args)
-    from dagan.data.decoding import read_image
+    from dagan.data.pictures import read_image
     from dagan.inference.video import check_output
 
     check_output(args.output)

@@ -168,7 +168,8 @@ def _image_pairs(args: argparse.Namespace) -> "list[Pair]":
 
 def _shot(text: str, args: argparse.Namespace) -> "Tensor":
     """One picture, `1 3 256 256`."""
-    from dagan.data.decoding import VIDEO_SUFFIXES, read_image
+    from dagan.data.decoding import VIDEO_SUFFIXES
+    from dagan.data.pictures import read_image
     from dagan.images import apply_crop
     from dagan.inference.crop import central_square, crop_for_image
 

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from dagan.data.decoding import IMAGE_SUFFIXES
+    from dagan.data.pictures import IMAGE_SUFFIXES
 
     if not args.photos.is_dir():
         raise UserError(f"no such folder of photos: {args.photos}")

@@ -7,8 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from dagan.data.clips import Clip, fit_square, identity_of
-from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from dagan.data.decoding import VIDEO_SUFFIXES
 from dagan.data.pair_lists import ListedPair
+from dagan.data.pictures import IMAGE_SUFFIXES
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames
 from dagan.errors import UserError
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dagan.data.clips import fit_square
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.depth.estimate import DepthPicture, estimate_depth
 from dagan.depth.parallax import build_scene, render
 from dagan.geometry.registration import affine_flow

@@ -14,7 +14,8 @@ from torch import Tensor
 
 import dagan
 from dagan.data.clips import Clip, find_clips, fit_square, frame_files
-from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, DecodeReport, read_frames, read_image
+from dagan.data.decoding import VIDEO_SUFFIXES, DecodeReport, read_frames
+from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 from dagan.data.protocols import Frame, ReenactmentPair, read_chosen_frames
 from dagan.data.weight_files import sha256_of
 from dagan.errors import UserError

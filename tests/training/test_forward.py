@@ -28,6 +28,14 @@ def test_the_rendering_is_the_models_own(tiny_config: TalkingHeadConfig) -> None
     assert torch.equal(values.source.image, batch.source)
 
 
+def test_what_no_term_asks_for_is_not_made(tiny_config: TalkingHeadConfig) -> None:
+    networks = tiny_networks(tiny_config)
+    values = forward(networks, random_batch(2), {Look.SOURCE, Look.MOTION})
+    assert values.motion.flow.shape == (2, 16, 16, 2)
+    assert values.rendering is None
+    assert forward(networks, random_batch(2), set()).source is None
+
+
 def test_random_numbers_of_a_part_are_those_of_its_samples_in_the_whole_step(tiny_config: TalkingHeadConfig) -> None:
     networks, batch = tiny_networks(tiny_config), random_batch(4)
     for look, name in ((Look.TRANSFORMED, "plane_warp"), (Look.MOVED, "window")):

@@ -132,12 +132,6 @@ def test_a_discriminator_that_sees_keypoints_is_trained_with_them(tiny_config: T
     assert changed(discriminator, before)
 
 
-def test_an_objective_of_motion_alone_makes_no_rendering(tiny_config: TalkingHeadConfig) -> None:
-    networks = tiny_networks(tiny_config)
-    objective = Objective((("warped_perceptual", 1.0), ("equivariance", 1.0)))
-    assert generation_step(networks, generation_optimizers(networks), objective, random_batch()).rendering is None
-
-
 def test_a_step_whose_gradient_is_not_finite_is_not_taken(tiny_config: TalkingHeadConfig) -> None:
     networks = tiny_networks(tiny_config)
     before = {name: p.detach().clone() for name, p in networks.model.named_parameters()}

@@ -94,9 +94,9 @@ def crop_for_image(
     """
     framing = frame_photo(image, choice, "largest", detector, name)
     size = turn_size((image.shape[1], image.shape[0]), framing.quarter)
-    x, y, side = framing.crop
+    x, y, side = (float(value) for value in framing.crop)
     box = turn_box(FaceBox(x, y, side, side, 1.0, np.zeros((5, 2))), size, -framing.quarter)
-    return Crop(round(box.x), round(box.y), side)
+    return Crop(round(box.x), round(box.y), framing.crop.size)
 
 
 def crop_for_video(

@@ -1,6 +1,7 @@
 """Which of the faces of a frame is the one that was followed so far."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ class Follower:
         seen = [(face, patch(frame.picture, face)) for face in faces if face is not ours]
         if ours is not None:
             return seen
-        return [min(seen, key=lambda pair: _difference(*pair, *other)) for other in self._others]
+        return [min(seen, key=partial(_unlike, other)) for other in self._others]
 
     def _another(self, faces: Sequence[FaceBox], frame: Frame, is_other_scene: bool) -> FaceBox | None:
         """The face to go on with: the largest or, in the same scene, one that looks like that which was lost."""
@@ -137,6 +138,10 @@ class Follower:
         """Those that may be the followed one: it may have moved the further, the longer it was not seen."""
         reach = FAR * (1 + min(1.0, lost / self._patience))
         return [face for face in faces if apart(face, last) <= reach and growth(face, last) <= GROWN]
+
+
+def _unlike(known: tuple[FaceBox, Sample], seen: tuple[FaceBox, Sample]) -> float:
+    return _difference(seen[0], seen[1], known[0], known[1])
 
 
 def _difference(face: FaceBox, sample: Sample, other: FaceBox, known: Sample) -> float:

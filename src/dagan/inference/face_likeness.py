@@ -34,5 +34,6 @@ def _sampled(frame: UInt8[np.ndarray, "h w 3"], x: float, y: float, width: float
     rows = np.clip(y + steps * height, 0, frame.shape[0] - 1).astype(int)
     columns = np.clip(x + steps * width, 0, frame.shape[1] - 1).astype(int)
     pixels = frame[rows[:, None], columns].astype(np.float32)
-    values = pixels.reshape(SIDE, 2, SIDE, 2, 3).mean((1, 3)).ravel()
-    return values - values.mean()
+    values: Sample = pixels.reshape(SIDE, 2, SIDE, 2, 3).mean((1, 3)).ravel()
+    centred: Sample = values - values.mean()
+    return centred

@@ -171,7 +171,8 @@ SEARCHES: tuple[Callable[[Picture, FaceDetector], Iterator[list[FaceBox]]], ...]
 def _starts(length: int) -> list[int]:
     """Where tiles begin that cover a length."""
     last = max(0, length - TILE)
-    return np.linspace(0, last, -(-last // TILE_STEP) + 1).round().astype(int).tolist()
+    steps = -(-last // TILE_STEP)
+    return [round(step * last / max(steps, 1)) for step in range(steps + 1)]
 
 
 def _placed(face: FaceBox, scale: float, left: int, top: int) -> FaceBox:

@@ -67,11 +67,13 @@ def video_quarter(frames: Iterable[Picture], rate: float, detector: FaceDetector
     they show no face.
     """
     votes: list[int] = []
+    empty: Sample | None = None
     due = 0
     for number, frame in enumerate(frames):
-        if number < due:
+        if number < due or (empty is not None and _unchanged(thumbnail(frame), empty)):
             continue
         found = find_faces(frame, detector, small=False)
+        empty = None if found.faces else thumbnail(frame)
         due = number + max(sample_step(rate), 0 if found.faces else number // 8)
         votes += [found.quarter] if found.faces else []
         is_certain = found.quarter == 0 and any(face.score >= CONVINCING for face in found.faces)
@@ -181,7 +183,7 @@ class _Tracker:
         empty = self._empty
         if empty is None or frames[-1].number % self._patience < len(frames):
             return False
-        return all(np.allclose(f.thumbnail, empty, atol=1) or alike(f.thumbnail, empty) > STILL for f in frames)
+        return all(_unchanged(frame.thumbnail, empty) for frame in frames)
 
     def _agreed(
         self, between: Sequence[Frame], end: Frame, faces: Sequence[FaceBox]
@@ -202,6 +204,11 @@ class _Tracker:
             if max(alike(sample, other) for other in ends) < UNCHANGED:
                 return None
         return boxes
+
+
+def _unchanged(seen: Sample, empty: Sample) -> bool:
+    """Whether a frame shows what a frame without a face did."""
+    return np.allclose(seen, empty, atol=1) or alike(seen, empty) > STILL
 
 
 def _between(start: FaceBox, end: FaceBox, share: float) -> FaceBox:

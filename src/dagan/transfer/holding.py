@@ -52,7 +52,7 @@ def held_motion(driving: Keypoints, found: Iterable[bool], before: Keypoints, ea
     seen = [bool(value) for value in found]
     if all(seen):
         return driving
-    parts = {name: part.split(1) for name, part in driving.named().items()}
+    parts = {name: torch.split(part, 1) for name, part in driving.named().items()}
     frames = (Keypoints(**dict(zip(parts, frame, strict=True))) for frame in zip(*parts.values(), strict=True))
     poses = list(held(frames, seen, before, ease))
     return Keypoints(**{name: torch.cat([pose.named()[name] for pose in poses]) for name in parts})

@@ -32,13 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--still-background",
         action="store_true",
-        help="between two frames of one clip, too, leave the background where the source has it and the torso to its "
-        "keypoints (as `dagan animate` does), although the model can tell how they moved",
+        help="between two frames of one clip, keep the background still and let the torso follow its keypoints, as "
+        "`dagan animate` does; by default the model is told how both moved",
     )
     _add_pairs(parser)
     add_evaluator_arguments(parser)
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
     parser.add_argument("--device", help="for the model: cpu, cuda (default: cuda if there is one)")
+    parser.add_argument(
+        "--runtime", choices=("torch", "onnx", "openvino"), default="torch", help="what computes (default: torch)"
+    )
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="of the computation (default: fp32)"
+    )
     parser.add_argument(
         "-o",
         "--out",
@@ -57,13 +63,14 @@ def _add_pairs(parser: argparse.ArgumentParser) -> None:
         "--motion",
         choices=("absolute", "relative"),
         default="absolute",
-        help="with --protocol cross: the driver's keypoints as they are (as the published tables), or their change "
-        "since the driver's rest frame, as `dagan animate` does",
+        help="with --protocol cross: absolute takes over the driver's own pose and proportions (default, as in the "
+        "published tables); relative moves the source as the driver moved since the rest frame, as in `dagan animate`",
     )
     pairs.add_argument(
         "--rest",
         choices=("best", "first"),
-        help="with --motion relative: the frame of the driver that the model chooses (best, default), or the first",
+        help="driver's frame from which relative motion is measured: best (default) is the one of its whole clip whose "
+        "pose and expression are closest to the source's; first is its first frame",
     )
     pairs.add_argument("--pairs", metavar="CSV", help="a list source,driving[,frame] instead of drawn pairs")
     pairs.add_argument(
@@ -134,7 +141,7 @@ def evaluator_config(args: argparse.Namespace) -> "EvaluatorConfig":
 
 def _choice(args: argparse.Namespace) -> "PairChoice":
     if args.rest is not None and args.motion != "relative":
-        raise UserError("--rest is the frame that relative motion counts from; add --motion relative")
+        raise UserError("--rest is for relative motion: add --motion relative, or leave it out")
     from dagan.evaluation.plans import PairChoice
 
     return PairChoice(
@@ -154,14 +161,24 @@ def _system(args: argparse.Namespace) -> "SystemConfig":
     import torch
 
     from dagan.data.triples import is_triple_folder
-    from dagan.evaluation.systems import GeneratedFolder, ModelFile
+    from dagan.evaluation.model_systems import ModelFile
+    from dagan.evaluation.systems import GeneratedFolder
     from dagan.models.weights import load_config
 
     if args.generated is None:
         if args.model is not None:
             load_config(args.model)  # a mistake in the path should not wait for the clips
         device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return ModelFile(path=args.model, device=device, label=args.name, still_background=args.still_background)
+        return ModelFile(
+            path=args.model,
+            device=device,
+            label=args.name,
+            still_background=args.still_background,
+            runtime=args.runtime,
+            precision=args.precision,
+        )
+    if (args.runtime, args.precision) != ("torch", "fp32"):
+        raise UserError("--runtime and --precision are for a model; leave them out with --generated")
     if args.pairs is None and args.protocol != "reconstruction" and not is_triple_folder(args.clips):
         raise UserError(
             "--generated needs to know which image is for which pair: give --pairs LIST, --protocol reconstruction, or "

@@ -36,13 +36,13 @@ class Frame(NamedTuple):
 class ReenactmentPair(NamedTuple):
     """A source and a driving frame of any two clips. `key` names the pair, and the image generated for it.
 
-    `rests` are the driver's frames of which relative motion counts from one; none: motion is absolute.
+    `rest`: the frame of the driving clip from which relative motion is measured; None: motion is absolute.
     """
 
     key: str
     source: Frame
     driving: Frame
-    rests: tuple[Frame, ...] = ()
+    rest: Frame | None = None
 
 
 def self_reenactment_pairs(

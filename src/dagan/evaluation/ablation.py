@@ -15,9 +15,9 @@ import dagan
 from dagan.config import differences
 from dagan.errors import UserError
 from dagan.evaluation.evaluator import EvaluatorConfig
+from dagan.evaluation.model_systems import ModelFile
 from dagan.evaluation.plans import PairChoice, make_plan
 from dagan.evaluation.run import evaluate
-from dagan.evaluation.systems import ModelFile
 from dagan.files import write_text
 from dagan.training.ablation import AblationConfig, Materials, train_variant
 from dagan.training.loop import MODEL

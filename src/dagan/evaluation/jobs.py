@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-
 from dagan.data.clips import Clip
 from dagan.data.pair_lists import VideoPair
 from dagan.data.protocols import (
@@ -23,8 +21,7 @@ from dagan.errors import UserError
 SELF, CROSS, RECONSTRUCTION = "self-reenactment", "cross-identity", "reconstruction"
 SIZE = 256  # pixels: that of the paper's tables
 PAIRS_PER_CLIP = 4
-RestFrames = Literal["", "first", "best"]  # of relative motion; "": motion is absolute
-NUM_RESTS = 32  # frames of a driver, evenly over it, of which the system chooses one: a clip in memory is no more
+RestFrames = Literal["", "first", "best"]  # the rest frame of relative motion; "": motion is absolute
 GROUP = 32  # listed pairs in one job: that many frames are in memory, and are done again after an interruption
 
 
@@ -59,7 +56,7 @@ class PairProtocol(NamedTuple):
 RELATIVE_TO: dict[RestFrames, str] = {
     "": "",
     "first": ", motion relative to the driver's first frame",
-    "best": f", motion relative to the frame that the model chooses, of {NUM_RESTS} of the driver's",
+    "best": ", motion relative to the driver's frame closest to the source in pose and expression",
 }
 
 
@@ -101,7 +98,6 @@ class CrossClip:
     clip: Clip
     partners: tuple[Clip, ...]
     seed: int
-    rest: RestFrames = ""
 
     @property
     def name(self) -> str:
@@ -111,8 +107,7 @@ class CrossClip:
         if not self.partners:
             raise UserError("no clip of another person")
         drawn = [(partner, cross_identity_pair(self.clip, partner, self.seed)) for partner in self.partners]
-        pairs = (pair_of(Frame(self.clip, a), Frame(partner, b)) for partner, (a, b) in drawn)
-        return tuple(pair._replace(rests=rest_frames(pair.driving.clip, self.rest)) for pair in pairs)
+        return tuple(pair_of(Frame(self.clip, a), Frame(partner, b)) for partner, (a, b) in drawn)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,15 +146,6 @@ def pair_of(source: Frame, driving: Frame) -> ReenactmentPair:
     return ReenactmentPair(f"{source.clip.name}:{source.number}>{driving.clip.name}:{driving.number}", source, driving)
 
 
-def rest_frames(clip: Clip, rest: RestFrames) -> tuple[Frame, ...]:
-    """The frames of a driver that relative motion may count from. Raises UserError when it cannot be read."""
-    if rest != "best":
-        return (Frame(clip, 0),) if rest == "first" else ()
-    count = count_frames(clip)
-    numbers = np.linspace(0, count - 1, min(count, NUM_RESTS)).round().astype(int)
-    return tuple(Frame(clip, number) for number in numbers.tolist())
-
-
 def self_reenactment(clips: Sequence[Clip], protocol: PairProtocol) -> list[Job]:
     """One job for each clip (Tables 1 and 2)."""
     return [SelfClip(clip=clip, protocol=protocol) for clip in clips]
@@ -170,7 +156,7 @@ def cross_identity(clips: Sequence[Clip], protocol: PairProtocol) -> list[Job]:
     partners = {
         clip: tuple(cross_identity_partners(clip, clips, protocol.pairs_per_clip, protocol.seed)) for clip in clips
     }
-    return [CrossClip(clip=clip, partners=partners[clip], seed=protocol.seed, rest=protocol.rest) for clip in clips]
+    return [CrossClip(clip=clip, partners=partners[clip], seed=protocol.seed) for clip in clips]
 
 
 def reconstruction(clips: Sequence[Clip], protocol: PairProtocol) -> list[Job]:

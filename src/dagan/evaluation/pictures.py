@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dagan.data.protocols import ReenactmentPair
+from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.errors import UserError
 from dagan.evaluation.records import Metric, Sample
 from dagan.evaluation.report import Report
@@ -56,7 +56,7 @@ def draw_examples(report: Report, plan: Plan) -> list[Picture]:
     """The examples' images: the system makes them again. What can no longer be read is left out."""
     wanted = examples(report)
     pairs = _pairs_of([example.sample for example in wanted], plan)
-    system, drawn = plan.system.build(), {}
+    system, drawn = plan.system.build(plan.protocol.rest), {}
     for sample, pair in pairs.items():
         try:
             images = load_pair(pair, plan.protocol.size)
@@ -86,8 +86,8 @@ def _pairs_of(samples: Iterable[Sample], plan: Plan) -> dict[Sample, Reenactment
         for pair in pairs:
             sample = wanted.get((frame_name(pair.source), frame_name(pair.driving), pair.key))
             if sample is not None:
-                chosen = tuple(rest for rest in pair.rests if frame_name(rest) == sample.rest)
-                found[sample] = pair._replace(rests=chosen)
+                rest = Frame(pair.driving.clip, sample.rest.frame) if sample.rest is not None else None
+                found[sample] = pair._replace(rest=rest)
     return found
 
 

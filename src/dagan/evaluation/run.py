@@ -13,9 +13,9 @@ from dagan.evaluation.evaluator import Evaluator, EvaluatorConfig
 from dagan.evaluation.jobs import PAIRS_PER_CLIP, SIZE, self_protocol, self_reenactment
 from dagan.evaluation.ledger import Ledger, key_of
 from dagan.evaluation.metrics.frechet import GaussianSums
+from dagan.evaluation.model_systems import Model, system_of
 from dagan.evaluation.records import SkippedClip
 from dagan.evaluation.report import Frechet, Report
-from dagan.evaluation.systems import Model, ModelSystem
 from dagan.evaluation.work import JobResult, Plan, do_here, do_in_processes, do_job
 
 Progress = Callable[[int, int, int], None]  # jobs done, jobs in all, pairs done
@@ -45,7 +45,7 @@ def evaluate_self_reenactment(
     """
     protocol = self_protocol(pairs_per_clip, min_gap, seed, size)
     jobs = self_reenactment(find_clips(clips_root)[:limit], protocol)
-    system, results = ModelSystem(model, device), []
+    system, results = system_of(model, device), []
     with nullcontext(evaluator) if evaluator is not None else EvaluatorConfig().build() as eyes:
         for index, job in enumerate(jobs):
             results.append(do_job(index, job, protocol, system, eyes))
@@ -74,7 +74,7 @@ def evaluate(
         if num_workers > 1 and len(todo) > 1:
             results = do_in_processes(plan, todo, min(num_workers, len(todo)))
         else:
-            results = do_here(plan, todo, plan.system.build(), evaluator) if todo else iter(())
+            results = do_here(plan, todo, plan.system.build(plan.protocol.rest), evaluator) if todo else iter(())
         _record(results, ledger, len(plan.jobs), progress)
         shell = Report(
             model=plan.system.name,

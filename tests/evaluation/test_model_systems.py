@@ -1,3 +1,4 @@
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_relative_motion_is_what_the_animator_makes_of_the_whole_clip(tiny_model
     source, found = pictures(1)[0], system(tiny_model, "best")
     animator = Animator(tiny_model, "torch", "fp32")
     animator.set_source(source)
-    expected = list(animator.from_motion(animator.watch(list(frames), 25)))
+    expected = list(animator.from_motion(animator.watch(list(frames), Fraction(25))))
     assert found.rest_frame(pair(Frame(driver, 1)), source) == 3
     for number in (1, 4, 3):
         images = PairImages(source, frames[number], frames[3])

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagan.cli.progress import Progress
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -100,23 +101,20 @@ def add_evaluator_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     folder = _out_folder(args.out) if args.out else None
-    from tqdm import tqdm
-
     from dagan.evaluation.compare import compare, read_report
     from dagan.evaluation.plans import make_plan
     from dagan.evaluation.run import evaluate
 
     earlier = read_report(args.compare) if args.compare else None
     plan = make_plan(_choice(args), _system(args), evaluator_config(args))
-    with tqdm(desc="evaluating", unit="clip", disable=None, leave=False) as bar:
-
-        def progress(done: int, total: int, pairs: int) -> None:
-            bar.total = total
-            bar.set_postfix(pairs=pairs, refresh=False)
-            bar.update(done - bar.n)
-
-        ledger = folder / LEDGER if folder is not None else None
-        report = evaluate(plan, num_workers=args.workers, ledger_file=ledger, progress=progress)
+    ledger = folder / LEDGER if folder is not None else None
+    with Progress("evaluating", unit="clip") as shown:
+        report = evaluate(
+            plan,
+            num_workers=args.workers,
+            ledger_file=ledger,
+            progress=lambda done, total, _: shown.update(done, total),
+        )
     print(report.to_markdown(), end="")
     if folder is not None:
         _write_results(folder, report, plan)

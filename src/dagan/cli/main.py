@@ -16,7 +16,7 @@ from dagan import __version__
 from dagan.errors import UserError
 
 COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for names that Python cannot have
-    "animate": "move a portrait as a video, or a recorded motion, moves",
+    "animate": "animate a portrait with the motion of a video or of a recorded motion",
     "depth": "depth of a portrait: map, numbers, point cloud, mesh, moving camera",
     "train-depth": "stage 1: learn depth and camera motion from face videos",
     "train": "stage 2: learn to animate, with the depth network of stage 1",

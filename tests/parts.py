@@ -20,7 +20,7 @@ from dagan.models.spade import SpadeDecoderConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.blocks import FixedSize
 from dagan.nn.vgg import POOL, VGG
-from dagan.presets import LITE, with_free_keypoints
+from dagan.presets import LITE, without_face
 from dagan.training.generation_stage import GenerationNetworks
 from dagan.types import Keypoints
 
@@ -39,7 +39,7 @@ def identity_flow(batch: int, height: int, width: int) -> Tensor:
 def tiny_head() -> TalkingHeadConfig:
     """The lite preset with every part, as narrow as it goes: for 64x64 images, built in 0.05 s."""
     narrow: dict[str, Any] = {"width": 8, "cap": 16, "num_blocks": 2}
-    lite = with_free_keypoints(LITE)
+    lite = without_face(LITE)
     return replace(
         lite,
         depth=FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8), working_size=32),

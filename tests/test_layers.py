@@ -28,7 +28,15 @@ LAYERS = (
     {"cli"},
 )
 PLACE = {name: place for place, names in enumerate(LAYERS) for name in names}
-HEAVY = {"av", "matplotlib", "mediapipe", "onnxruntime", "scipy", "skimage"}  # imported in the function that needs it
+HEAVY = {
+    "av",
+    "matplotlib",
+    "mediapipe",
+    "onnxruntime",
+    "scipy",
+    "skimage",
+    "trimesh",
+}  # imported in the function that needs it
 BANNED = {"cv2", "torchvision"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERED = [path for path in MODULES if path.parent != PACKAGE or path.stem in PLACE]

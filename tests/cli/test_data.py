@@ -1,9 +1,10 @@
-"""`dagan data pack` and `dagan data bench`, and training from what they make."""
+"""`dagan data pack` and `dagan data pairs`, and training from packed clips."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dagan.cli.main import main
 from dagan.cli.train import add_common_arguments, open_all
@@ -56,21 +57,6 @@ def test_a_cache_that_is_named_is_used_for_frames_as_before(clips, tmp_path):
     assert len(list((tmp_path / "cache" / "clips").glob("*.npy"))) == 3
 
 
-@pytest.mark.slow
-def test_bench_times_every_way_of_reading(clips, tmp_path, capsys):
-    small = ["--size", "32", "--workers", "0", "1", "--seconds", "0.1", "--work", str(tmp_path)]
-    assert main(["data", "bench", str(clips), *small]) == 0
-    _, header, *rows = capsys.readouterr().out.splitlines()
-    assert header.split() == ["way", "of", "reading", "KB/frame", "ms", "0", "workers", "1", "workers"]
-    names = [row[:18].strip() for row in rows]
-    assert names == ["whole clips", "seek", "cache", "shards, original", "shards, h264", "shards, jpeg"]
-    assert all(float(number) > 0 for row in rows for number in row[18:].split())
-    assert [path.name for path in tmp_path.iterdir()] == ["clips"]  # nothing is left behind
-    assert main(["data", "pack", str(clips), "-o", str(tmp_path / "shards"), "--jobs", "1"]) == 0
-    assert main(["data", "bench", str(tmp_path / "shards"), *small]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("shards ")
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -78,9 +64,6 @@ def test_bench_times_every_way_of_reading(clips, tmp_path, capsys):
         (["pack", "{}", "-o", "{}/out"], "no clips in"),
         (["pack", "{}/clips", "-o", "{}/out", "--size", "33", "--store", "h264"], "--size 33"),
         (["pack", "{}/clips", "-o", "{}/clips/bob__c00.mp4"], "exists"),
-        (["bench", "{}/clips", "--workers", "-1"], "--workers"),
-        (["bench", "{}/clips", "--work", "{}/missing"], "no such folder"),
-        (["bench", "{}/missing"], "no such folder of clips"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(clips, tmp_path, capsys, words, said):
@@ -91,3 +74,23 @@ def test_what_cannot_be_done_is_said_in_one_line(clips, tmp_path, capsys, words,
     assert printed.startswith("dagan: error: ")
     assert printed.count("\n") == 1
     assert said in printed
+
+
+@pytest.mark.parametrize("out", ["clips/bob__c00.mp4", "clips/frames/0.png"])
+def test_a_list_replaces_no_clip(clips, tmp_path, capsys, out):
+    (clips / "frames").mkdir()
+    for name in ("0.png", "1.png"):
+        Image.new("RGB", (8, 8)).save(clips / "frames" / name)
+    before = (tmp_path / out).read_bytes()
+    assert main(["data", "pairs", str(clips), "-o", str(tmp_path / out)]) == 2
+    assert "would replace the input" in capsys.readouterr().err
+    assert (tmp_path / out).read_bytes() == before
+
+
+def test_exported_pictures_replace_no_clip(tmp_path, capsys):
+    for side in ("source", "driving"):
+        (tmp_path / side).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / side / "000000.png")
+    assert main(["data", "pairs", str(tmp_path), "-o", str(tmp_path / "list.csv"), "--export", str(tmp_path)]) == 2
+    assert "would replace the input" in capsys.readouterr().err
+    assert not (tmp_path / "list.csv").exists()

@@ -11,8 +11,7 @@ from dagan.images import to_pixels, to_tensor
 from dagan.inference import animator as animator_module
 from dagan.inference.animator import Animator
 from dagan.inference.recorded_motion import record_motion
-from dagan.transfer.face_reader import FaceReaderConfig
-from dagan.transfer.retargeting import FaceRetargetingConfig
+from dagan.models.talking_head import FaceConfig
 from dagan.types import Keypoints
 
 SIDE = 64
@@ -56,9 +55,8 @@ def by_hand(model, seeds, seed: int = 0) -> np.ndarray:
 @pytest.fixture
 def reading_model(tiny_config):
     """A model with a face reader, whose transfer between people listens to it."""
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    parts = {"retargeting": FaceRetargetingConfig(), "face_reader": FaceReaderConfig()}
-    model = replace(tiny_config, keypoints=keypoints, **parts).build().eval()
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
+    model = replace(tiny_config, keypoints=keypoints, face=FaceConfig()).build().eval()
     torch.nn.init.normal_(model.retargeting.placer[-1].weight, std=1.0)
     return model
 
@@ -164,10 +162,8 @@ def test_a_rendering_counts_from_the_first_frame_since_the_restart(tiny_model):
     assert np.abs(stacked(made) - expected).max() <= LEVELS
 
 
-def test_a_rendering_moves_background_and_torso_as_the_model_between_frames_of_one_video(tiny_config):
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    motion = replace(tiny_config.motion, torso="registered")
-    model = replace(tiny_config, keypoints=keypoints, motion=motion).build().eval()
+def test_a_rendering_moves_background_and_torso_as_the_model_between_frames_of_one_video(reading_model):
+    model = reading_model
     wide = torch.nn.functional.interpolate(torch.rand(1, 3, 9, 9), (72, 72), mode="bicubic").clamp(0, 1)
     source, driving = wide[..., :SIDE, :SIDE].contiguous(), wide[..., :SIDE, 8:].contiguous()
     animator = Animator(model, motion="absolute")

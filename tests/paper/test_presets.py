@@ -29,7 +29,6 @@ from dagan.presets import (
     with_fdn,
     with_sa,
 )
-from dagan.transfer.face_flow import FACE_MOTIONS
 from parts import narrowed
 
 MAX_GMAC = 8  # issue 2, item 2: per driving frame, the source cached
@@ -106,8 +105,8 @@ def test_every_preset_runs_at_its_true_width_with_the_parameters_that_it_always_
         rendering = model(image, image)
     assert rendering.generated.shape == (2, 3, 64, 64)
     assert sum(parameter.numel() for parameter in model.parameters()) == NUM_PARAMETERS[name]
-    pieces = FACE_MOTIONS[PRESETS[name].motion.face]
-    assert rendering.mask.shape[1] == 1 + PRESETS[name].keypoints.num_keypoints + len(pieces)
+    has_whole_face = PRESETS[name].face is not None
+    assert rendering.mask.shape[1] == 1 + PRESETS[name].keypoints.num_keypoints + has_whole_face
 
 
 @pytest.mark.parametrize("name", PRESETS)

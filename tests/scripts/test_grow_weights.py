@@ -8,33 +8,34 @@ import pytest
 import torch
 
 from dagan.errors import UserError
-from dagan.models.talking_head import TalkingHeadConfig
-from dagan.transfer.retargeting import FaceRetargetingConfig
+from dagan.models.talking_head import FaceConfig, TalkingHeadConfig
 
 grow = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "grow_weights.py"))["grow"]
 
 
 @pytest.fixture
 def parts(tiny_config: TalkingHeadConfig) -> TalkingHeadConfig:
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
     return replace(tiny_config, keypoints=keypoints)
 
 
 def test_a_model_with_the_whole_faces_motion_begins_where_the_one_without_ended(parts: TalkingHeadConfig) -> None:
-    whole = replace(parts, motion=replace(parts.motion, face="whole"))
+    whole = replace(parts, face=FaceConfig(retargeting=None, reader=None))
     small, large = parts.build().eval(), whole.build().eval()
     grow(small, large)
     images = torch.rand(2, 2, 3, 64, 64)
-    before, after = (model(*images) for model in (small, large))
+    source, driving = map(small.view, images)
+    before, after = (model.render(source, driving.keypoints) for model in (small, large))
     assert torch.allclose(after.mask[:, :-1] / (1 - after.mask[:, -1:]), before.mask, atol=1e-5)
     assert 0 < after.mask[:, -1].min() < after.mask[:, -1].max() < 1
     with torch.no_grad():
         large.motion.mask_prior.pieces[0] -= 100  # what is left of the difference is the new motion's share
-    assert torch.allclose(large(*images).generated, before.generated, atol=1e-5)
+    assert torch.allclose(large.render(source, driving.keypoints).generated, before.generated, atol=1e-5)
 
 
 def test_retargeting_begins_as_the_transfer_without_it(parts: TalkingHeadConfig) -> None:
-    small, large = parts.build().eval(), replace(parts, retargeting=FaceRetargetingConfig()).build().eval()
+    whole = replace(parts, face=FaceConfig(retargeting=None, reader=None))
+    small, large = whole.build().eval(), replace(whole, face=FaceConfig(reader=None)).build().eval()
     grow(small, large)
     source, rest, driving = (view.keypoints for view in map(small.view, torch.rand(3, 1, 3, 64, 64)))
     moved, before = (model.mover(source, rest)(driving) for model in (large, small))
@@ -42,7 +43,7 @@ def test_retargeting_begins_as_the_transfer_without_it(parts: TalkingHeadConfig)
 
 
 def test_what_is_new_learns_from_the_first_step(parts: TalkingHeadConfig) -> None:
-    large = replace(parts, motion=replace(parts.motion, face="whole")).build()
+    large = replace(parts, face=FaceConfig(retargeting=None, reader=None)).build()
     grow(parts.build(), large)
     motion, images = large.motion, torch.rand(2, 2, 3, 64, 64)
     flow = large(*images).flow

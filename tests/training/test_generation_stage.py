@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dagan.losses.objective import PAPER_OBJECTIVE, Objective
 from dagan.losses.step_state import PairBatch, StepState
 from dagan.models.discriminator import DiscriminatorConfig
-from dagan.models.talking_head import TalkingHeadConfig
+from dagan.models.talking_head import FaceConfig, TalkingHeadConfig
 from dagan.training.distributed import World
 from dagan.training.generation_stage import (
     GenerationNetworks,
@@ -21,7 +21,6 @@ from dagan.training.generation_stage import (
     resized,
 )
 from dagan.training.step import StepConfig
-from dagan.transfer.face_reader import FaceReaderConfig
 from parts import face_clips, tiny_networks, tiny_perceptual
 
 PERCEPTUAL = Objective((("perceptual", 10.0),))
@@ -59,8 +58,8 @@ def test_the_depth_network_is_frozen_its_weights_and_running_statistics_do_not_m
 
 
 def test_a_face_reader_is_given_and_stays_so_when_other_parts_are_thawed(tiny_config: TalkingHeadConfig) -> None:
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    networks = tiny_networks(replace(tiny_config, keypoints=keypoints, face_reader=FaceReaderConfig()))
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
+    networks = tiny_networks(replace(tiny_config, keypoints=keypoints, face=FaceConfig(retargeting=None)))
     reader = networks.model.face_reader
     assert reader is not None
     before = copies([reader])[0]

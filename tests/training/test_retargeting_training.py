@@ -102,7 +102,7 @@ def tracked(tmp_path: Path) -> Path:
 def test_faces_are_found_in_frames_whose_landmarks_are_known(tiny_config, tracked: Path) -> None:
     from dataclasses import replace
 
-    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 1, has_landmarks=True)
+    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 1)
     model: TalkingHead = replace(tiny_config, keypoints=keypoints).build().eval()
     clips = face_clips(2)
     tracks = LandmarkTracks(clips, [tracked])

@@ -48,11 +48,11 @@ def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
 def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHead]":
     """The model at its start: from --from, else from the preset; F_d from --depth."""
     from dagan.models.weights import fill_face_reader, load, load_config, load_depth
-    from dagan.presets import with_free_keypoints
+    from dagan.presets import without_face
 
     config = load_config(args.start) if args.start else preset_config(args)
     if not (args.start or args.landmarks):
-        config = with_free_keypoints(config)
+        config = without_face(config)
     model = load(args.start) if args.start else fill_face_reader(config.build())
     if args.depth is not None:
         if model.depth is None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+MOST_FRAMES = 10**9  # of a video in an index that was read: 463 days at 25 frames/s
+
 
 class VideoIndex(NamedTuple):
     """When each frame is shown, and when the keyframes are, in ticks of the stream; both ascend.
@@ -67,8 +69,27 @@ class VideoIndex(NamedTuple):
 
     @staticmethod
     def from_plain(plain: dict[str, Any]) -> "VideoIndex":
-        times = range(*plain["range"]) if "range" in plain else tuple(plain["times"])
-        return VideoIndex(times, tuple(plain["key_times"]), bool(plain["counted"]), plain["damage"])
+        """Raises ValueError, KeyError or TypeError when it is not what `to_plain` gives."""
+        if "range" in plain:
+            start, stop, step = _ticks(plain["range"])
+            times: range | tuple[int, ...] = range(start, stop, step)
+        else:
+            times = _ticks(plain["times"])
+        keys, damage = _ticks(plain["key_times"]), plain["damage"]
+        ascend = all(before <= after for before, after in pairwise(keys)) and (
+            times.step > 0 if isinstance(times, range) else all(before < after for before, after in pairwise(times))
+        )
+        if not ascend or not 0 < len(times) <= MOST_FRAMES:
+            raise ValueError(f"the times of a video's frames should ascend, at most {MOST_FRAMES} of them")
+        return VideoIndex(times, keys, bool(plain["counted"]), damage if damage is None else str(damage))
+
+
+def _ticks(plain: Any) -> tuple[int, ...]:
+    """Times in ticks of a stream, as files state them."""
+    ticks = tuple(plain)
+    if not all(type(tick) is int and abs(tick) < 2**62 for tick in ticks):
+        raise ValueError("a time of a video is not a whole number of 63 bits")
+    return ticks
 
 
 def index_video(path: str | Path, file: SeekableFile | None = None) -> VideoIndex:

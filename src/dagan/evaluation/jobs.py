@@ -88,7 +88,7 @@ class SelfClip:
         drawn = clip_pairs(self.clip, num_frames, protocol.pairs_per_clip, protocol.min_gap, protocol.seed)
         if not drawn:
             raise UserError(f"{num_frames} frames; at least {protocol.min_gap + 1} are needed")
-        return tuple(pair_of(Frame(self.clip, pair.source), Frame(self.clip, pair.driving)) for pair in drawn)
+        return tuple(drawn)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +106,7 @@ class CrossClip:
     def pairs(self) -> tuple[ReenactmentPair, ...]:
         if not self.partners:
             raise UserError("no clip of another person")
-        drawn = [(partner, cross_identity_pair(self.clip, partner, self.seed)) for partner in self.partners]
-        return tuple(pair_of(Frame(self.clip, a), Frame(partner, b)) for partner, (a, b) in drawn)
+        return tuple(cross_identity_pair(self.clip, partner, self.seed) for partner in self.partners)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +138,6 @@ class PairGroup:
 
     def pairs(self) -> tuple[ReenactmentPair, ...]:
         return self.known
-
-
-def pair_of(source: Frame, driving: Frame) -> ReenactmentPair:
-    """A pair named by its frames."""
-    return ReenactmentPair(f"{source.clip.name}:{source.number}>{driving.clip.name}:{driving.number}", source, driving)
 
 
 def self_reenactment(clips: Sequence[Clip], protocol: PairProtocol) -> list[Job]:

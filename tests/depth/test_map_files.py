@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from dagan.depth.estimate import DepthPicture, portrait_camera
-from dagan.depth.files import npy_stream, write_npy, write_png, write_raw_png
+from dagan.depth.map_files import npy_stream, write_npy, write_png, write_raw_png
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_motion_modes_differ(animate, driving, out, model_file, portrait):
 
 def test_absolute_motion_counts_from_no_frame(animate, driving, out, capsys):
     assert animate(driving, "--motion", "absolute", "--rest", "3") == 2
-    assert "--rest is the frame that relative motion counts from" in capsys.readouterr().err
+    assert "--rest is for relative motion" in capsys.readouterr().err
     assert not out.exists()
 
 

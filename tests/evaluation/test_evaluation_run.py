@@ -44,18 +44,18 @@ def test_cross_identity_measures_only_what_needs_no_truth(clips):
 
 
 class AtTheThird(SystemConfig):
-    """Gives the source back and counts motion from the third frame of those that it may choose from."""
+    """Gives the source back and measures motion from the third frame of the driver."""
 
     name = "at the third"
 
     def fingerprint(self):
         return self.name
 
-    def build(self):
+    def build(self, rest=""):
+        assert rest == "best"
         return self
 
-    def rest(self, pair, source, rests):
-        assert len(rests) == len(pair.rests) > 3
+    def rest_frame(self, pair, source):
         return 2
 
     def generate(self, pair, images):
@@ -63,7 +63,7 @@ class AtTheThird(SystemConfig):
         return images.source
 
 
-def test_relative_motion_counts_from_the_frame_that_is_chosen_and_the_record_names_it(clips, tmp_path):
+def test_relative_motion_is_measured_from_the_frame_that_is_chosen_and_the_record_names_it(clips, tmp_path):
     report = evaluate(plan(clips, AtTheThird(), protocol="cross", rest="best"))
     assert {(sample.rest.identity, sample.rest.frame) for sample in report.samples} == {("ann", 2), ("bob", 2)}
     third = [sample.following.head_yaw.driving for sample in report.samples]

@@ -11,7 +11,8 @@ from torch import Tensor
 from dagan.data.clips import Clip
 from dagan.data.protocols import Frame, pair_of
 from dagan.errors import UserError
-from dagan.evaluation.systems import ModelSystem, PairImages
+from dagan.evaluation.model_systems import ModelSystem
+from dagan.evaluation.systems import PairImages
 
 CLIP = Clip(Path("ann.mp4"), "ann", "ann")
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagan.cli.progress import Progress
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from dagan.evaluation.pairs import Selection
     from dagan.evaluation.report import Report
     from dagan.evaluation.run import Plan
-    from dagan.evaluation.systems import SystemConfig
+    from dagan.evaluation.systems import System, SystemConfig
 
 DEFAULT_PAIRS = 4  # per clip
 DEFAULT_SIZE = 256
@@ -29,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_evaluator_arguments(parser)
     parser.add_argument("--workers", metavar="N", type=positive, default=1, help="number of processes (default: 1)")
     parser.add_argument("--device", help="for the model: cpu, cuda (default: cuda if there is one)")
+    parser.add_argument(
+        "--runtime", choices=("torch", "onnx", "openvino"), default="torch", help="what computes (default: torch)"
+    )
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="of the computation (default: fp32)"
+    )
     parser.add_argument(
         "-o",
         "--out",
@@ -74,7 +81,8 @@ def _add_pairs(parser: argparse.ArgumentParser) -> None:
     pairs.add_argument(
         "--rest",
         choices=("best", "first"),
-        help="rest frame of --motion relative: best is chosen by the model (default), first is the driver's first one",
+        help="driver's frame from which relative motion is measured: best (default) is the one of its whole clip whose "
+        "pose and expression are closest to the source's; first is its first frame",
     )
     pairs.add_argument("--pairs", metavar="CSV", help="list with columns source,driving[,frame] instead of drawn pairs")
     pairs.add_argument(
@@ -114,26 +122,24 @@ def add_evaluator_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     folder = _out_folder(args.out) if args.out else None
-    from tqdm import tqdm
-
     from dagan.evaluation.compare import compare
     from dagan.evaluation.report import read_report
     from dagan.evaluation.run import evaluate, make_plan
 
     earlier = read_report(args.compare) if args.compare else None
     plan = make_plan(_choice(args), _system(args), evaluator_config(args))
-    with tqdm(desc="evaluating", unit="clip", disable=None, leave=False) as bar:
-
-        def progress(done: int, total: int, pairs: int) -> None:
-            bar.total = total
-            bar.set_postfix(pairs=pairs, refresh=False)
-            bar.update(done - bar.n)
-
-        file = folder / PROGRESS_FILE if folder is not None else None
-        report = evaluate(plan, num_workers=args.workers, progress_file=file, progress=progress)
+    with Progress("evaluating", unit="clip") as shown:
+        system = plan.system.build(plan.protocol.rest) if args.workers == 1 else None
+        report = evaluate(
+            plan,
+            num_workers=args.workers,
+            progress_file=folder / PROGRESS_FILE if folder is not None else None,
+            progress=lambda done, total, _: shown.update(done, total),
+            system=system,
+        )
     print(report.to_markdown(), end="")
     if folder is not None:
-        _write_results(folder, report, plan)
+        _write_results(folder, report, plan, system)
     if earlier is not None:
         print("\n" + compare(earlier, report).to_markdown(), end="")
     return 0
@@ -175,14 +181,24 @@ def _system(args: argparse.Namespace) -> "SystemConfig":
     import torch
 
     from dagan.data.triples import is_triple_folder
-    from dagan.evaluation.systems import GeneratedFolder, ModelFile
+    from dagan.evaluation.model_systems import ModelFile
+    from dagan.evaluation.systems import GeneratedFolder
     from dagan.models.weights import load_config
 
     if args.generated is None:
         if args.model is not None:
             load_config(args.model)  # a wrong path is reported before the clips are read
         device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return ModelFile(path=args.model, device=device, label=args.name, still_background=args.still_background)
+        return ModelFile(
+            path=args.model,
+            device=device,
+            label=args.name,
+            still_background=args.still_background,
+            runtime=args.runtime,
+            precision=args.precision,
+        )
+    if (args.runtime, args.precision) != ("torch", "fp32"):
+        raise UserError("--runtime and --precision are for a model; leave them out with --generated")
     if args.pairs is None and args.protocol != "reconstruction" and not is_triple_folder(args.clips):
         raise UserError(
             "--generated needs fixed pairs: give --pairs LIST, --protocol reconstruction, or a CLIPS_DIR with source/ "
@@ -212,7 +228,7 @@ def _out_folder(out: str) -> Path:
     return folder
 
 
-def _write_results(folder: Path, report: "Report", plan: "Plan") -> None:
+def _write_results(folder: Path, report: "Report", plan: "Plan", system: "System | None") -> None:
     """JSON and Markdown first: they are there if the page, which generates the example images again, should fail."""
     from dagan.evaluation.page import draw_examples, to_html
     from dagan.evaluation.report import RESULT, read_report
@@ -222,6 +238,6 @@ def _write_results(folder: Path, report: "Report", plan: "Plan") -> None:
     write_text(folder / names[0], report.to_json())
     write_text(folder / names[1], report.to_markdown())
     stored = read_report(folder)
-    write_text(folder / names[2], to_html(stored, draw_examples(stored, plan)))
+    write_text(folder / names[2], to_html(stored, draw_examples(stored, plan, system)))
     (folder / PROGRESS_FILE).unlink(missing_ok=True)
     print(f"\nwritten: {', '.join(str(folder / name) for name in names)}")

@@ -29,13 +29,13 @@ class Frame(NamedTuple):
 class ReenactmentPair(NamedTuple):
     """A source and a driving frame of any two clips. `key` names the pair, and the image generated for it.
 
-    Relative motion is measured from one of the driver's frames `rests`; without them motion is absolute.
+    `rest`: the frame of the driving clip from which relative motion is measured; None: motion is absolute.
     """
 
     key: str
     source: Frame
     driving: Frame
-    rests: tuple[Frame, ...] = ()
+    rest: Frame | None = None
 
 
 def pair_of(source: Frame, driving: Frame) -> ReenactmentPair:

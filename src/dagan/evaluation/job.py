@@ -10,7 +10,7 @@ from dagan.data.clips import Clip, fit_square
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames, frame_sha256
 from dagan.errors import UserError
 from dagan.evaluation.evaluator import Evaluator
-from dagan.evaluation.pairs import EvaluationProtocol, Job
+from dagan.evaluation.pairs import EvaluationProtocol, Job, RestFrames
 from dagan.evaluation.records import Sample, SkippedClip
 from dagan.evaluation.scoring import Scored, score_pair
 from dagan.evaluation.systems import PairImages, Resting, System
@@ -32,26 +32,33 @@ class JobResult(NamedTuple):
 
 
 def do_job(index: int, job: Job, protocol: EvaluationProtocol, system: System, evaluator: Evaluator) -> JobResult:
-    """All pairs of one job. Its frames are in memory together; an unreadable clip is skipped with the reason."""
+    """All pairs of one job. Its frames are in memory together; an unreadable clip is skipped with the reason.
+
+    Raises:
+        UserError: the system cannot choose rest frames, or complains about a pair.
+    """
+    if protocol.rest == "best" and not isinstance(system, Resting):
+        raise UserError("--rest best needs a model that chooses the frame; use --rest first for generated images")
     try:
         pairs = job.pairs()
         frames, changed = _load([frame for pair in pairs for frame in frames_of(pair)], protocol.size)
+        if protocol.rest:
+            pairs = tuple(_with_rest(pair, frames, system, protocol.rest) for pair in pairs)
+            frames |= _load([pair.rest for pair in pairs if pair.rest is not None], protocol.size)[0]
     except UserError as error:
         return JobResult(index, (), SkippedClip(job.name, str(error)))
-    scored = [_do_pair(_rested(pair, frames, system), frames, protocol, system, evaluator) for pair in pairs]
+    scored = [_do_pair(pair, frames, protocol, system, evaluator) for pair in pairs]
     features = [found.features for found in scored if found.features is not None]
     stacked = np.stack(features) if features else None
     return JobResult(index, tuple(found.sample for found in scored), None, stacked, changed)
 
 
-def _rested(pair: ReenactmentPair, frames: Frames, system: System) -> ReenactmentPair:
-    """The pair with at most one rest frame: the one that the system chooses."""
-    if len(pair.rests) < 2:
-        return pair
-    if not isinstance(system, Resting):
-        raise UserError("--rest best needs a model that chooses the frame; use --rest first for generated images")
-    number = system.rest(pair, frames[_place(pair.source)], [frames[_place(rest)] for rest in pair.rests])
-    return pair._replace(rests=(pair.rests[number],))
+def _with_rest(pair: ReenactmentPair, frames: Frames, system: System, rest: RestFrames) -> ReenactmentPair:
+    """The pair with the frame of its driver from which motion is measured: the first, or the system's choice."""
+    number = 0
+    if rest == "best" and isinstance(system, Resting):
+        number = system.rest_frame(pair, frames[_place(pair.source)])
+    return pair._replace(rest=Frame(pair.driving.clip, number))
 
 
 def _do_pair(
@@ -63,14 +70,14 @@ def _do_pair(
 
 
 def load_pair(pair: ReenactmentPair, size: int) -> PairImages:
-    """The frames of one pair that has at most one rest frame. Raises UserError when they cannot be read."""
+    """The frames of one pair. Raises UserError when they cannot be read."""
     frames, _ = _load(frames_of(pair), size)
     return _images(pair, frames)
 
 
 def frames_of(pair: ReenactmentPair) -> list[Frame]:
-    """Source, driving and, where motion is relative, rest frames."""
-    return [pair.source, pair.driving, *pair.rests]
+    """Source, driving and, where motion is relative, rest frame."""
+    return [pair.source, pair.driving] if pair.rest is None else [pair.source, pair.driving, pair.rest]
 
 
 def _images(pair: ReenactmentPair, frames: Frames) -> PairImages:

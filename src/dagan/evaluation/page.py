@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dagan.data.protocols import ReenactmentPair
+from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.errors import UserError
 from dagan.evaluation.job import load_pair
 from dagan.evaluation.published import CAVEAT
@@ -18,6 +18,7 @@ from dagan.evaluation.records import Metric, Sample
 from dagan.evaluation.report import COLUMNS, Report, cells, number, paper_tables
 from dagan.evaluation.run import Plan
 from dagan.evaluation.scoring import frame_name
+from dagan.evaluation.systems import System
 
 TEMPLATE = "report.html.j2"
 LONGEST_LIST = 200  # failures that are listed; the JSON has all
@@ -132,11 +133,14 @@ def examples(report: Report) -> list[Example]:
     return found
 
 
-def draw_examples(report: Report, plan: Plan) -> list[Pictures]:
-    """The examples' images, which the system generates again. A pair that can no longer be read is left out."""
+def draw_examples(report: Report, plan: Plan, system: System | None = None) -> list[Pictures]:
+    """The examples' images, which the system (None: built from the plan) generates again.
+
+    A pair that can no longer be read is left out.
+    """
     wanted = examples(report)
     pairs = _pairs_of([example.sample for example in wanted], plan)
-    system, drawn = plan.system.build(), {}
+    system, drawn = system or plan.system.build(plan.protocol.rest), {}
     for sample, pair in pairs.items():
         try:
             images = load_pair(pair, plan.protocol.size)
@@ -166,8 +170,8 @@ def _pairs_of(samples: Iterable[Sample], plan: Plan) -> dict[Sample, Reenactment
         for pair in pairs:
             sample = wanted.get((frame_name(pair.source), frame_name(pair.driving), pair.key))
             if sample is not None:
-                chosen = tuple(rest for rest in pair.rests if frame_name(rest) == sample.rest)
-                found[sample] = pair._replace(rests=chosen)
+                rest = Frame(pair.driving.clip, sample.rest.frame) if sample.rest is not None else None
+                found[sample] = pair._replace(rest=rest)
     return found
 
 

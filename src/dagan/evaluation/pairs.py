@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-
 from dagan.data.clips import Clip, find_clips
 from dagan.data.pair_lists import ListedPair, read_pair_list
 from dagan.data.protocols import (
@@ -29,8 +27,7 @@ SELF, CROSS, RECONSTRUCTION = "self-reenactment", "cross-identity", "reconstruct
 SHORT_NAMES = {"self": SELF, "cross": CROSS, "reconstruction": RECONSTRUCTION}
 SIZE = 256  # pixels: that of the paper's tables
 PAIRS_PER_CLIP = 4
-RestFrames = Literal["", "first", "best"]  # of relative motion; "": motion is absolute
-NUM_RESTS = 32  # frames, evenly over the driving clip, of which the system chooses one; a whole clip would fill memory
+RestFrames = Literal["", "first", "best"]  # the rest frame of relative motion; "": motion is absolute
 GROUP = 32  # listed pairs in one job: so many frames are in memory at once, and are repeated after an interruption
 
 
@@ -66,7 +63,7 @@ class EvaluationProtocol(NamedTuple):
 RELATIVE_TO: dict[RestFrames, str] = {
     "": "",
     "first": ", motion relative to the driver's first frame",
-    "best": f", motion relative to one of {NUM_RESTS} frames of the driver, chosen by the model",
+    "best": ", motion relative to the driver's frame closest to the source in pose and expression",
 }
 
 
@@ -108,7 +105,6 @@ class CrossClip:
     clip: Clip
     partners: tuple[Clip, ...]
     seed: int
-    rest: RestFrames = ""
 
     @property
     def name(self) -> str:
@@ -117,8 +113,7 @@ class CrossClip:
     def pairs(self) -> tuple[ReenactmentPair, ...]:
         if not self.partners:
             raise UserError("no clip of another person")
-        pairs = (cross_identity_pair(self.clip, partner, self.seed) for partner in self.partners)
-        return tuple(pair._replace(rests=rest_frames(pair.driving.clip, self.rest)) for pair in pairs)
+        return tuple(cross_identity_pair(self.clip, partner, self.seed) for partner in self.partners)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,15 +147,6 @@ class Listed:
         return self.known
 
 
-def rest_frames(clip: Clip, rest: RestFrames) -> tuple[Frame, ...]:
-    """The frames of a driver from which relative motion may be measured. Raises UserError if it cannot be read."""
-    if rest != "best":
-        return (Frame(clip, 0),) if rest == "first" else ()
-    count = count_frames(clip)
-    numbers = np.linspace(0, count - 1, min(count, NUM_RESTS)).round().astype(int)
-    return tuple(Frame(clip, number) for number in numbers.tolist())
-
-
 def self_reenactment(clips: Sequence[Clip], protocol: EvaluationProtocol) -> list[Job]:
     """One job for each clip (Tables 1 and 2)."""
     return [SelfClip(clip=clip, protocol=protocol) for clip in clips]
@@ -171,7 +157,7 @@ def cross_identity(clips: Sequence[Clip], protocol: EvaluationProtocol) -> list[
     partners = {
         clip: tuple(cross_identity_partners(clip, clips, protocol.pairs_per_clip, protocol.seed)) for clip in clips
     }
-    return [CrossClip(clip=clip, partners=partners[clip], seed=protocol.seed, rest=protocol.rest) for clip in clips]
+    return [CrossClip(clip=clip, partners=partners[clip], seed=protocol.seed) for clip in clips]
 
 
 def reconstruction(clips: Sequence[Clip], protocol: EvaluationProtocol) -> list[Job]:

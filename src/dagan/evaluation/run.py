@@ -43,11 +43,17 @@ def make_plan(selection: Selection, system: SystemConfig, evaluator: EvaluatorCo
 
 
 def evaluate(
-    plan: Plan, *, num_workers: int = 1, progress_file: Path | None = None, progress: Progress | None = None
+    plan: Plan,
+    *,
+    num_workers: int = 1,
+    progress_file: Path | None = None,
+    progress: Progress | None = None,
+    system: System | None = None,
 ) -> Report:
     """The report of a plan. With `progress_file` an interrupted evaluation continues with the jobs that are left.
 
     The evaluator is built here in any case, because the report names it; each worker process builds its own.
+    `system`: the plan's, if it is built already.
 
     Raises:
         UserError: there are no pairs, or the system or the evaluator cannot be used.
@@ -61,7 +67,8 @@ def evaluate(
         if num_workers > 1 and len(todo) > 1:
             results = do_in_processes(plan, todo, min(num_workers, len(todo)))
         else:
-            results = do_here(plan, todo, plan.system.build(), evaluator) if todo else iter(())
+            system = system or plan.system.build(plan.protocol.rest)
+            results = do_here(plan, todo, system, evaluator)
         _record(results, finished, len(plan.jobs), progress)
         return assemble(plan, fingerprint, evaluator, finished.done)
 
@@ -174,7 +181,7 @@ def _work(plan: Plan, indices: Any, results: Any, num_threads: int) -> None:
     """A worker process: takes job indices until it gets None."""
     torch.set_num_threads(num_threads)
     try:
-        system = plan.system.build()
+        system = plan.system.build(plan.protocol.rest)
         with plan.evaluator.build() as evaluator:
             while (index := indices.get()) is not None:
                 results.put(do_job(index, plan.jobs[index], plan.protocol, system, evaluator))

@@ -44,7 +44,7 @@ def score_pair(
         faces=Faces(result is not None and result.has_face, wanted.has_face, first.has_face),
         following=_following(wanted, result, rest, first, evaluator),
         has_image=result is not None,
-        rest=frame_name(pair.rests[0]) if pair.rests else None,
+        rest=frame_name(pair.rest) if pair.rest is not None else None,
     )
     return Scored(sample, _features(result, wanted, first))
 

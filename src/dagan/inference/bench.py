@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from dagan.errors import UserError
+from dagan.inference.animator import Animator
 from dagan.inference.bench_subject import Subject, Way, count, peak_of
-from dagan.runtime.engine import Precision, Runtime, build_engine
+from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.samples import portrait_frames
 
 NAIVE = "naive"  # everything per frame, float32, no caching, contiguous memory: as a demo script does it
@@ -142,18 +143,14 @@ def _naive(subject: Subject) -> Mode:
 
 
 def _engine(subject: Subject, mode: str) -> Mode:
-    from dagan.inference.performance import Performer
-
     runtime, precision = mode.split(":")
-    model = subject.build()
     image, driving = portrait_frames(subject.size, NUM_DRIVING)
-    with torch.inference_mode():
-        source = model.encode(model.view(image))
-        engine = build_engine(model, source, cast(Runtime, runtime), cast(Precision, precision), subject.num_threads)
-    performer = Performer(model, engine, source)
+    animator = Animator(subject.build(), cast(Runtime, runtime), cast(Precision, precision))
+    animator.set_source(image)
+    engine = animator.prepare()
 
     def perform(num_frames: int) -> None:
-        for _ in performer.stream(driving[index % NUM_DRIVING] for index in range(num_frames)):
+        for _ in animator.stream(driving[index % NUM_DRIVING] for index in range(num_frames)):
             pass
 
     @torch.inference_mode()

@@ -149,14 +149,22 @@ class TalkingHead(nn.Module):
         with torch.autocast(source.position.device.type, enabled=False):
             return int(self.retargeting.difference(source, driving).nan_to_num(nan=float("inf")).argmin())
 
+    def torso(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 2 3"] | None:
+        """How the torso moved between two frames of one video; None for models that do not use it."""
+        return register(source, driving, "torso") if self.follows_torso else None
+
     def follow(self, source: View, driving: View) -> Keypoints:
-        """The driving keypoints for a source of the same video: those that are not the face's stand where the torso
-        went between the two frames, where that can be told and the model is made for it."""
-        if not self.follows_torso:
-            return driving.keypoints
-        torso = register(source.image, driving.image, "torso")
+        """The driving keypoints for a source of the same video: keypoints outside of the face are placed where the
+        torso went between the two frames, if the model uses that."""
+        torso = self.torso(source.image, driving.image)
+        return driving.keypoints if torso is None else self.place_torso(source.keypoints, driving.keypoints, torso)
+
+    def place_torso(self, source: Keypoints, driving: Keypoints, torso: Float[Tensor, "b 2 3"]) -> Keypoints:
+        """The driving keypoints, with those outside of the face where the torso (`torso()`) carried the source's."""
         with torch.autocast(torso.device.type, enabled=False):  # bfloat16 does not place a pixel
-            return on_torso(source.keypoints, driving.keypoints, torso, NUM_LANDMARKS)
+            return on_torso(source, driving, torso, NUM_LANDMARKS)
 
     def render(
         self,

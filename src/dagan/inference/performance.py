@@ -17,7 +17,8 @@ from dagan.images import to_pixels
 from dagan.inference.animator import MotionMode, RestFrame, checked_rest, rest_number
 from dagan.inference.recorded_motion import Motion, check_driver, motion_of
 from dagan.models.talking_head import TalkingHead
-from dagan.runtime.engine import Engine, Precision, Runtime, build_engine
+from dagan.runtime.choice import build_engine
+from dagan.runtime.engine import Engine, Precision, Runtime
 from dagan.types import Keypoints, View
 
 Given = TypeVar("Given")

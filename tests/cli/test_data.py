@@ -1,4 +1,4 @@
-"""`dagan data pack` and `dagan data bench`, and training from what they make."""
+"""`dagan data pack`, and training from what it makes."""
 
 from pathlib import Path
 
@@ -56,21 +56,6 @@ def test_a_cache_that_is_named_is_used_for_frames_as_before(clips, tmp_path):
     assert len(list((tmp_path / "cache" / "clips").glob("*.npy"))) == 3
 
 
-@pytest.mark.slow
-def test_bench_times_every_way_of_reading(clips, tmp_path, capsys):
-    small = ["--size", "32", "--workers", "0", "1", "--seconds", "0.1", "--work", str(tmp_path)]
-    assert main(["data", "bench", str(clips), *small]) == 0
-    _, header, *rows = capsys.readouterr().out.splitlines()
-    assert header.split() == ["way", "of", "reading", "KB/frame", "ms", "0", "workers", "1", "workers"]
-    names = [row[:18].strip() for row in rows]
-    assert names == ["whole clips", "seek", "cache", "shards, original", "shards, h264", "shards, jpeg"]
-    assert all(float(number) > 0 for row in rows for number in row[18:].split())
-    assert [path.name for path in tmp_path.iterdir()] == ["clips"]  # nothing is left behind
-    assert main(["data", "pack", str(clips), "-o", str(tmp_path / "shards"), "--jobs", "1"]) == 0
-    assert main(["data", "bench", str(tmp_path / "shards"), *small]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("shards ")
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -78,9 +63,6 @@ def test_bench_times_every_way_of_reading(clips, tmp_path, capsys):
         (["pack", "{}", "-o", "{}/out"], "no clips in"),
         (["pack", "{}/clips", "-o", "{}/out", "--size", "33", "--store", "h264"], "--size 33"),
         (["pack", "{}/clips", "-o", "{}/clips/bob__c00.mp4"], "exists"),
-        (["bench", "{}/clips", "--workers", "-1"], "--workers"),
-        (["bench", "{}/clips", "--work", "{}/missing"], "no such folder"),
-        (["bench", "{}/missing"], "no such folder of clips"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(clips, tmp_path, capsys, words, said):

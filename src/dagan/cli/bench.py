@@ -68,6 +68,6 @@ def _store(path: Path, model: "TalkingHead") -> int:
     from dagan.models.weights import store_agreement
     from dagan.runtime.agreement import measure_agreement
 
-    model.agreement = {str(precision): measured for precision, measured in measure_agreement(model).items()}
+    model.agreement = measure_agreement(model)
     store_agreement(path, model.agreement)
     return 0

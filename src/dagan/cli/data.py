@@ -1,4 +1,4 @@
-"""`dagan data TASK`: `pairs` draws a test list, `pack` makes WebDataset shards, `bench` times ways to read clips."""
+"""`dagan data TASK`: `pairs` draws a test list, `pack` makes WebDataset shards."""
 
 import argparse
 import os
@@ -12,13 +12,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, add, summary in (
         ("pairs", _add_pairs, "draw a list of test pairs"),
         ("pack", _add_pack, "pack clips into WebDataset shards, in parallel; run again to go on"),
-        ("bench", _add_bench, "time the ways to read clips"),
     ):
         add(tasks.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False))
 
 
 def run(args: argparse.Namespace) -> int:
-    return {"pairs": _pairs, "pack": _pack, "bench": _bench}[args.task](args)
+    return {"pairs": _pairs, "pack": _pack}[args.task](args)
 
 
 def _add_pairs(pairs: argparse.ArgumentParser) -> None:
@@ -109,35 +108,4 @@ def _pack(args: argparse.Namespace) -> int:
         print(f"{len(done.damaged)} clips are damaged; what decodes is packed: {shortened(done.damaged)}")
     if done.skipped:
         print(f"skipped {len(done.skipped)} clips ({args.out / 'skipped.txt'}): {shortened(done.skipped)}")
-    return 0
-
-
-def _add_bench(bench: argparse.ArgumentParser) -> None:
-    from dagan.cli.evaluate import positive
-
-    bench.add_argument("clips", metavar="CLIPS_DIR", type=Path, help="folder of clips (read in every way) or of shards")
-    bench.add_argument("--clips", dest="num_clips", metavar="N", type=positive, default=48, help="how many (48)")
-    bench.add_argument("--size", metavar="N", type=positive, default=256, help="side of the frames in pixels (256)")
-    bench.add_argument("--workers", metavar="N", type=int, nargs="+", default=[0, 1, 2], help="numbers of them (0 1 2)")
-    bench.add_argument("--seconds", metavar="S", type=float, default=5.0, help="for each number (5)")
-    bench.add_argument(
-        "--work", metavar="DIR", type=Path, help="where copies are made and deleted (default: temporary)"
-    )
-
-
-def _bench(args: argparse.Namespace) -> int:
-    import tempfile
-
-    from dagan.data.throughput import measure_loading
-
-    if min(args.workers) < 0 or args.seconds <= 0:
-        raise UserError("--workers must be 0 or more, --seconds more than 0")
-    if args.work is not None and not args.work.is_dir():
-        raise UserError(f"no such folder: {args.work}; make it first, or choose another --work")
-    print("a sample is an augmented pair; ms: its processor time; then samples/s by the number of loading processes")
-    print(f"{'way of reading':<18}{'KB/frame':>9}{'ms':>8}" + "".join(f"{f'{n} workers':>11}" for n in args.workers))
-    with tempfile.TemporaryDirectory(dir=args.work) as work:
-        for way in measure_loading(args.clips, Path(work), args.size, args.num_clips, args.workers, args.seconds):
-            rates = "".join(f"{way.rates[count]:>11.1f}" for count in args.workers)
-            print(f"{way.name:<18}{way.bytes_per_frame / 1e3:>9.1f}{1e3 * way.processor:>8.1f}{rates}", flush=True)
     return 0

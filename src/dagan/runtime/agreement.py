@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from dagan.data.drawn_faces import drawn_clip
 from dagan.models.talking_head import TalkingHead
-from dagan.runtime.engine import Precision
 from dagan.runtime.fold import fold
 from dagan.runtime.quantize import quantize
 from dagan.runtime.samples import show_samples
@@ -29,11 +28,13 @@ EQUAL = 1e-12  # mean squared error that counts as none: 120 dB
 
 
 @torch.inference_mode()
-def measure_agreement(model: TalkingHead, size: int = 256, heads: Iterable[int] = HEADS) -> dict[Precision, Agreement]:
+def measure_agreement(model: TalkingHead, size: int = 256, heads: Iterable[int] | None = None) -> dict[str, Agreement]:
     """Median and least PSNR, over drawn heads that move as themselves, of the precisions that are not float32."""
     rounded = {precision: rounds(model, size) for precision, rounds in ROUNDED.items()}
-    found: dict[Precision, list[float]] = {precision: [] for precision in rounded}
-    for seed in tqdm(heads, desc="measuring precisions", unit="head", leave=False, disable=None):
+    found: dict[str, list[float]] = {precision: [] for precision in rounded}
+    for seed in tqdm(
+        HEADS if heads is None else heads, desc="measuring precisions", unit="head", leave=False, disable=None
+    ):
         image, *driving = _frames(size, seed)
         source = model.encode(model.view(image))
         for frame in driving:
@@ -66,4 +67,4 @@ def _in_bfloat16(model: TalkingHead, size: int) -> TalkingHead:
     return folded
 
 
-ROUNDED: dict[Precision, Callable[[TalkingHead, int], TalkingHead]] = {"int8": _in_whole_numbers, "bf16": _in_bfloat16}
+ROUNDED: dict[str, Callable[[TalkingHead, int], TalkingHead]] = {"int8": _in_whole_numbers, "bf16": _in_bfloat16}

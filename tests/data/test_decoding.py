@@ -3,7 +3,6 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from PIL import Image
 
 from dagan.data.decoding import DecodeReport, read_frames
 from dagan.errors import UserError

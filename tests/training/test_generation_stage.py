@@ -250,6 +250,7 @@ def test_batches_are_brought_to_the_phases_size() -> None:
     assert torch.allclose(small.source.mean(), batch.source.mean(), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_one_drawn_clip_is_learned_in_seconds(tiny_config: TalkingHeadConfig) -> None:
     """The loss falls (to about half), and the generated frames beat the unmoved source (by about a third)."""
     frames = torch.from_numpy(np.ascontiguousarray(face_clips(1, 12, 32)[0].frames)).permute(0, 3, 1, 2) / 255

@@ -91,7 +91,9 @@ def assert_same_state(one: Any, other: Any, path: str = "") -> None:
         assert one == other, path
 
 
-@pytest.mark.parametrize("last", [0, 1], ids=["within-a-phase", "at-the-border"])
+@pytest.mark.parametrize(
+    "last", [pytest.param(0, marks=pytest.mark.slow, id="within-a-phase"), pytest.param(1, id="at-the-border")]
+)
 def test_a_resumed_run_of_stage_2_is_an_uninterrupted_one_bit_for_bit(
     tmp_path: Path, tiny_config: TalkingHeadConfig, last: int
 ) -> None:

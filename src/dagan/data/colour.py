@@ -24,8 +24,8 @@ WIDE = {BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)), 11: DISPLAY_P3
 
 WHITE = 203.0  # nits of diffuse white in HDR (BT.2408): what SDR shows as white
 HLG_PEAK, HLG_GAMMA = 1000.0, 1.2  # the reference display of BT.2100
-KNEE = 0.9  # of diffuse white: below, light is kept exactly; above, highlights are rolled off towards 1
-TABLE_SIDE = 33  # of the table that FFmpeg interpolates
+KNEE = 0.95  # of diffuse white: below, light is kept exactly; above, highlights are rolled off towards 1
+TABLE_SIDE = 49  # of the table that FFmpeg interpolates
 DEEP = "gbrp16le"  # FFmpeg looks up planes of 16 bits three times as fast as those of 10
 HIGH_BYTE = 1
 

@@ -1,20 +1,29 @@
 """`dagan animate SOURCE DRIVING -o OUT.mp4`: animates a portrait with the motion of a video or a recorded motion."""
 
 import argparse
+import json
+import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.device import add_device_argument, add_runtime_arguments, pick_device
 from dagan.cli.progress import Progress, counted
 from dagan.errors import UserError
+from dagan.files import check_output as check_no_input
+from dagan.files import write_text
 
 if TYPE_CHECKING:
     from dagan.inference.animator import Animator, RestFrame
+    from dagan.inference.crop import PhotoFraming
     from dagan.inference.drivers import Driver
+    from dagan.inference.face_choice import FaceChoice
+    from dagan.inference.recorded_motion import RecordedMotion
 
 DEFAULT_SIZE = 256  # what the bundled weights were trained at
 SIZE_STEP = 32  # the networks halve an image up to five times
+MAX_SIZE = 2048
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "none are also for DRIVING",
     )
     add("--driving-crop", metavar="none|auto|x,y,w,h", help="square to use of DRIVING, if it differs from --crop")
+    add(
+        "--face",
+        metavar="largest|N|x,y",
+        default="largest",
+        help="face of SOURCE: the largest (default), a number that counts from left to right, or a point in pixels",
+    )
+    add("--driving-face", metavar="largest|N|x,y", default="largest", help="the same for DRIVING, in its first frame")
+    add("--force", action="store_true", help="animate although more than half of the driver's frames have no face")
+    add("--report", metavar="OUT.json", type=Path, help="write which frames had a face, and the crop of each")
     add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the result (default {DEFAULT_SIZE})")
     add_device_argument(parser)
     add_runtime_arguments(parser)
@@ -53,22 +71,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
-    rest = _parse_rest(args.rest or "best")
+    rest, faces = _parse_rest(args.rest or "best"), _parse_faces(args)
     _check(args)
     with Progress("loading the model and looking for the faces"):
-        animator, driver = _load(args, rest)
+        animator, photo, driver = _load(args, rest, faces)
+    if not args.force and rest != "first":
+        check_faces_of(driver, args.driving)
     loaded = time.perf_counter()
-    if args.motion == "relative" and rest not in ("first", 0):
-        driver = _watched(driver, animator)
-    num_frames = _write(driver, animator, args.output, args.size)
+    motion = _watched(driver, animator, args.size)
+    num_frames = _write(driver, motion, animator, photo.quarter, args.output)
     ended = time.perf_counter()
     rate = num_frames / (ended - loaded)
     print(f"{args.output}: {num_frames} frames in {ended - started:.1f} s ({rate:.1f} frames/s once loaded)")
+    _report(args, photo, driver)
     return 0
 
 
-def _load(args: argparse.Namespace, rest: "RestFrame") -> "tuple[Animator, Driver]":
-    """The animator with its portrait, and the opened driver."""
+def _load(
+    args: argparse.Namespace, rest: "RestFrame", faces: "tuple[FaceChoice, FaceChoice]"
+) -> "tuple[Animator, PhotoFraming, Driver]":
+    """The animator with its portrait, how the photo was framed, and the opened driver."""
     from dagan.data.pictures import read_image
     from dagan.inference.video import check_output
 
@@ -79,20 +101,27 @@ def _load(args: argparse.Namespace, rest: "RestFrame") -> "tuple[Animator, Drive
 
     from dagan.images import apply_crop
     from dagan.inference.animator import Animator
-    from dagan.inference.crop import crop_for_image, parse_crop
+    from dagan.inference.crop import frame_photo, parse_crop
     from dagan.inference.drivers import open_driver
+    from dagan.inference.quarter_turn import turn
     from dagan.models.weights import load
 
     choice = parse_crop(args.crop)
     driving_choice = parse_crop(args.driving_crop or (args.crop if isinstance(choice, str) else "auto"))
-    crop = crop_for_image(picture, choice, name=str(args.source))
-    with ThreadPoolExecutor(1) as aside:  # looks for a face in the driving video while the engine is built
-        opening = aside.submit(open_driver, args.driving, driving_choice, args.size)
+    photo = frame_photo(picture, choice, faces[0], name=str(args.source))
+    with ThreadPoolExecutor(1) as aside:  # looks for faces in the driving video while the engine is built
+        opening = aside.submit(open_driver, args.driving, driving_choice, faces[1])
         model = load(args.model, pick_device(args.device))
         animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale)
-        animator.set_source(apply_crop(picture, crop, args.size)[None])
+        animator.set_source(apply_crop(turn(picture, photo.quarter), photo.crop, args.size)[None])
         animator.prepare()
-        return animator, opening.result()
+        return animator, photo, opening.result()
+
+
+def check_faces_of(driver: "Driver", path: Path) -> None:
+    from dagan.inference.drivers import check_faces
+
+    check_faces(driver, str(path))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -100,10 +129,15 @@ def _check(args: argparse.Namespace) -> None:
     for kind, path in (("source image", args.source), ("driving video or motion", args.driving)):
         if not path.is_file():
             raise UserError(f"no such {kind}: {path}")
-        if args.output.exists() and path.samefile(args.output):
-            raise UserError(f"the output would replace the {kind}: {path}; choose another name")
-    if args.size < SIZE_STEP or args.size % SIZE_STEP:
-        raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
+    for output in (args.output, args.report):
+        if output is not None:
+            check_no_input(output, [args.source, args.driving])
+    if args.report is not None and not args.report.parent.is_dir():
+        raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
+    if not SIZE_STEP <= args.size <= MAX_SIZE or args.size % SIZE_STEP:
+        raise UserError(
+            f"--size is {args.size}; expected a multiple of {SIZE_STEP} up to {MAX_SIZE}, such as {DEFAULT_SIZE}"
+        )
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion: leave it out, or use --motion relative")
     if args.rest is not None and args.motion == "absolute":
@@ -118,22 +152,49 @@ def _parse_rest(text: str) -> "RestFrame":
     raise UserError(f"--rest is {text}; expected best, first or a frame number from 0")
 
 
-def _watched(driver: "Driver", animator: "Animator") -> "Driver":
-    """The driver with its whole motion recorded."""
-    from dagan.inference.recorded_motion import RecordedMotion
+def _parse_faces(args: argparse.Namespace) -> "tuple[FaceChoice, FaceChoice]":
+    """Which face of the photo, and which of the driving video."""
+    from dagan.inference.face_choice import parse_face
 
-    if isinstance(driver.by, RecordedMotion):
-        return driver
-    frames = counted(driver.by, "scanning the driving video", driver.num_frames)
-    motion = animator.watch(frames, driver.rate)
-    return driver._replace(by=motion, num_frames=len(motion))
+    return parse_face(args.face), parse_face(args.driving_face)
 
 
-def _write(driver: "Driver", animator: "Animator", output: Path, size: int) -> int:
-    """Draws and encodes frame by frame; returns the number of frames."""
+def _watched(driver: "Driver", animator: "Animator", size: int) -> "RecordedMotion":
+    """The driver's whole motion."""
+    from dagan.inference.drivers import watched
+
+    return watched(driver, animator, size, lambda frames: counted(frames, "watching the driver", driver.num_frames))
+
+
+def _write(driver: "Driver", motion: "RecordedMotion", animator: "Animator", quarter: int, output: Path) -> int:
+    """Draws and encodes frame by frame; returns the number of frames. Pictures are turned back by `quarter`."""
+    from dagan.inference.quarter_turn import turn
     from dagan.inference.video import VideoWriter
 
-    with VideoWriter(output, driver.rate, (size, size), driver.audio) as writer:
-        for picture in counted(driver.drive(animator), "animating", driver.num_frames):
-            writer.write(picture)
+    pictures, times = animator.from_motion(motion), driver.times or ()
+    size = (animator.size, animator.size)
+    with VideoWriter(output, driver.rate, size, driver.audio) as writer:
+        for number, picture in enumerate(counted(pictures, "animating", len(motion))):
+            shown = times[number] if number < len(times) else (None, None)
+            writer.write(turn(picture, -quarter), *shown)
     return writer.num_frames
+
+
+def _report(args: argparse.Namespace, photo: "PhotoFraming", driver: "Driver") -> None:
+    """Says in a line what was out of the ordinary; writes it for each frame where that is asked for."""
+    from dagan.inference.track_report import frame_reports, report_of
+
+    said = [f"{args.source}: {photo.note}"] if photo.note else []
+    said += [f"{args.source} lay on its side or upside down: turned upright, and back"] if photo.quarter else []
+    facts: dict[str, object] = {"source": {"quarter_turns": photo.quarter, "crop": list(photo.crop)}, "driving": None}
+    if driver.framing is not None:
+        counts = report_of(driver.framing)
+        line = counts.line()
+        said += [f"{args.driving}: {line}"] if line else []
+        facts["driving"] = {**counts._asdict(), "per_frame": frame_reports(driver.framing)}
+        if counts.is_mostly_lost:
+            warnings.warn(f"more than half of {args.driving} has no face", stacklevel=2)
+    if said:
+        print(f"dagan: {'; '.join(said)}", file=sys.stderr)
+    if args.report is not None:
+        write_text(args.report, json.dumps(facts, indent=1) + "\n")

@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--first {args.first} --count {args.count}: the first frame is 0, and one frame is the least")
     if not args.out.parent.is_dir():
         raise UserError(f"no such folder: {args.out.parent}; make it first, or choose another -o")
+    from dataclasses import replace
     from itertools import islice
 
     from dagan.inference.crop import parse_crop
@@ -37,10 +38,17 @@ def run(args: argparse.Namespace) -> int:
     from dagan.inference.recorded_motion import record_motion, save_motion
     from dagan.inference.video import probe
     from dagan.models.weights import load
+    from dagan.transfer.holding import ease_frames, held_motion
 
     rate = probe(args.video).rate
-    frames = islice(cropped_frames(args.video, rate, parse_crop(args.crop), args.size), args.first, None)
-    motion = record_motion(load(args.model, pick_device(args.device)), islice(frames, args.count), rate)
-    save_motion(motion, args.out)
+    framing, frames = cropped_frames(args.video, parse_crop(args.crop), args.size)
+    chosen = islice(frames, args.first, None if args.count is None else args.first + args.count)
+    motion = record_motion(load(args.model, pick_device(args.device)), chosen, rate)
+    found = framing.found[args.first :][: len(motion)]
+    if not found.any():
+        raise UserError(f"none of these {len(motion)} frames of {args.video} shows a face; choose others")
+    before = motion.at(int(found.argmax()))
+    held = held_motion(motion.keypoints, found.tolist(), before, ease_frames(float(rate)))
+    save_motion(replace(motion, keypoints=held), args.out)
     print(f"wrote {args.out}: {len(motion)} frames at {float(rate):g} per second, {args.out.stat().st_size} bytes")
     return 0

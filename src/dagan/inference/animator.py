@@ -123,15 +123,31 @@ class Animator:
         return self._drawn(draw, steady.frames(self._device, numbers))
 
     @torch.inference_mode()
-    def rest_frame(self, motion: RecordedMotion) -> int:
-        """The number of the frame from which relative motion is measured. Raises UserError as `from_motion`."""
+    def rest_frame(self, motion: RecordedMotion, candidates: Sequence[int] | None = None) -> int:
+        """The number of the frame from which relative motion is measured; "best" and "first" are of the candidates.
+
+        Raises:
+            UserError: as `from_motion`.
+        """
         source = self._encoded().keypoints
         check_motion(motion, source, self._fingerprint)
+        if isinstance(self._rest, int):
+            return _check_number(self._rest, len(motion), "rest at")
+        chosen = list(range(len(motion))) if candidates is None else list(candidates)
         if self._rest == "first":
-            return 0
-        if self._rest == "best":
-            return self.model.rest_frame(source, motion.steadied().on(self._device))
-        return _check_number(self._rest, len(motion), "rest at")
+            return chosen[0]
+        found = motion.steadied().on(self._device).each(lambda part: part[chosen])
+        return chosen[self.model.rest_frame(source, found)]
+
+    @property
+    def size(self) -> int:
+        """The side of the portrait and of the pictures, in pixels."""
+        return int(self._encoded().image.shape[-1])
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether the portrait moves as the driver moved since its rest frame."""
+        return self._motion == "relative"
 
     @property
     def can_render(self) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dagan.evaluation.evaluator import EvaluatorConfig
     from dagan.evaluation.plans import PairChoice
     from dagan.evaluation.report import Report
-    from dagan.evaluation.systems import SystemConfig
+    from dagan.evaluation.systems import System, SystemConfig
     from dagan.evaluation.work import Plan
 
 DEFAULT_PAIRS = 4  # per clip
@@ -109,15 +109,17 @@ def run(args: argparse.Namespace) -> int:
     plan = make_plan(_choice(args), _system(args), evaluator_config(args))
     ledger = folder / LEDGER if folder is not None else None
     with Progress("evaluating", unit="clip") as shown:
+        system = plan.system.build(plan.protocol.rest) if args.workers == 1 else None
         report = evaluate(
             plan,
             num_workers=args.workers,
             ledger_file=ledger,
             progress=lambda done, total, _: shown.update(done, total),
+            system=system,
         )
     print(report.to_markdown(), end="")
     if folder is not None:
-        _write_results(folder, report, plan)
+        _write_results(folder, report, plan, system)
     if earlier is not None:
         print("\n" + compare(earlier, report).to_markdown(), end="")
     return 0
@@ -206,7 +208,7 @@ def _out_folder(out: str) -> Path:
     return folder
 
 
-def _write_results(folder: Path, report: "Report", plan: "Plan") -> None:
+def _write_results(folder: Path, report: "Report", plan: "Plan", system: "System | None") -> None:
     from dagan.evaluation.page import to_html
     from dagan.evaluation.pictures import draw_examples
     from dagan.files import write_text
@@ -214,7 +216,7 @@ def _write_results(folder: Path, report: "Report", plan: "Plan") -> None:
     texts = {
         "evaluation.json": report.to_json(),
         "evaluation.md": report.to_markdown(),
-        "evaluation.html": to_html(report, draw_examples(report, plan)),
+        "evaluation.html": to_html(report, draw_examples(report, plan, system)),
     }
     for name, text in texts.items():
         write_text(folder / name, text)

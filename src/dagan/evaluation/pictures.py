@@ -14,6 +14,7 @@ from dagan.errors import UserError
 from dagan.evaluation.records import Metric, Sample
 from dagan.evaluation.report import Report
 from dagan.evaluation.scoring import frame_name
+from dagan.evaluation.systems import System
 from dagan.evaluation.work import Plan, load_pair
 
 SIDE = 160  # pixels of each picture
@@ -52,11 +53,11 @@ def examples(report: Report) -> list[Example]:
     return found
 
 
-def draw_examples(report: Report, plan: Plan) -> list[Picture]:
-    """The examples' images: the system makes them again. What can no longer be read is left out."""
+def draw_examples(report: Report, plan: Plan, system: System | None = None) -> list[Picture]:
+    """The examples' images, made again by the system (None: built from the plan). What cannot be read is left out."""
     wanted = examples(report)
     pairs = _pairs_of([example.sample for example in wanted], plan)
-    system, drawn = plan.system.build(plan.protocol.rest), {}
+    system, drawn = system or plan.system.build(plan.protocol.rest), {}
     for sample, pair in pairs.items():
         try:
             images = load_pair(pair, plan.protocol.size)

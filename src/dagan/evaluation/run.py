@@ -16,6 +16,7 @@ from dagan.evaluation.metrics.frechet import GaussianSums
 from dagan.evaluation.model_systems import Model, system_of
 from dagan.evaluation.records import SkippedClip
 from dagan.evaluation.report import Frechet, Report
+from dagan.evaluation.systems import System
 from dagan.evaluation.work import JobResult, Plan, do_here, do_in_processes, do_job
 
 Progress = Callable[[int, int, int], None]  # jobs done, jobs in all, pairs done
@@ -56,11 +57,17 @@ def evaluate_self_reenactment(
 
 
 def evaluate(
-    plan: Plan, *, num_workers: int = 1, ledger_file: Path | None = None, progress: Progress | None = None
+    plan: Plan,
+    *,
+    num_workers: int = 1,
+    ledger_file: Path | None = None,
+    progress: Progress | None = None,
+    system: System | None = None,
 ) -> Report:
     """Any system on any pairs. With `ledger_file` a run that was stopped continues with the jobs that are left.
 
     The evaluator is built here in any case, so that a report names it; with several workers each has its own as well.
+    `system`: the plan's, if it is built already; several workers build their own.
 
     Raises:
         UserError: no pairs at all, or what the system or the evaluator complains about.
@@ -74,7 +81,8 @@ def evaluate(
         if num_workers > 1 and len(todo) > 1:
             results = do_in_processes(plan, todo, min(num_workers, len(todo)))
         else:
-            results = do_here(plan, todo, plan.system.build(plan.protocol.rest), evaluator) if todo else iter(())
+            system = system or plan.system.build(plan.protocol.rest)
+            results = do_here(plan, todo, system, evaluator) if todo else iter(())
         _record(results, ledger, len(plan.jobs), progress)
         shell = Report(
             model=plan.system.name,

@@ -18,7 +18,8 @@ from PIL import Image
 
 import dagan
 from dagan.data.clips import fit_square
-from dagan.data.decoding import read_frames, read_image
+from dagan.data.decoding import read_frames
+from dagan.data.pictures import read_image
 from dagan.inference.video import VideoWriter
 
 SIDE = 256

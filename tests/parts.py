@@ -21,7 +21,7 @@ from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.blocks import FixedSize
 from dagan.nn.vgg import POOL, VGG
 from dagan.presets import LITE, without_face
-from dagan.training.generation_stage import GenerationNetworks
+from dagan.training.forward import GenerationNetworks
 from dagan.types import Keypoints
 
 
@@ -75,7 +75,7 @@ def write_landmarks(
     found: Callable[[int], bool] = lambda frame: True,
     nose: tuple[float, float] = (0.0, 0.0),
 ) -> None:
-    """What scripts/landmarks.py writes: the same landmarks in every frame, drawn at random but for the nose's tip."""
+    """What `dagan landmarks` writes: the same landmarks in every frame, drawn at random but for the nose's tip."""
     numbers = np.random.default_rng(0)
     position, farther = numbers.uniform(-0.6, 0.6, (478, 2)), numbers.uniform(-0.3, 0.3, 478)
     position[1] = nose
@@ -86,6 +86,7 @@ def write_landmarks(
             landmarks=np.repeat(position[None], count, 0).astype(np.float16),
             farther=np.repeat(farther[None], count, 0).astype(np.float16),
             found=np.array([found(frame) for frame in range(count)]),
+            blendshapes=np.full((count, 52), 0.2, np.float16),
         )
 
 

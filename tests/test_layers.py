@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,12 @@ LAYERS = (
 PLACE = {name: place for place, names in enumerate(LAYERS) for name in names}
 HEAVY = {
     "av",
+    "jinja2",
     "matplotlib",
     "mediapipe",
     "onnxruntime",
+    "openvino",
+    "pi_heif",
     "scipy",
     "skimage",
     "trimesh",
@@ -59,6 +63,14 @@ def imported(nodes: Iterator[ast.AST]) -> set[str]:
     return names
 
 
+def used(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything but `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield child
+            yield from used(child)
+
+
 def at_import(node: ast.AST) -> Iterator[ast.AST]:
     """What runs when the module is imported: everything but function bodies and `if TYPE_CHECKING`."""
     for child in ast.iter_child_nodes(node):
@@ -77,6 +89,25 @@ def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
+def module_of(path: Path) -> str:
+    return ".".join(("dagan", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Those of the package, by full name, wherever in the file: `from dagan.x import y` is dagan.x.y if that is one."""
+    found = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ImportFrom):
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {part if part in NAMES else str(node.module) for part in parts}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & NAMES - {"dagan"}  # `import dagan` imports nothing
+
+
+NAMES = {module_of(path) for path in MODULES}
+
+
 def test_every_module_has_a_layer():
     others = {layer_of(path) for path in MODULES} - set(PLACE)
     assert others == {"__init__", "__main__"}
@@ -88,6 +119,22 @@ def test_imports_point_upwards_only(path):
     ours = {name.split(".")[1] for name in imported(ast.walk(parsed(path))) if name.startswith("dagan.")}
     below = {name for name in ours - {"__version__"} if PLACE.get(name, len(LAYERS)) > own}
     assert not below, f"{name_of(path)} ({layer_of(path)}) imports from {sorted(below)}, which come after it"
+
+
+def test_no_module_is_imported_by_what_it_imports():
+    """Not in functions either: of two files that need each other, one has a second subject."""
+    imports = {module_of(path): imported_modules(path) for path in LAYERED}
+    imports = {name: {other for other in others if other in imports} for name, others in imports.items()}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(f"these modules import each other in a circle: {' <- '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_runtimes_that_report_to_their_makers_are_imported_in_one_place(path):
+    imported_here = {name.split(".")[0] for name in imported(used(parsed(path)))}
+    assert not imported_here & {"openvino", "onnxruntime"}, "use dagan.runtime.packages"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -166,4 +166,9 @@ RELEASED_DISCRIMINATORS = {
     "fomm_released": DiscriminatorConfig(pixels="mixed", spectral=True),
 }
 
-PRESETS = {**TABLE_4, "lite": LITE, **RELEASED}
+PRESETS = {
+    **TABLE_4,
+    "lite": LITE,
+    **{f"lite_{name}": config for name, config in LITE_TABLE_4.items()},
+    **RELEASED,
+}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dagan.cli.clips import open_all
 from dagan.cli.main import main
-from dagan.cli.train import add_common_arguments, open_all
+from dagan.cli.training import add_common_arguments
 from media import blocks, write_video
 
 

@@ -8,7 +8,8 @@ import trimesh
 from PIL import Image
 
 from dagan.cli.main import main
-from dagan.data.decoding import read_frames, read_image
+from dagan.data.decoding import read_frames
+from dagan.data.pictures import read_image
 from dagan.depth.outputs import PICTURE_FORMS
 from dagan.images import apply_crop
 from dagan.inference.crop import central_square

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dagan.data.clips import find_clips
-from dagan.data.pair_lists import VideoPair, read_pair_list, write_pair_list
+from dagan.data.clips import Clip, find_clips
+from dagan.data.pair_lists import read_pair_list, write_pair_list
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames, frame_sha256
 from dagan.errors import UserError
 from media import blocks, write_video
@@ -61,7 +61,7 @@ def test_rows_of_whole_videos_give_the_source_frame_and_the_driving_clip(tmp_pat
         write_video(tmp_path / name, blocks(3))
     found = read_pair_list(written(tmp_path / "list.csv", "id1#a.mp4,id2#b.mp4,2.0", "id1#a.mp4,id2#b.mp4,"), tmp_path)
     first, second = found.pairs
-    assert isinstance(first, VideoPair)
+    assert isinstance(first.driving, Clip)
     assert (first.source.number, second.source.number, first.driving.name) == (2, 0, "id2#b")
 
 

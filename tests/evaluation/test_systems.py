@@ -7,7 +7,7 @@ from PIL import Image
 from dagan.data.clips import Clip
 from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.errors import UserError
-from dagan.evaluation.systems import GeneratedFolder, OtherPerson, PairImages, blurred
+from dagan.evaluation.systems import GeneratedFolder, PairImages
 from media import write_video
 
 CLIP = Clip(Path("ann.mp4"), "ann", "ann")
@@ -56,24 +56,3 @@ def test_the_fingerprint_follows_the_files(tmp_path):
 def test_a_missing_folder_is_named():
     with pytest.raises(UserError, match="no such folder of generated images: absent"):
         GeneratedFolder(path="absent", size=64).build()
-
-
-def test_another_person_is_neither_of_the_two(tmp_path):
-    clips = []
-    for number, name in enumerate(("ann__0", "bob__0", "cay__0")):
-        (tmp_path / name).mkdir()
-        Image.fromarray(flat(number)).save(tmp_path / name / "0.png")
-        clips.append(Clip(tmp_path / name, name[:3], name))
-    other = OtherPerson(clips, 64)
-    frames = [Frame(clip, 0) for clip in clips]
-    assert other.generate(ReenactmentPair("x", frames[0], frames[1]), PAIR).max() == 2
-    assert other.generate(ReenactmentPair("y", frames[2], frames[2]), PAIR).max() == 0
-    with pytest.raises(UserError, match="one person only"):
-        OtherPerson(clips[:1], 64).generate(ReenactmentPair("z", frames[0], frames[0]), PAIR)
-
-
-def test_a_blur_keeps_the_brightness_and_loses_the_edges(portrait):
-    soft = blurred(portrait)
-    assert soft.mean() == pytest.approx(portrait.mean(), abs=1)
-    edges = [np.abs(np.diff(image.astype(int), axis=1)).mean() for image in (soft, portrait)]
-    assert edges[0] < 0.5 * edges[1]

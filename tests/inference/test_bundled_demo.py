@@ -1,4 +1,4 @@
-"""What `make demo` needs is in the package and fits together. New keypoint networks need `scripts/record_driver.py`."""
+"""What `make demo` needs is in the package and fits together. New keypoint networks need `dagan record`."""
 
 from importlib.resources import files
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dagan
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.images import apply_crop, to_pixels
 from dagan.inference.animator import Animator
 from dagan.inference.crop import crop_for_image

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.inference.face_detector import YuNet, _overlap, _suppress
+
+PUBLISHED_BOX, PUBLISHED_SCORE = (178.167, 62.908, 89.900, 113.332), 0.93233
+PUBLISHED_POINTS = ((200.116, 101.820), (247.134, 102.619), (220.367, 124.545), (198.613, 142.774), (239.668, 143.638))
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,14 @@ def test_the_astronaut_has_one_face_where_it_is(detector, astronaut):
     assert face.score > 0.9
     assert (face.x + face.width / 2, face.y + face.height / 2) == pytest.approx((223, 120), abs=6)
     assert (face.width, face.height) == pytest.approx((90, 113), abs=10)
+
+
+def test_the_networks_weights_give_what_the_published_file_gives(detector, astronaut):
+    """Numbers of ONNX Runtime 1.32.0 on OpenCV Zoo's file."""
+    (face,) = detector.detect(astronaut)
+    assert face[:4] == pytest.approx(PUBLISHED_BOX, abs=0.01)
+    assert face.score == pytest.approx(PUBLISHED_SCORE, abs=1e-4)
+    assert np.abs(face.points - np.array(PUBLISHED_POINTS)).max() < 0.01
 
 
 def test_points_are_eyes_nose_and_mouth_in_order(detector, astronaut):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import dagan
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.images import Crop, apply_crop
 from dagan.models.matte import MatteNet, load_matte
 

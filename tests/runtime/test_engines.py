@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dagan.errors import UserError
 from dagan.face import NUM_LANDMARKS
 from dagan.models.talking_head import FaceConfig
-from dagan.runtime.engine import Engine, build_engine
+from dagan.runtime.choice import build_engine
+from dagan.runtime.engine import Engine
 from dagan.runtime.graph_cache import engine_folder
 
 SIDE = 64
@@ -82,11 +82,11 @@ def test_in_whole_numbers_the_picture_is_nearly_the_same(scene):
 
 SIGNAL_STACK = """
 import ctypes, faulthandler, gc
-from dagan.runtime import openvino_engine
+from dagan.runtime.packages import openvino_core
 class Stack(ctypes.Structure):
     _fields_ = [("place", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
 faulthandler.enable()
-cores = [openvino_engine._core() for _ in range(2)]
+cores = [openvino_core() for _ in range(2)]
 for core in cores:
     core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the processor's plugin
 core = None
@@ -125,15 +125,3 @@ def test_other_weights_have_another_place_in_the_cache(tiny_model, tiny_config):
     with torch.no_grad():
         tiny_model.generator.decoder.last.bias += 1e-6
     assert folder(tiny_model) != before
-
-
-def test_what_cannot_be_is_said(scene, monkeypatch):
-    model, source, _ = scene
-    with pytest.raises(UserError, match="fp32 only"):
-        build_engine(model, source, "onnx", "bf16")
-    with pytest.raises(UserError, match="int8 needs OpenVINO"):
-        build_engine(model, source, "torch", "int8")
-    monkeypatch.setattr("dagan.runtime.engine.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"dagan\[fast\]"):
-        build_engine(model, source, "openvino")
-    assert build_engine(model, source, "auto").name == "torch"

@@ -33,6 +33,7 @@ def some_faces(num_clips: int = 40, length: int = 5) -> Faces:
     return Faces(landmarks, found, expression, first, torch.full_like(first, length))
 
 
+@pytest.mark.slow
 def test_what_is_trained_on_some_people_opens_the_jaws_of_others() -> None:
     model = FaceRetargetingConfig(reader_width=32, placer_width=32, gain=1.0).build()
     losses = train_retargeting(model, some_faces(), RetargetingRecipe(steps=300, batch_size=64, learning_rate=5e-3))

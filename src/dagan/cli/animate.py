@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _load(args: argparse.Namespace, rest: "RestFrame") -> "tuple[Animator, Driver]":
     """The animator with its portrait, and the opened driver."""
-    from dagan.data.decoding import read_image
+    from dagan.data.pictures import read_image
     from dagan.inference.video import check_output
 
     check_output(args.output)

@@ -8,7 +8,8 @@ from dagan.errors import UserError
 if TYPE_CHECKING:
     from dagan.models.discriminator import Discriminator, DiscriminatorConfig
     from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
-    from dagan.training.generation_stage import GenerationNetworks, Phase
+    from dagan.training.forward import GenerationNetworks
+    from dagan.training.generation_stage import Phase
 
 
 def build_networks(
@@ -20,7 +21,7 @@ def build_networks(
     from dagan.losses.perceptual import PerceptualLoss
     from dagan.nn.blocks import AntiAliasDown, ReleasedDown
     from dagan.nn.vgg import load_vgg
-    from dagan.training.generation_stage import GenerationNetworks
+    from dagan.training.forward import GenerationNetworks
 
     torch.manual_seed(args.seed)
     config, model = build_model(args)
@@ -34,10 +35,10 @@ def build_networks(
 def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
     """Raises UserError when the phases have a loss that the model's keypoints cannot have."""
     from dagan.face import NUM_LANDMARKS
-    from dagan.losses.objective import NEED_LANDMARKS
+    from dagan.losses.objective import NEED_JACOBIANS, NEED_LANDMARKS
 
     terms = {name for phase in phases for name, _ in phase.objective}
-    of_jacobians = sorted(terms & {"jacobian_equivariance", "moved_jacobian"})
+    of_jacobians = sorted(terms & NEED_JACOBIANS)
     if of_jacobians and not config.keypoints.has_jacobian:
         raise UserError(f"the recipe's {of_jacobians[0]} needs keypoints with jacobians; try --recipe paper")
     count = config.keypoints.num_keypoints
@@ -76,7 +77,7 @@ def build_discriminator(args: argparse.Namespace) -> "tuple[DiscriminatorConfig,
     if found is not None:
         return found
     # the paper's discriminator beside a lite generator would be most of the work
-    config = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
+    config = DiscriminatorConfig() if args.recipe in ("paper", "released") else DiscriminatorConfig(width=32, cap=256)
     return config, config.build()
 
 

@@ -45,12 +45,12 @@ def _pairs(args: argparse.Namespace) -> int:
 
     from dagan.data.pair_lists import write_pair_list
     from dagan.data.triples import export_pairs
-    from dagan.evaluation.plans import PairChoice, choose_jobs
+    from dagan.evaluation.pairs import Selection, select_pairs
 
     out = Path(args.out)
     _check_places(out, args.clips, args.export)
-    jobs, _, _ = choose_jobs(
-        PairChoice(
+    jobs, _, _ = select_pairs(
+        Selection(
             root=args.clips,
             protocol=args.protocol,
             pairs_per_clip=args.pairs_per_clip,

@@ -113,7 +113,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _is_video(path: Path) -> bool:
     """By the ending if it says so; else by whether it can be read as a picture."""
-    from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, open_video, read_image
+    from dagan.data.decoding import VIDEO_SUFFIXES, open_video
+    from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES or suffix in IMAGE_SUFFIXES:
@@ -131,7 +132,7 @@ def _is_video(path: Path) -> bool:
 
 def _of_picture(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[str, Path]") -> Iterator[str]:
     """Writes all forms of a picture, or of one frame of a video."""
-    from dagan.data.decoding import read_image
+    from dagan.data.pictures import read_image
     from dagan.depth.estimate import Framing, depth_pictures, load_face_depth
     from dagan.depth.export import export_picture
     from dagan.inference.crop import crop_for_image

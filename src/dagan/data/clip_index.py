@@ -29,7 +29,7 @@ from dagan.data.clips import (
     mixed_sizes,
     settle,
 )
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.data.seeking import MOST_FRAMES, VideoIndex, index_video, read_numbered
 from dagan.errors import UserError
 from dagan.files import write_text

@@ -1,4 +1,4 @@
-"""Face landmarks found beforehand, one file per clip (scripts/landmarks.py): where keypoints start, and face relief."""
+"""Face landmarks found beforehand, one file per clip (`dagan landmarks`): where keypoints start, and face relief."""
 
 import zipfile
 import zlib
@@ -74,7 +74,7 @@ def read_relief(name: str, folders: Sequence[Path]) -> FaceRelief:
 def _read(name: str, folders: Sequence[Path], *fields: str) -> dict[str, np.ndarray]:
     path = next((path for folder in folders if (path := folder / f"{name}.npz").is_file()), None)
     if path is None:
-        raise UserError(f"no landmarks for {name} in {folders[0]}; run scripts/landmarks.py first")
+        raise UserError(f"no landmarks for {name} in {folders[0]}; make them with `dagan landmarks`")
     try:
         check_unpacked(path, MOST_BYTES)
         with np.load(path, allow_pickle=False) as track:
@@ -84,7 +84,7 @@ def _read(name: str, folders: Sequence[Path], *fields: str) -> dict[str, np.ndar
     except (OSError, EOFError, KeyError, MemoryError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{path} holds no {' or '.join(fields)} ({reason}); make it again: scripts/landmarks.py"
+            f"{path} holds no {' or '.join(fields)} ({reason}); make it again with `dagan landmarks`"
         ) from error
     for field, values in read.items():
         expected = (len(read["found"]) if read["found"].ndim else 0, *SHAPES[field])

@@ -29,12 +29,12 @@ _FRAME_NUMBER = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}")
 DIGITS = 7  # in names of frames, as VoxCeleb's folders have them
 
 
-class VideoPair(NamedTuple):
-    """A row of whole videos: one frame that a whole clip drives."""
+class ListedPair(NamedTuple):
+    """A row of a list: a source frame, and the frame or the whole clip that drives it."""
 
     key: str
     source: Frame
-    driving: Clip
+    driving: Frame | Clip
 
 
 class MissingRow(NamedTuple):
@@ -49,16 +49,14 @@ class PairList(NamedTuple):
 
     name: str
     sha256: str
-    pairs: tuple[ReenactmentPair | VideoPair, ...]
+    pairs: tuple[ListedPair, ...]
     missing: tuple[MissingRow, ...]
 
     @property
     def is_same_clip(self) -> bool:
         """Whether every row is of one clip, so that the driving frame is the truth."""
-        return all(
-            pair.source.clip == (pair.driving.clip if isinstance(pair, ReenactmentPair) else pair.driving)
-            for pair in self.pairs
-        )
+        drivings = [driving if isinstance(driving, Clip) else driving.clip for _, _, driving in self.pairs]
+        return all(pair.source.clip == driving for pair, driving in zip(self.pairs, drivings, strict=True))
 
 
 def read_pair_list(file: str | Path, root: str | Path, limit: int | None = None) -> PairList:
@@ -72,7 +70,7 @@ def read_pair_list(file: str | Path, root: str | Path, limit: int | None = None)
         raise UserError(f"no such folder of data: {root}")
     rows = _rows(file)[:limit]
     find = _Finder(root)
-    pairs: list[ReenactmentPair | VideoPair] = []
+    pairs: list[ListedPair] = []
     missing: list[MissingRow] = []
     for number, row in enumerate(rows):
         places = {side: find(row[side]) for side in ("source", "driving")}
@@ -112,13 +110,13 @@ def _rows(file: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _pair(key: str, source: _Place, driving: _Place, row: dict[str, str]) -> ReenactmentPair | VideoPair:
+def _pair(key: str, source: _Place, driving: _Place, row: dict[str, str]) -> ListedPair:
     if driving.number is None:
         text = row.get("frame") or "0"
         first = source.number if source.number is not None else _whole(text)
-        return VideoPair(key, Frame(source.clip, first), driving.clip)
+        return ListedPair(key, Frame(source.clip, first), driving.clip)
     first = source.number if source.number is not None else 0
-    return ReenactmentPair(
+    return ListedPair(
         key,
         Frame(source.clip, first, row.get("source_sha256") or None),
         Frame(driving.clip, driving.number, row.get("driving_sha256") or None),

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dagan.data.clips import Clip, fit_square, frame_files
-from dagan.data.decoding import IMAGE_SUFFIXES, DecodeReport, decode, open_video, read_frames, read_image
+from dagan.data.decoding import DecodeReport, decode, open_video, read_frames
+from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 from dagan.errors import UserError
 
 MIN_GAP = 15  # frames; half a second at 30 frames/s, so that there is motion to follow

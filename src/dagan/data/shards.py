@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from dagan.data.clip_index import read_pictures
 from dagan.data.clips import MIN_FRAMES, PROGRESS_DELAY, Clip, ClipFrames, StoredFrames, identity_of, settle
-from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, read_image
+from dagan.data.decoding import VIDEO_SUFFIXES
+from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 from dagan.data.seeking import VideoIndex, index_video, read_numbered
 from dagan.errors import UserError
 from dagan.files import write_text

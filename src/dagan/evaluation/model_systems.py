@@ -18,7 +18,7 @@ from dagan.data.decoding import DecodeReport
 from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.data.weight_files import sha256_of
 from dagan.errors import UserError
-from dagan.evaluation.jobs import RestFrames
+from dagan.evaluation.pairs import RestFrames
 from dagan.evaluation.systems import PairImages, System
 from dagan.images import to_tensor
 from dagan.inference.animator import Animator, MotionMode, finite_pixels

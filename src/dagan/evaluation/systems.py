@@ -2,22 +2,19 @@
 evaluator's own test images. Models are in `model_systems.py`."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageFilter
 
-from dagan.data.clips import Clip, find_clips, fit_square, frame_files
-from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, DecodeReport, read_frames, read_image
-from dagan.data.protocols import ReenactmentPair, read_chosen_frames
+from dagan.data.clips import fit_square, frame_files
+from dagan.data.decoding import VIDEO_SUFFIXES, DecodeReport, read_frames
+from dagan.data.pictures import IMAGE_SUFFIXES, read_image
+from dagan.data.protocols import ReenactmentPair
 from dagan.errors import UserError
-from dagan.evaluation.jobs import RestFrames
-
-BLUR = 3.0  # pixels: standard deviation of the blurred test piece at 256 x 256
+from dagan.evaluation.pairs import RestFrames
 
 
 class PairImages(NamedTuple):
@@ -114,65 +111,3 @@ def find_by_stem(folder: Path, stem: str) -> Path | None:
         if path.is_dir() if suffix == "" else path.is_file():
             return path
     return None
-
-
-Piece = Callable[[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "h w 3"]]
-PIECES: dict[str, Piece] = {
-    "driving frame": lambda source, driving: driving,
-    "blurred driving frame": lambda source, driving: blurred(driving),
-    "unmoved source": lambda source, driving: source,
-    "black frame": lambda source, driving: np.zeros_like(driving),
-}
-OTHER_PERSON = "another person"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestPiece:
-    """An image of known quality in the place of a generated one: what the evaluator is checked with."""
-
-    __test__ = False  # not a test, whatever pytest thinks of the name
-    name: str
-    clips: str | None = None  # where another person is found
-    size: int = 256
-
-    def fingerprint(self) -> str:
-        return f"test piece: {self.name}"
-
-    def build(self, rest: RestFrames = "") -> System:
-        if self.name != OTHER_PERSON:
-            return PieceSystem(PIECES[self.name])
-        return OtherPerson(find_clips(self.clips or "."), self.size)
-
-
-@dataclass(frozen=True)
-class PieceSystem:
-    """A function of source and driving frame."""
-
-    piece: Piece
-
-    def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
-        return self.piece(images.source, images.driving)
-
-
-@dataclass
-class OtherPerson:
-    """The first frame of the next clip, by name, that shows neither of the two people."""
-
-    clips: list[Clip]
-    size: int
-    _frames: dict[str, UInt8[np.ndarray, "size size 3"]] = field(default_factory=dict)
-
-    def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
-        people = {pair.source.clip.identity, pair.driving.clip.identity}
-        others = [clip for clip in self.clips if clip.identity not in people]
-        if not others:
-            raise UserError("one person only: there is nobody else to compare with")
-        chosen = next((clip for clip in others if clip.name > pair.driving.clip.name), others[0])
-        if chosen.name not in self._frames:
-            self._frames[chosen.name] = read_chosen_frames(chosen, [0], self.size)[0]
-        return self._frames[chosen.name]
-
-
-def blurred(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """The image after a Gaussian blur."""
-    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(BLUR)))

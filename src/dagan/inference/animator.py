@@ -15,7 +15,8 @@ from dagan.images import to_pixels, to_tensor
 from dagan.inference.in_flight import Workers
 from dagan.inference.recorded_motion import RecordedMotion, check_motion, fingerprint, motion_of
 from dagan.models.talking_head import TalkingHead
-from dagan.runtime.engine import Engine, Precision, Runtime, build_engine
+from dagan.runtime.choice import build_engine
+from dagan.runtime.engine import Engine, Precision, Runtime
 from dagan.types import Keypoints, Rendering, View
 
 MotionMode = Literal["relative", "absolute"]

@@ -1,6 +1,6 @@
 """TalkingHead: the joining of depth, keypoints, motion and generator (Fig. 2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,7 @@ from dagan.transfer.face_reader import FaceReader, FaceReaderConfig
 from dagan.transfer.face_transfer import face_transfer
 from dagan.transfer.relative import Transfer, mover, offset_transfer
 from dagan.transfer.retargeting import FaceRetargetingConfig
-from dagan.types import Keypoints, Rendering, View
+from dagan.types import Agreement, Keypoints, Rendering, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +106,7 @@ class TalkingHead(nn.Module):
         self.retargeting = retargeting
         self.face_reader = face_reader
         self.follows_torso = follows_torso
+        self.agreement: Mapping[str, Agreement] = {}  # by precision, where a model file tells it
 
     def given(self) -> list[nn.Module]:
         """The parts that stage 2 never trains: F_d and the face reader."""

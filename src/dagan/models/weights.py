@@ -23,12 +23,14 @@ from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.discriminator import Discriminator, DiscriminatorConfig
 from dagan.models.pose import PoseConfig, PoseNet
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+from dagan.types import Agreement
 
 FORMATS = {
     TalkingHeadConfig: "dagan-model-1",
     FaceDepthConfig: "dagan-depth-1",
     PoseConfig: "dagan-pose-1",
 }  # by the kind of configuration
+AGREEMENT = "agreement"  # the metadata entry with how near each precision is to float32: JSON {"int8": {"median": ...}}
 DISCRIMINATOR = "discriminator"  # its tensors' prefix, and the metadata entry with its configuration
 DEFAULT_WEIGHTS = "dagan-lite.safetensors"
 MAX_REASON = 300  # characters of an error message
@@ -108,6 +110,28 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise UserError(f"not a model file (unreadable as safetensors): {path}: {error}") from error
 
 
+def store_agreement(path: str | Path, agreement: Mapping[str, Agreement]) -> None:
+    """Writes into a model file how near each precision is to float32, which `load` then gives. Its tensors stay."""
+    path = Path(path)
+    rounded = {
+        name: {part: round(value, 1) for part, value in one._asdict().items()} for name, one in agreement.items()
+    }
+    metadata = {**read_metadata(path), AGREEMENT: json.dumps(rounded)}
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with written_whole(path) as partial:
+        save_file(state, partial, metadata=metadata)
+        partial.chmod(0o644)  # safetensors writes for the owner alone
+
+
+def _read_agreement(path: Path) -> dict[str, Agreement]:
+    try:
+        plain = json.loads(read_metadata(path).get(AGREEMENT, "{}"))
+        return {name: Agreement(float(one["median"]), float(one["least"])) for name, one in plain.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path} says nothing readable of its precisions; measure them: dagan bench --store") from error
+
+
 def load_depth(path: str | Path) -> FaceDepthNet:
     """F_d in eval mode from a file that stage 1 wrote. Raises UserError as `load`."""
     plain = _read_config(Path(path), FaceDepthConfig)
@@ -178,6 +202,7 @@ def _with_face(plain: Any) -> Any:
 def _read_model(path: Path) -> TalkingHead:
     model = build_bounded(load_config(path), path)
     _fill(model, path)
+    model.agreement = _read_agreement(path)
     return model
 
 

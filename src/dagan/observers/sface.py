@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from dagan.data.weight_files import sha256_of
 from dagan.errors import UserError
 from dagan.observers.faces import FaceObserver, ObserverVersion
+from dagan.runtime.packages import import_onnxruntime
 
 SIDE = 112
 # Where SFace (as ArcFace) expects the eyes, the nose tip and the mouth corners, from left to right in the picture;
@@ -24,12 +25,11 @@ class SFace:
     """Identity embeddings of faces that are aligned by the landmarks of a face observer; about 15 ms a face.
 
     Raises:
-        UserError: weights that onnxruntime cannot read.
+        UserError: ONNX Runtime is not installed, or cannot read the weights.
     """
 
     def __init__(self, face: FaceObserver, weights: Path, num_threads: int = 1) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
         options.log_severity_level = 3  # the file lists its constants as inputs, 160 warnings

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.models.talking_head import TalkingHead
+from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.graph_cache import engine_folder
 from dagan.runtime.graphs import flat_appearance, flat_points, gathered, signature_of
 from dagan.runtime.onnx_graphs import engine_graphs, open_session, write_graphs
@@ -18,10 +19,10 @@ from dagan.types import Keypoints, View
 class OnnxEngine:
     """The graphs of a model in ONNX Runtime. The first use of a model writes them to the cache: some seconds."""
 
-    name = "onnx"
-    precision = "fp32"
+    name: Runtime = "onnx"
 
-    def __init__(self, model: TalkingHead, source: View, num_threads: int) -> None:
+    def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
+        self.precision = precision  # fp32: its CPU kernels know no other
         folder = engine_folder("onnx", version("onnxruntime"), model, source.image.shape[-1])
         paths = folder / "keypoints.onnx", folder / "picture.onnx"
         if not all(path.is_file() for path in paths):

@@ -4,7 +4,6 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -27,6 +26,7 @@ from dagan.runtime.graphs import (
     flat_points,
     signature_of,
 )
+from dagan.runtime.packages import import_onnxruntime, is_installed
 from dagan.types import View
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def write_graphs(graphs: dict[str, OnnxGraph], folder: Path, tolerance: float = 
     Raises:
         UserError: the packages for export are missing, or a graph differs from PyTorch by more than `tolerance`.
     """
-    if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise UserError("writing ONNX needs two more packages: pip install 'dagan[export]'")
+    if not is_installed("onnx", "onnxscript", "onnxruntime"):
+        raise UserError("writing ONNX needs more packages: pip install 'dagan[export]'")
     folder.mkdir(parents=True, exist_ok=True)
     with tqdm(total=NUM_STEPS * len(graphs), unit="step", disable=None, leave=False) as steps:
         return {name: _write(graph, folder / f"{name}.onnx", tolerance, steps) for name, graph in graphs.items()}
@@ -88,8 +88,7 @@ def write_graphs(graphs: dict[str, OnnxGraph], folder: Path, tolerance: float = 
 
 def open_session(path: Path, num_threads: int) -> "onnxruntime.InferenceSession":
     """The graph in ONNX Runtime on the CPU."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

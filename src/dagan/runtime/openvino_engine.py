@@ -10,7 +10,7 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.errors import UserError
 from dagan.models.talking_head import TalkingHead
-from dagan.runtime.engine import Precision
+from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.fold import fold
 from dagan.runtime.graph_cache import engine_folder
 from dagan.runtime.graphs import (
@@ -32,6 +31,8 @@ from dagan.runtime.graphs import (
     gathered,
     signature_of,
 )
+from dagan.runtime.packages import import_openvino, openvino_core
+from dagan.runtime.processor import has_native
 from dagan.runtime.quantize import quantize
 from dagan.runtime.samples import show_samples
 from dagan.types import Keypoints, View
@@ -42,30 +43,16 @@ if TYPE_CHECKING:
 MAX_STREAMS = 8
 
 
-@cache
-def _core() -> "openvino.Core":
-    """The process's one and only.
-
-    A Core gives the thread another stack for signals, and the former one back when it goes. Of two, the one that goes
-    first leaves the thread a stack that is gone when the other goes, too: the next signal then writes to whatever
-    memory has come there (seen when the worker of a DataLoader ended: crashes, and samples with other pixels).
-    """
-    import openvino
-
-    return openvino.Core()
-
-
 class OpenVinoEngine:
     """The compiled graphs of a model. The first use of a model traces and compiles it, which takes some seconds."""
 
-    name = "openvino"
+    name: Runtime = "openvino"
 
     def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
-        core = _core()
-        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self.precision: str = ("bf16" if has_bf16 else "fp32") if precision == "auto" else precision
-        if source.image.is_cuda:
-            raise UserError("--runtime openvino runs on the CPU; use --device cpu or --runtime torch")
+        core = openvino_core()
+        self.precision = precision
+        if precision == "int8" and not has_native("int8"):
+            warnings.warn("this processor has no VNNI: pictures in int8 are coarser than elsewhere", stacklevel=2)
         num_cores = num_threads or torch.get_num_threads()
         self.num_workers = min(num_cores, MAX_STREAMS)
         settings: dict[str, str | int | bool] = {
@@ -105,8 +92,7 @@ class OpenVinoEngine:
     def _requests(self) -> "tuple[openvino.InferRequest, openvino.InferRequest, openvino.InferRequest | None]":
         """This thread's own; the source's tensors are shared by all, and set once."""
         if not hasattr(self._mine, "requests"):
-            import openvino
-
+            openvino = import_openvino()
             see, draw = self._see.create_infer_request(), self._draw.create_infer_request()
             first = len(self._draw.inputs) - len(self._source)
             for index, array in enumerate(self._source):
@@ -118,9 +104,7 @@ class OpenVinoEngine:
 
     def _converted(self, model: TalkingHead, source: View) -> list[Path]:
         """The graphs as files, last a face reader's that is one of its own; made if they are not there."""
-        import openvino
-
-        folder = engine_folder("openvino", openvino.__version__, model, source.image.shape[-1])
+        folder = engine_folder("openvino", import_openvino().__version__, model, source.image.shape[-1])
         reads_apart = self.precision == "bf16" and model.face_reader is not None
         names = ("keypoints", "picture", "reader") if reads_apart else ("keypoints", "picture")
         paths = [folder / f"{name}_{self.precision}.xml" for name in names]
@@ -145,8 +129,7 @@ class OpenVinoEngine:
 @torch.no_grad()
 def _convert(graph: nn.Module, inputs: Sequence[Tensor], path: Path) -> None:
     """Exports a graph for inputs of these shapes and writes it, atomically."""
-    import openvino
-
+    openvino = import_openvino()
     examples = tuple(
         tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in inputs
     )  # out of inference mode, which tracing refuses

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.models.talking_head import TalkingHead
-from dagan.runtime.engine import Precision
+from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.fold import fold
 from dagan.runtime.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, gathered, signature_of
 from dagan.types import Keypoints, View
@@ -18,21 +18,15 @@ WINOGRAD_CHANNELS = 128
 WINOGRAD_PIXELS = 1024
 
 
-def has_native_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware; PyTorch computes it anywhere, but slowly."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
 class TorchEngine:
     """The model folded, on its device. One worker: PyTorch spreads each operation over the cores itself."""
 
-    name = "torch"
+    name: Runtime = "torch"
     num_workers = 1
 
     def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
         self._device = source.image.device
-        native = self._device.type == "cuda" or has_native_bf16()
-        self.precision: str = ("bf16" if native else "fp32") if precision == "auto" else precision
+        self.precision = precision
         if num_threads:
             torch.set_num_threads(num_threads)
         folded = fold(model, source.image.shape[-1])

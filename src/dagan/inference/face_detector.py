@@ -70,7 +70,7 @@ class YuNet:
         with torch.inference_mode():
             levels = self._network(canvas)
         decoded = [
-            _decode(*(part.numpy() for part in cells), stride=stride)
+            _decode(cells.face.numpy(), cells.objectness.numpy(), cells.box.numpy(), cells.points.numpy(), stride)
             for cells, stride in zip(levels, STRIDES, strict=True)
         ]
         scores, boxes, points = (np.concatenate(parts) for parts in zip(*decoded, strict=True))

@@ -256,10 +256,10 @@ class Upright:
 
 def turned(pixels: UInt8[np.ndarray, "_h _w 3"], frame: "VideoFrame") -> UInt8[np.ndarray, "h w 3"]:
     """A frame's pixels as its display matrix says: quarter turns, and mirrored as some front cameras do."""
-    from av.sidedata.sidedata import Type
+    from av.sidedata.sidedata import SideData
 
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-    if matrix is None:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, SideData):
         return pixels
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
     if abs(b) + abs(c) > abs(a) + abs(d):

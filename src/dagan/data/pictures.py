@@ -100,7 +100,8 @@ def _open_heif(file: io.BufferedIOBase, path: str | Path) -> Image.Image:
         from pi_heif import HeifImageFile
     except ImportError as error:
         raise UserError(f"{path} is a HEIC picture: pip install pi-heif, or give a JPEG") from error
-    return HeifImageFile(file)
+    image: Image.Image = HeifImageFile(file)
+    return image
 
 
 def _as_rgb(image: Image.Image, profile: bytes | None, path: str | Path) -> Image.Image:

@@ -182,7 +182,8 @@ def hlg_light(code: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
     """The inverse OETF and the OOTF of BT.2100 at its reference display, relative to diffuse white."""
     scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - 0.55991073) / 0.17883277) + 0.28466892) / 12)
     luminance = (scene @ np.array([[0.2627], [0.6780], [0.0593]])).clip(1e-9)  # n 1
-    return HLG_PEAK / WHITE * scene * luminance ** (HLG_GAMMA - 1)
+    light: Float[np.ndarray, "n 3"] = HLG_PEAK / WHITE * scene * luminance ** (HLG_GAMMA - 1)
+    return light
 
 
 def srgb_light(code: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:

@@ -63,7 +63,7 @@ def open_video(path: str | Path, file: SeekableFile | None = None) -> tuple["Inp
     """
     import av
 
-    if file is None and not Path(path).is_file():
+    if file is None and not os.path.isfile(path):
         raise UserError(f"no such video file: {path}")
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     try:
@@ -72,7 +72,9 @@ def open_video(path: str | Path, file: SeekableFile | None = None) -> tuple["Inp
     except (av.FFmpegError, OSError, ValueError) as error:
         if file is None and is_picture(path):
             raise UserError(f"{path} is a picture; expected a video") from error
-        raise UserError(f"not a video that can be read: {path}; give an mp4, mov, mkv or webm") from error
+        known = isinstance(error, av.error.InvalidDataError | av.error.ArgumentError)  # it is no such file: that is all
+        why = "" if known else f" ({reason_of(error)})"
+        raise UserError(f"not a video that can be read: {path}{why}; give an mp4, mov, mkv or webm") from error
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams or streams[0].codec_context is None:
         container.close()

@@ -1,6 +1,7 @@
 """Video colours as sRGB: an HDR or wide-gamut frame is mapped to what an ordinary screen shows of it."""
 
 import tempfile
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -124,11 +125,12 @@ def converted(
 
 def table_graph(colours: Colours, size: tuple[int, int], threads: int) -> "Graph":
     """The filters that look up each pixel of a 16-bit frame of this size."""
+    from av import VideoFormat
     from av.filter import Graph
 
     graph = Graph()
     graph.threads = threads
-    source = graph.add_buffer(width=size[0], height=size[1], format=DEEP, time_base=1)
+    source = graph.add_buffer(width=size[0], height=size[1], format=VideoFormat(DEEP), time_base=Fraction(1))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "colours.cube"
         file.write_text(cube_text(colours), encoding="ascii")
@@ -179,8 +181,9 @@ def pq_light(code: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
 def hlg_light(code: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
     """The inverse OETF and the OOTF of BT.2100 at its reference display, relative to diffuse white."""
     scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - 0.55991073) / 0.17883277) + 0.28466892) / 12)
-    luminance = scene @ np.array([0.2627, 0.6780, 0.0593])
-    return HLG_PEAK / WHITE * scene * luminance[:, None].clip(1e-9) ** (HLG_GAMMA - 1)
+    luminance = (scene @ np.array([[0.2627], [0.6780], [0.0593]])).clip(1e-9)  # n 1
+    light: Float[np.ndarray, "n 3"] = HLG_PEAK / WHITE * scene * luminance ** (HLG_GAMMA - 1)
+    return light
 
 
 def srgb_light(code: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:

@@ -63,7 +63,7 @@ def open_video(path: str | Path, file: SeekableFile | None = None) -> tuple["Inp
     """
     import av
 
-    if file is None and not Path(path).is_file():
+    if file is None and not os.path.isfile(path):
         raise UserError(f"no such video file: {path}")
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     try:
@@ -72,7 +72,9 @@ def open_video(path: str | Path, file: SeekableFile | None = None) -> tuple["Inp
     except (av.FFmpegError, OSError, ValueError) as error:
         if file is None and is_picture(path):
             raise UserError(f"{path} is a picture; expected a video") from error
-        raise UserError(f"not a video that can be read: {path}; give an mp4, mov, mkv or webm") from error
+        known = isinstance(error, av.error.InvalidDataError | av.error.ArgumentError)  # it is no such file: that is all
+        why = "" if known else f" ({reason_of(error)})"
+        raise UserError(f"not a video that can be read: {path}{why}; give an mp4, mov, mkv or webm") from error
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams or streams[0].codec_context is None:
         container.close()
@@ -256,10 +258,10 @@ class Upright:
 
 def turned(pixels: UInt8[np.ndarray, "_h _w 3"], frame: "VideoFrame") -> UInt8[np.ndarray, "h w 3"]:
     """A frame's pixels as its display matrix says: quarter turns, and mirrored as some front cameras do."""
-    from av.sidedata.sidedata import Type
+    from av.sidedata.sidedata import SideData
 
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-    if matrix is None:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, SideData):
         return pixels
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
     if abs(b) + abs(c) > abs(a) + abs(d):

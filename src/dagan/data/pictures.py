@@ -1,6 +1,7 @@
 """Photos out of files: RGB in sRGB, upright, `h w 3` uint8. What a file is, its content says, not its name."""
 
 import io
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def is_picture(path: str | Path) -> bool:
 
     Only the file's head is read. Raises UserError if there is no such file.
     """
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise UserError(f"no such file: {path}")
     try:
         with _one_line_errors(path), _opened(path) as image:
@@ -73,7 +74,7 @@ def _one_line_errors(path: str | Path) -> Iterator[None]:
 @contextmanager
 def _opened(path: str | Path, file: io.BytesIO | None = None) -> Iterator[Image.Image]:
     """The picture, not decoded yet. Raises what Pillow raises, and UserError where a reader is missing."""
-    if file is None and not Path(path).is_file():
+    if file is None and not os.path.isfile(path):
         raise UserError(f"no such image file: {path}")
     with (
         Path(path).open("rb") if file is None else nullcontext(file) as source,
@@ -100,7 +101,8 @@ def _open_heif(file: io.BufferedIOBase, path: str | Path) -> Image.Image:
         from pi_heif import HeifImageFile
     except ImportError as error:
         raise UserError(f"{path} is a HEIC picture: pip install pi-heif, or give a JPEG") from error
-    return HeifImageFile(file)
+    image: Image.Image = HeifImageFile(file)
+    return image
 
 
 def _as_rgb(image: Image.Image, profile: bytes | None, path: str | Path) -> Image.Image:

@@ -26,6 +26,7 @@ USUAL = tuple(map(Fraction, (25, 30, 24, 50, 60, 15, 10, 12, 120, 240))) + tuple
 )
 MEANT = 0.0005  # relative difference of a rate from the usual one that it is meant as
 AGREES = 0.02  # relative difference of two rates that are taken to be one
+NUDGE = Fraction(1, 100)  # seconds by which a time that does not go forward is moved, at most
 PAUSE = 3600  # seconds: a longer gap between two frames is a broken clock
 STEP_BACK = 1  # seconds: a longer step back in time is a new start of the clock
 
@@ -162,7 +163,7 @@ class Clock:
             self._origin, time = stamp - after, after
         else:
             time = self._snapped(stamp - self._origin, tick)
-        self._last = time if time > self._last else self._last + step / 4
+        self._last = time if time > self._last else self._last + min(step / 4, NUDGE)
         return self._last
 
     def _snapped(self, time: Fraction, tick: Fraction) -> Fraction:

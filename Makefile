@@ -10,7 +10,7 @@ ASSETS := src/dagan/assets
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help install install-dev demo test test-slow lint clean
+.PHONY: help install install-dev demo test test-slow lint docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test       ruff, mypy and the fast tests (WORKERS=2 processes)"
 	@echo "make test-slow  the tests that take longer"
 	@echo "make lint       mend format and lint"
+	@echo "make docs       the pages as a site: out/site/index.html"
 	@echo "make install    .venv with pinned dependencies and dagan"
 	@echo "make clean      remove caches and out/ (not .venv)"
 
@@ -58,6 +59,14 @@ lint: install-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "out/site/index.html; to search in it: python3 -m http.server -d out/site"
+
+$(VENV)/.installed-docs: requirements-docs.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
+	@touch $@
 
 clean:
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from dagan.data.synthetic import HEAD, synthetic_clip
 from dagan.data.synthetic.store import HELD_OUT_FROM
 from dagan.evaluation.depth_heads import predicted_depth
-from dagan.evaluation.depth_metrics import median_scaled
+from dagan.evaluation.metrics.depth import median_scaled
 from dagan.images import PALETTE
 from dagan.models.weights import load_depth
 

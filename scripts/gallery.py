@@ -3,7 +3,7 @@
 python scripts/gallery.py docs/gallery NAME=PHOTO:CLIP.mp4[:FIRST] [...]        (FIRST: the driver's first frame)
 
 A strip shows the photo, and below each of some driver's frames what comes out; a video shows photo | driver | result.
-Motion is relative to the driver's frame most like the photo, as in `dagan animate`; photos and clips are face crops.
+Motion is measured from the driver's frame closest to the photo, as in `dagan animate`; photos and clips are face crops.
 """
 
 import argparse
@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 import dagan
 from dagan.data.clips import fit_square
-from dagan.data.decoding import read_frames, read_image
-from dagan.inference.recorded_motion import record_motion
+from dagan.data.decoding import read_frames
+from dagan.data.pictures import read_image
 from dagan.inference.video import VideoWriter
 
 SIDE = 256
@@ -43,22 +42,12 @@ def entry(text: str) -> Entry:
     return Entry(name, Path(photo), Path(clip), int(first[0]) if first else 0)
 
 
-def to_tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255
-
-
-def to_image(tensor: torch.Tensor) -> np.ndarray:
-    return (tensor[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-
-
 def results(animator: dagan.Animator, chosen: Entry) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Driver's frame and result, one after the other."""
-    animator.set_source(to_tensor(fit_square(read_image(chosen.photo), SIDE)))
+    """Each frame of the driver with its result."""
+    animator.set_source(fit_square(read_image(chosen.photo), SIDE))
     frames = islice(read_frames(chosen.clip), chosen.first, chosen.first + FRAMES)
     drivers = [fit_square(frame, SIDE) for frame in frames]
-    motion = record_motion(animator.model, map(to_tensor, drivers), Fraction(RATE))
-    for driver, rendering in zip(drivers, animator.from_motion(motion), strict=True):
-        yield driver, to_image(rendering.generated)
+    return zip(drivers, animator.from_motion(animator.watch(drivers, Fraction(RATE))), strict=True)
 
 
 def row(images: list[np.ndarray], side: int) -> np.ndarray:

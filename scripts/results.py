@@ -5,11 +5,12 @@ python scripts/results.py ../shared/clips/test -o results --written        (only
 """
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
 from dagan.cli.main import main as dagan
+from dagan.evaluation.markdown import table
+from dagan.evaluation.report import COLUMNS, Report, cells, number, read_report
 from dagan.files import write_text
 
 README = Path(__file__).parents[1] / "README.md"
@@ -21,7 +22,6 @@ ARGUMENTS = {
     "cross": [*CROSS, "--rest", "best"],
     "cross_first": [*CROSS, "--rest", "first"],
 }
-GENERATED, RATIO = 2, 7  # columns of a report's table
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("clips")
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--workers", default="1")
-    parser.add_argument("--written", action="store_true", help="do not evaluate, take what is in OUT")
+    parser.add_argument("--written", action="store_true", help="do not evaluate; use the results in OUT")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     for name, more in ARGUMENTS.items():
@@ -38,62 +38,63 @@ def main() -> int:
             return 1
     before, _, rest = README.read_text().partition(START)
     _, _, after = rest.partition(END)
-    reports = [(args.out / name / "evaluation.md").read_text() for name in ARGUMENTS]
+    reports = [read_report(args.out / name) for name in ARGUMENTS]
     write_text(README, before + START + block(*reports) + END + after)
     return 0
 
 
-def block(self_report: str, still_report: str, cross_report: str, first_report: str) -> str:
+def block(same_clip: Report, still: Report, cross: Report, cross_first: Report) -> str:
     """The reports' tables and sentences."""
-    l1, ratio, psnr = value(still_report, "L1"), value(still_report, "L1", RATIO), value(still_report, "PSNR")
-    still = f"L1 {l1}, ratio {ratio}; PSNR {psnr} dB"
-    rows = cross_report.split("\n\n")[0].splitlines()
-    # with relative motion the driving frame's own pose and units are not the aim
-    identity = [row for row in rows if row.startswith(("| metric", "| ---", "| CSIM"))]
+    l1, psnr = still.tally("L1"), still.tally("PSNR")
+    # With relative motion the driving frame's own pose and units are not the aim.
+    identity = [cross.tally("CSIM")]
     return f"""
 ## Results
 
-Made by `python scripts/results.py ../shared/clips/test -o results --workers 2`; `docs/evaluation.md`
-defines everything. Numbers of other papers are measured with other networks and do not compare.
+Made by `python scripts/results.py ../shared/clips/test -o results --workers 2`; `docs/evaluate.md` defines everything.
+Numbers of other papers are measured with other networks and cannot be compared.
 
-**Self-reenactment**: {pairs(self_report)} of 24 people who were never trained on, frames at least 15
-apart. "Unmoved source" is what doing nothing scores.
+**Self-reenactment**: {pairs(same_clip)} of {people(same_clip)} people who were never trained on, frames at least
+{same_clip.protocol.min_gap} apart. "Unmoved source" is the score of the source image as it is.
 
-{self_report.split(chr(10) * 2)[0]}
+{metrics_table(same_clip.tallies())}
 
-Follows the driver, correlation of changes: {follows(self_report)}.
+Follows the driver, correlation of changes: {follows(same_clip)}.
 
-Between two frames of one video the model is told how background and torso moved, six numbers each, registered from both
-frames (`docs/decisions.md`). Without (`--still-background`): {still}.
+Background and torso are registered from both frames, six numbers each. Without (`--still-background`):
+L1 {number(l1.mean.compute(), 4)}, ratio {number(l1.ratio, 3)}; PSNR {number(psnr.mean.compute(), 2)} dB.
 
-**Cross-identity**, each clip driven by three other people, motion relative to the driver's frame most like the source
-as in `dagan animate`: {pairs(cross_report)}.
+**Cross-identity**, each clip driven by three other people, motion relative to the driver's frame most like the source,
+as in `dagan animate`: {pairs(cross)}.
 
-{chr(10).join(identity)}
+{metrics_table(identity)}
 
-Follows the driver, correlation of changes: {follows(cross_report)}.
-Relative to the driver's first frame (`--rest first`): {follows(first_report)}; CSIM {value(first_report, "CSIM")}.
+Follows the driver, correlation of changes: {follows(cross)}.
+Relative to the driver's first frame (`--rest first`): {follows(cross_first)}; CSIM {csim(cross_first)}.
 
 """
 
 
-def value(report: str, metric: str, column: int = GENERATED) -> str:
-    return found(rf"(\| {re.escape(metric)} [(↑].*)", report).split("|")[column].strip()
+def metrics_table(tallies: list) -> str:
+    rows = [[*cells(found), str(found.mean.num_missing + found.num_unusable)] for found in tallies]
+    return "\n".join(table([*COLUMNS, "not measured"], rows))
 
 
-def pairs(report: str) -> str:
-    return found(r"(\d+ pairs of \d+ clips)", report)
+def pairs(report: Report) -> str:
+    return f"{len(report.samples)} pairs of {len({sample.source.clip for sample in report.samples})} clips"
 
 
-def follows(report: str) -> str:
-    return found(r"- follows the driver, correlation of changes: (.*)", report)
+def people(report: Report) -> int:
+    return len({sample.source.identity for sample in report.samples})
 
 
-def found(pattern: str, report: str) -> str:
-    match = re.search(pattern, report)
-    if match is None:
-        raise SystemExit(f"the report has nothing like {pattern!r}; evaluate again")
-    return match.group(1)
+def follows(report: Report) -> str:
+    found = report.correlations().items()
+    return ", ".join(f"{name} {number(c.compute(), 2)} ({c.count} pairs)" for name, c in found)
+
+
+def csim(report: Report) -> str:
+    return number(report.tally("CSIM").mean.compute(), 4)
 
 
 if __name__ == "__main__":

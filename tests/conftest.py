@@ -66,6 +66,6 @@ def weights_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def portrait() -> np.ndarray:
-    from dagan.evaluation.doctor import photo
+    from changed_photo import photo
 
     return photo()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -70,3 +71,56 @@ def frame_folder(path: Path, frames: Iterable[np.ndarray]) -> Path:
     for number, frame in enumerate(frames):
         Image.fromarray(frame).save(path / f"{number}.png")
     return path
+
+
+def write_timed(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    times: Iterable[Fraction],
+    codec: str = "libx264",
+    audio: str | None = None,
+    beep_at: Fraction = Fraction(0),
+    clock: int = 90_000,
+    sound_from: Fraction = Fraction(0),
+    sound_until: Fraction = Fraction(3),
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Frames shown at these times in seconds, with a beep of 0.1 s in silence if an `audio` codec is named."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        video = container.add_stream(codec, rate=25, options={"bf": "0"})
+        sound = container.add_stream(audio, rate=48000, layout="mono") if audio else None
+        frames, tick = list(frames), Fraction(1, clock)
+        video.height, video.width = frames[0].shape[:2]
+        video.pix_fmt, video.codec_context.time_base = "yuv420p", tick
+        for pixels, time in zip(frames, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels)).reformat(format="yuv420p")
+            frame.pts, frame.time_base = round(time / tick), tick
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if sound is not None:
+            for chunk in beep(beep_at, sound_from, sound_until):
+                container.mux(sound.encode(chunk))
+            container.mux(sound.encode(None))
+    return path
+
+
+def beep(at: Fraction, start: Fraction, end: Fraction) -> Iterable[av.AudioFrame]:
+    """Silence from `start` to `end`, but for a sine of 1 kHz from `at` for 0.1 s."""
+    for first in range(round(start * 48000), round(end * 48000), 960):
+        time = (first + np.arange(960)) / 48000
+        samples = 16000 * np.sin(2000 * np.pi * time) * ((time >= float(at)) & (time < float(at) + 0.1))
+        frame = av.AudioFrame.from_ndarray(samples.astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, first, Fraction(1, 48000)
+        yield frame
+
+
+def jump_and_beep(path: Path) -> tuple[float, float]:
+    """When the picture of a video changes most, and when its sound begins to be loud, in seconds of the file."""
+    with av.open(f"file:{path}") as container:
+        shown = [(frame.time, frame.to_ndarray(format="gray").astype(int)) for frame in container.decode(video=0)]
+    with av.open(f"file:{path}") as container:
+        chunks = [(frame.time, frame.rate, frame.to_ndarray()[0]) for frame in container.decode(audio=0)]
+    changes = [np.abs(after - before).mean() for (_, before), (_, after) in pairwise(shown)]
+    scale = max(float(np.abs(samples).max()) for _, _, samples in chunks)
+    loud = [start + np.flatnonzero(np.abs(samples) > scale / 4)[:1] / rate for start, rate, samples in chunks]
+    return shown[int(np.argmax(changes)) + 1][0], float(np.concatenate(loud)[0])

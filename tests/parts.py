@@ -20,8 +20,8 @@ from dagan.models.spade import SpadeDecoderConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.blocks import FixedSize
 from dagan.nn.vgg import POOL, VGG
-from dagan.presets import LITE, with_free_keypoints
-from dagan.training.generation_stage import GenerationNetworks
+from dagan.presets import LITE, without_face
+from dagan.training.forward import GenerationNetworks
 from dagan.types import Keypoints
 
 
@@ -39,7 +39,7 @@ def identity_flow(batch: int, height: int, width: int) -> Tensor:
 def tiny_head() -> TalkingHeadConfig:
     """The lite preset with every part, as narrow as it goes: for 64x64 images, built in 0.05 s."""
     narrow: dict[str, Any] = {"width": 8, "cap": 16, "num_blocks": 2}
-    lite = with_free_keypoints(LITE)
+    lite = without_face(LITE)
     return replace(
         lite,
         depth=FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8), working_size=32),
@@ -75,7 +75,7 @@ def write_landmarks(
     found: Callable[[int], bool] = lambda frame: True,
     nose: tuple[float, float] = (0.0, 0.0),
 ) -> None:
-    """What scripts/landmarks.py writes: the same landmarks in every frame, drawn at random but for the nose's tip."""
+    """What `dagan landmarks` writes: the same landmarks in every frame, drawn at random but for the nose's tip."""
     numbers = np.random.default_rng(0)
     position, farther = numbers.uniform(-0.6, 0.6, (478, 2)), numbers.uniform(-0.3, 0.3, 478)
     position[1] = nose
@@ -86,6 +86,7 @@ def write_landmarks(
             landmarks=np.repeat(position[None], count, 0).astype(np.float16),
             farther=np.repeat(farther[None], count, 0).astype(np.float16),
             found=np.array([found(frame) for frame in range(count)]),
+            blendshapes=np.full((count, 52), 0.2, np.float16),
         )
 
 

@@ -1,6 +1,11 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
-from dagan.files import write_text, written_whole
+from dagan.errors import UserError
+from dagan.files import check_output, remove_leftovers, write_text, written_whole
 
 
 def test_a_file_takes_its_name_when_all_is_written(tmp_path):
@@ -25,3 +30,59 @@ def test_what_fails_halfway_leaves_the_old_file_and_nothing_else(tmp_path):
         write_half(partial)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_output_that_is_an_input_is_refused_also_through_links(tmp_path):
+    given = tmp_path / "own.jpg"
+    given.write_text("photo")
+    (tmp_path / "soft.jpg").symlink_to(given)
+    (tmp_path / "hard.jpg").hardlink_to(given)
+    (tmp_path / "folder").mkdir()
+    for output in (given, tmp_path / "soft.jpg", tmp_path / "hard.jpg", tmp_path / "folder" / ".." / "own.jpg"):
+        with pytest.raises(UserError, match=r"would replace the input .*own\.jpg"):
+            check_output(output, [tmp_path / "folder", given])
+    with pytest.raises(UserError, match="would replace"):
+        check_output(tmp_path / "folder", [tmp_path / "folder"])
+
+
+def test_an_output_that_is_no_input_is_taken(tmp_path):
+    (tmp_path / "own.jpg").write_text("photo")
+    (tmp_path / "old.jpg").write_text("photo")
+    for output in ("new.jpg", "old.jpg"):
+        check_output(tmp_path / output, [tmp_path / "own.jpg", tmp_path / "absent.jpg"])
+
+
+KILLED = (
+    "import pathlib, sys, os; from dagan.files import written_whole\nwith written_whole(pathlib.Path(sys.argv[1])): "
+)
+
+
+def killed_while_writing(target):
+    subprocess.run([sys.executable, "-c", KILLED + "os.kill(os.getpid(), 9)", str(target)], check=False)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_with_the_same_name(tmp_path):
+    target = tmp_path / "a.txt"
+    killed_while_writing(target)
+    killed_while_writing(tmp_path / "a.txt.txt")
+    assert len(list(tmp_path.iterdir())) == 2
+    write_text(target, "new")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".a.txt.txt")]  # another file's
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_a_living_process_writes_is_not_taken_for_a_leftover(tmp_path):
+    target = tmp_path / "a.txt"
+    with written_whole(target) as partial:
+        partial.write_text("slow")
+        write_text(target, "quick")
+        remove_leftovers(target)
+    assert target.read_text() == "slow"
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "ü" * 127, "a" * 251 + ".mp4", os.fsdecode(b"\xe9" * 250)])
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path, name):
+    write_text(tmp_path / name, "new")
+    killed_while_writing(tmp_path / name)
+    write_text(tmp_path / name, "newer")
+    assert os.listdir(tmp_path) == [name]

@@ -31,12 +31,15 @@ LAYERS = (
 PLACE = {name: place for place, names in enumerate(LAYERS) for name in names}
 HEAVY = {
     "av",
+    "jinja2",
     "matplotlib",
     "mediapipe",
     "onnxruntime",
     "openvino",
+    "pi_heif",
     "scipy",
     "skimage",
+    "trimesh",
 }  # imported in the function that needs it
 BANNED = {"cv2", "torchvision"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -215,3 +215,18 @@ def test_an_older_run_is_read_with_the_fields_gained_since() -> None:
 def test_a_part_of_another_class_gains_nothing() -> None:
     older = {"shape": {"kind": "Round"}}
     assert with_new_fields(older, {"shape": to_plain(Square())}) == older
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("shape", {"kind": ["Round"]}),
+        ("shape", {"kind": {}}),
+        ("shape", {"kind": "Round", "radius": 10**400}),
+        ("shape", {"kind": "Round", "radius": float("nan")}),
+        ("shape", {"kind": "Round", "radius": float("inf")}),
+    ],
+)
+def test_odd_values_of_a_file_are_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(UserError, match=rf"config\.{field}"):
+        from_plain(Drawing, {field: value})

@@ -3,3 +3,8 @@
 
 class UserError(ValueError):
     """Says in one line what was given, what was expected and what to do."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of a library says, in one line."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]

@@ -1,24 +1,107 @@
-"""Files that are there whole or not at all."""
+"""Files to write: they appear whole or not at all, and none replaces an input."""
 
+import hashlib
 import os
+import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from dagan.errors import UserError
+
+MAX_NAME = 255  # bytes of a file's name, on every file system in use
+UNIQUE = 8  # hexadecimal digits
+ENDING = ".partial"
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to: it takes the name when the block ends well, and is removed otherwise."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    """A path beside `path` to write to: it takes the name when the block ends well, and is removed otherwise.
+
+    The file is there already, empty, and locked to say that its process is alive. What processes left that were killed
+    while they wrote `path` is removed.
+    """
+    remove_leftovers(path)
+    partial = path.with_name(f"{_hidden_start(path)}{secrets.token_hex(UNIQUE // 2)}{ENDING}")
+    lock = _locked(partial)
     try:
         yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes the hidden files of processes that were killed while they wrote `path`; those still alive keep theirs."""
+    names = re.compile(re.escape(_hidden_start(path)) + f"[0-9a-f]{{{UNIQUE}}}" + re.escape(ENDING))
+    with suppress(OSError):
+        for name in filter(names.fullmatch, os.listdir(path.parent)):
+            with suppress(OSError):
+                _remove_dead(path.with_name(name))
+
+
+def _hidden_start(path: Path) -> str:
+    """How the hidden names begin that are written for `path`: with its name, shortened where that is long."""
+    room = MAX_NAME - UNIQUE - len(f"..{ENDING}")
+    name = os.fsencode(path.name)
+    if len(name) <= room:
+        return f".{path.name}."
+    mark = f"~{hashlib.sha256(name).hexdigest()[:UNIQUE]}"
+    return f".{name[: room - len(mark)].decode('utf-8', 'ignore')}{mark}."
+
+
+def _locked(path: Path) -> int | None:
+    """A new file, locked as long as the handle is open and this process lives; None where files cannot be locked."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: what is open there cannot be removed, which says as much
+        return None
+    while True:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                return handle
+        except FileNotFoundError:
+            pass  # another process took it for a leftover before it was locked
+        except OSError:  # a file system without locks
+            os.close(handle)
+            return None
+        os.close(handle)
+
+
+def _remove_dead(path: Path) -> None:
+    """Removes a file that no living process has locked. Raises OSError otherwise, and where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:
+        path.unlink(missing_ok=True)
+        return
+    handle = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
     """A text file in one step: a reader sees the old one or the new one."""
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def check_output(path: Path, inputs: Iterable[Path]) -> None:
+    """Refuses an output that is one of the inputs, under whatever name or link: no command replaces an input.
+
+    Raises:
+        UserError: `path` is the same file or folder as one of `inputs`.
+    """
+    if not path.exists():
+        return
+    for given in inputs:
+        if given.exists() and path.samefile(given):
+            raise UserError(f"the output would replace the input {given}; choose another name")

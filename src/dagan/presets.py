@@ -10,9 +10,8 @@ from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.refine import AttentionConfig
 from dagan.models.spade import SpadeDecoderConfig
-from dagan.models.talking_head import TalkingHeadConfig
+from dagan.models.talking_head import FaceConfig, TalkingHeadConfig
 from dagan.nn.blocks import FixedSize, ReleasedScaleBy, ScaleBy
-from dagan.transfer.face_reader import FaceReaderConfig
 from dagan.transfer.retargeting import FaceRetargetingConfig
 
 
@@ -41,15 +40,9 @@ def with_sa(config: TalkingHeadConfig, *, gated: bool = False) -> TalkingHeadCon
     return replace(config, generator=replace(config.generator, refine=AttentionConfig(needs_depth=False, gated=gated)))
 
 
-def with_free_keypoints(config: TalkingHeadConfig) -> TalkingHeadConfig:
-    """The model where no landmarks are known to train with: none of its keypoints is the face's."""
-    return replace(
-        config,
-        keypoints=replace(config.keypoints, has_landmarks=False),
-        motion=replace(config.motion, torso="found", face="parts"),
-        retargeting=None,
-        face_reader=None,
-    )
+def without_face(config: TalkingHeadConfig) -> TalkingHeadConfig:
+    """The model whose keypoints mean nothing in particular: for training without landmarks."""
+    return replace(config, face=None)
 
 
 def nine_variants(
@@ -93,7 +86,6 @@ LITE = with_cam(
             keypoints=KeypointConfig(
                 num_keypoints=20,
                 has_jacobian=True,
-                has_landmarks=True,
                 cap=192,
                 kernel=3,
                 num_stem_blocks=1,
@@ -107,8 +99,6 @@ LITE = with_cam(
                 resize=FixedSize(side=64),
                 has_mask_prior=True,
                 background="registered",
-                torso="registered",
-                face="whole",
                 occludes_outside=True,
             ),
             generator=GeneratorConfig(
@@ -117,8 +107,7 @@ LITE = with_cam(
                 cap=160,
                 decoder=BlendDecoderConfig(num_res_blocks=4, num_join_blocks=1, num_points=17),
             ),
-            retargeting=FaceRetargetingConfig(lips=0.7),
-            face_reader=FaceReaderConfig(),
+            face=FaceConfig(retargeting=FaceRetargetingConfig(lips=0.7)),
         ),
         LITE_DEPTH,
     ),
@@ -177,4 +166,9 @@ RELEASED_DISCRIMINATORS = {
     "fomm_released": DiscriminatorConfig(pixels="mixed", spectral=True),
 }
 
-PRESETS = {**TABLE_4, "lite": LITE, **RELEASED}
+PRESETS = {
+    **TABLE_4,
+    "lite": LITE,
+    **{f"lite_{name}": config for name, config in LITE_TABLE_4.items()},
+    **RELEASED,
+}

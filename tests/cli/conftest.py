@@ -45,6 +45,12 @@ def write_video(path: Path, num_frames: int) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a short run would say how far it is, among the lines that a test counts."""
+    monkeypatch.setattr("dagan.cli.progress._Lines.first", 600.0)
+
+
 @pytest.fixture
 def portrait(tmp_path: Path) -> Path:
     Image.fromarray(picture(0)).save(tmp_path / "portrait.png")

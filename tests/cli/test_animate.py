@@ -49,7 +49,7 @@ def test_the_sound_of_the_driving_video_is_copied_untouched(animate, driving, ou
 
 
 def test_frames_are_those_of_the_model(animate, driving, out, portrait, model_file):
-    from dagan.data.decoding import read_image
+    from dagan.data.pictures import read_image
     from dagan.images import apply_crop
     from dagan.inference.crop import central_square
 
@@ -93,7 +93,7 @@ def test_only_as_many_frames_are_in_flight_as_there_are_workers(animate, driving
 
 
 def test_motion_modes_differ(animate, driving, out, model_file, portrait):
-    from dagan.data.decoding import read_image
+    from dagan.data.pictures import read_image
     from dagan.images import apply_crop
     from dagan.inference.crop import central_square
 
@@ -117,7 +117,7 @@ def test_motion_modes_differ(animate, driving, out, model_file, portrait):
 
 def test_absolute_motion_counts_from_no_frame(animate, driving, out, capsys):
     assert animate(driving, "--motion", "absolute", "--rest", "3") == 2
-    assert "--rest is the frame that relative motion counts from" in capsys.readouterr().err
+    assert "--rest is for relative motion" in capsys.readouterr().err
     assert not out.exists()
 
 

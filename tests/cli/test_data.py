@@ -1,12 +1,14 @@
-"""`dagan data pack`, and training from what it makes."""
+"""`dagan data pack` and `dagan data pairs`, and training from packed clips."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from dagan.cli.clips import open_all
 from dagan.cli.main import main
-from dagan.cli.train import add_common_arguments, open_all
+from dagan.cli.training import add_common_arguments
 from media import blocks, write_video
 
 
@@ -73,3 +75,23 @@ def test_what_cannot_be_done_is_said_in_one_line(clips, tmp_path, capsys, words,
     assert printed.startswith("dagan: error: ")
     assert printed.count("\n") == 1
     assert said in printed
+
+
+@pytest.mark.parametrize("out", ["clips/bob__c00.mp4", "clips/frames/0.png"])
+def test_a_list_replaces_no_clip(clips, tmp_path, capsys, out):
+    (clips / "frames").mkdir()
+    for name in ("0.png", "1.png"):
+        Image.new("RGB", (8, 8)).save(clips / "frames" / name)
+    before = (tmp_path / out).read_bytes()
+    assert main(["data", "pairs", str(clips), "-o", str(tmp_path / out)]) == 2
+    assert "would replace the input" in capsys.readouterr().err
+    assert (tmp_path / out).read_bytes() == before
+
+
+def test_exported_pictures_replace_no_clip(tmp_path, capsys):
+    for side in ("source", "driving"):
+        (tmp_path / side).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / side / "000000.png")
+    assert main(["data", "pairs", str(tmp_path), "-o", str(tmp_path / "list.csv"), "--export", str(tmp_path)]) == 2
+    assert "would replace the input" in capsys.readouterr().err
+    assert not (tmp_path / "list.csv").exists()

@@ -40,11 +40,27 @@ def test_it_prints_the_table_and_writes_it(
     assert heads["poses"][0]["network"] > 0  # F_p was found beside F_d
 
 
+def test_without_arguments_the_packages_network_is_measured_on_drawn_heads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagan.cli.evaluate_depth
+
+    monkeypatch.setattr(dagan.cli.evaluate_depth, "CLIP_FRAMES", 8)
+    monkeypatch.setattr(dagan.cli.evaluate_depth, "MEAN_HEADS", 2)
+    monkeypatch.setenv("DAGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate-depth", "--heads", "1", "--frames", "1", "--size", "64"]) == 0
+    assert "1 frames of 1 drawn heads" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate-depth", "--heads", "0"])
+    assert stopped.value.code == 2
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         (["missing.safetensors"], "not found"),
-        (["DEPTH", "--heads", "0"], "--heads and --frames"),
         (["DEPTH", "--pose", "DEPTH"], "is a face depth network alone"),
     ],
 )

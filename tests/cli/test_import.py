@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,6 @@ import published
 from dagan.cli.main import main
 from dagan.models.weights import load_config, load_depth, load_discriminator, read_metadata
 from dagan.presets import DAGAN_RELEASED
-from dagan.transfer.relative import transfer
 
 # Means of prediction, background mask, occlusion and warped source, and the prediction's deviation, of narrow
 # rule-filled checkpoints, when full-size ones equalled the published results (tests/released/test_released_*.py).
@@ -77,7 +77,7 @@ def test_the_interface_that_users_have(tmp_path, imports):
     with torch.inference_mode():
         s, d = model.view(source), model.view(driving)
         r = model.render(s, d.keypoints, with_attention=True)
-        moved = transfer(s.keypoints, d.keypoints, d.keypoints, relative=True, adapt_scale=True)
+        moved = dagan.transfer(s.keypoints, d.keypoints, d.keypoints, relative=True, adapt_scale=True)
         again = model.render(s, s.keypoints)
     assert s.depth.shape == (1, 1, 64, 64)
     assert 0 < s.depth.min() < s.depth.max() < 1
@@ -190,6 +190,25 @@ def test_an_old_model_stays_when_the_import_fails_and_no_input_is_replaced(tmp_p
     before = checkpoint.read_bytes()
     assert "would replace" in imports(checkpoint, *depth)
     assert checkpoint.read_bytes() == before
+
+
+def test_tied_weights_and_numpy_numbers_are_imported(tmp_path, imports):
+    path, *depth = files_of("dagan", tmp_path)
+    content = torch.load(path, weights_only=True)
+    state = content["generator"]
+    state["down_blocks.0.norm.bias"] = state["down_blocks.0.norm.weight"]
+    torch.save({**content, "best_loss": np.float64(0.25), "epoch": np.int64(99)}, path)
+    model = dagan.load(imports(path, *depth))
+    norm = model.generator.encoder.down[0].norm
+    assert torch.equal(norm.weight, norm.bias)
+
+
+def test_a_checkpoint_of_a_diverged_training_is_refused(tmp_path, imports):
+    path, *depth = files_of("dagan", tmp_path)
+    content = torch.load(path, weights_only=True)
+    content["generator"]["final.bias"][0] = float("nan")
+    torch.save(content, path)
+    assert "NaN or infinity" in imports(path, *depth)
 
 
 @pytest.mark.parametrize("output", ["nowhere/model.safetensors", "folder"])

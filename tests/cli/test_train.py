@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 import dagan.nn.vgg
 from dagan.cli.building import check_fit
+from dagan.cli.clips import hold_out
 from dagan.cli.main import main
-from dagan.cli.train import hold_out
 from dagan.errors import UserError
 from dagan.losses.objective import NEED_LANDMARKS
 from dagan.models.depth import FaceDepthConfig
@@ -169,7 +169,7 @@ def test_settings_of_the_engine_are_compared_on_resume(
 def test_a_package_for_writing_down_that_is_not_there_is_named(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, package: str, says: str
 ) -> None:
-    monkeypatch.setattr("dagan.cli.engine.find_spec", lambda name: None if name == package else name)
+    monkeypatch.setattr("dagan.cli.training.find_spec", lambda name: None if name == package else name)
     assert says in refused("--wandb", "heads")
 
 
@@ -257,7 +257,7 @@ def test_missing_landmarks_are_named_with_what_to_do(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("dagan.cli.building.check_fit", lambda config, phases: None)
-    assert "scripts/landmarks.py" in refused("--landmarks", tmp_path)
+    assert "`dagan landmarks`" in refused("--landmarks", tmp_path)
 
 
 def test_the_same_people_are_held_out_whatever_other_clips_there_are() -> None:

@@ -58,7 +58,7 @@ def test_a_run_leaves_a_depth_network_that_loads(
         (["--synthetic", "-1"], "0 or more"),
         (["--learning-rate", "0"], "--learning-rate is 0"),
         (["--order", "1"], "--landmarks DIR"),
-        (["--order", "1", "--landmarks", "/nowhere"], "run scripts/landmarks.py first"),
+        (["--order", "1", "--landmarks", "/nowhere"], "make them with `dagan landmarks`"),
         (["--set", "depth.num_layers=19"], "num_layers"),
         (["-o", "/proc/nothing"], "/proc/nothing"),
     ],

@@ -100,3 +100,15 @@ def test_a_picture_that_breaks_later_is_replaced_by_its_neighbour(tmp_path):
     Image.fromarray(blocks(1)[0]).save(tmp_path / "in" / "a" / "9.png")
     with pytest.raises(UserError, match="has 5 frames, and had 4"):
         clip.frames[0]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"pictures": 10**18}, {"pictures": "x"}, {"pictures": -1}, [], 3, {}, {"range": [0, 10**18, 1]}],
+)
+def test_a_damaged_entry_of_the_index_is_made_again(folder, tmp_path, entry):
+    before = open_seeking(folder, tmp_path / "index", 32)
+    file = tmp_path / "index" / INDEX_FILE
+    plain = json.loads(file.read_text())
+    file.write_text(json.dumps(plain | {"clips": dict.fromkeys(plain["clips"], entry)}))
+    assert [len(clip) for clip in open_seeking(folder, tmp_path / "index", 32)] == [len(clip) for clip in before]

@@ -1,5 +1,7 @@
 """Landmarks found beforehand."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +117,35 @@ def test_a_track_of_something_else_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "p0__0.npz", poses=np.zeros(3))
     with pytest.raises(UserError, match=r"p0__0\.npz"):
         LandmarkTracks(face_clips(1), [tmp_path])
+
+
+def test_a_track_that_unpacks_to_gigabytes_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = face_clips(1)
+    write_track(tmp_path, clips[0].clip.name)
+    monkeypatch.setattr("dagan.data.landmarks.MOST_BYTES", 1000)
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(UserError, match=r"p0__0\.npz unpacks to 0 MB, expected at most 0 MB"):
+        LandmarkTracks(clips, [tmp_path])
+
+
+@pytest.mark.parametrize("shape", [(6, 100, 2), (5, 478, 2), (478, 2), ()])
+def test_a_track_of_another_shape_is_named(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    clips = face_clips(1)
+    found, blendshapes = np.ones(6, bool), np.zeros((6, 52))
+    np.savez(tmp_path / "p0__0.npz", landmarks=np.zeros(shape), found=found, blendshapes=blendshapes)
+    with pytest.raises(UserError, match=r"p0__0\.npz: landmarks is .*, expected \(6, 478, 2\)"):
+        LandmarkTracks(clips, [tmp_path])
+
+
+def test_a_track_whose_shape_is_larger_than_memory_is_named(tmp_path: Path) -> None:
+    clips = face_clips(1)
+    write_track(tmp_path, clips[0].clip.name)
+    header = io.BytesIO()
+    fields = {"descr": "<f2", "fortran_order": False, "shape": (10**12, 478, 2)}
+    np.lib.format.write_array_header_1_0(header, fields)
+    with zipfile.ZipFile(tmp_path / "p0__0.npz", "w") as archive:
+        archive.writestr("landmarks.npy", header.getvalue())
+    with pytest.raises(UserError, match=r"p0__0\.npz holds no landmarks"):
+        LandmarkTracks(clips, [tmp_path])

@@ -18,7 +18,7 @@ from dagan.data.clip_index import open_seeking
 from dagan.data.clips import fit_square
 from dagan.data.decoding import DecodeReport, read_frames
 from dagan.data.packing import pack
-from dagan.data.shards import open_shards
+from dagan.data.shards import list_members, open_shards, read_index
 from dagan.data.storing import PackConfig, encode_h264
 from dagan.errors import UserError
 from media import blocks, frame_folder, truncate, write_video
@@ -203,3 +203,41 @@ def test_an_index_is_plain_json(folder, tmp_path):
     offset, size = plain["clips"][0]["members"][0]
     stored = (tmp_path / "out" / "shard-000000.tar").read_bytes()[offset : offset + size]
     assert stored == (folder / f"{NAMES[0]}.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"members": [[0, 10**15]]},
+        {"members": [[-5, 10]]},
+        {"members": [[10**30, 1]]},
+        {"members": [[2**62, 2**62]]},
+        {"members": []},
+        {"video": {"range": [0, 10**9, 1], "key_times": [0], "counted": False, "damage": None}},
+        {"video": {"range": [0, 10**18, 1], "key_times": [0], "counted": False, "damage": None}},
+        {"video": [1]},
+    ],
+)
+def test_an_index_that_its_tar_cannot_have_is_damaged(folder, tmp_path, change):
+    pack(folder, tmp_path, PackConfig(), jobs=1)
+    index = tmp_path / "shard-000000.json"
+    plain = json.loads(index.read_text())
+    index.write_text(json.dumps(plain | {"clips": [plain["clips"][0] | change]}))
+    with pytest.raises(UserError, match=r"shard-000000\.json is damaged"):
+        read_index(tmp_path / "shard-000000.tar")
+
+
+def test_an_index_nested_without_end_is_damaged(folder, tmp_path):
+    pack(folder, tmp_path, PackConfig(), jobs=1)
+    (tmp_path / "shard-000000.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"shard-000000\.json is damaged"):
+        read_index(tmp_path / "shard-000000.tar")
+
+
+def test_a_compressed_tar_is_refused_before_it_is_unpacked(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w:gz") as archive:
+        info = tarfile.TarInfo("clip.mp4")
+        info.size = 10_000
+        archive.addfile(info, io.BytesIO(bytes(10_000)))
+    with pytest.raises(UserError, match=r"a\.tar is not a tar file that can be read"):
+        list_members(tmp_path / "a.tar")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dagan.data.clips import find_clips
-from dagan.data.pair_lists import VideoPair, read_pair_list, write_pair_list
+from dagan.data.clips import Clip, find_clips
+from dagan.data.pair_lists import read_pair_list, write_pair_list
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames, frame_sha256
 from dagan.errors import UserError
 from media import blocks, write_video
@@ -61,7 +61,7 @@ def test_rows_of_whole_videos_give_the_source_frame_and_the_driving_clip(tmp_pat
         write_video(tmp_path / name, blocks(3))
     found = read_pair_list(written(tmp_path / "list.csv", "id1#a.mp4,id2#b.mp4,2.0", "id1#a.mp4,id2#b.mp4,"), tmp_path)
     first, second = found.pairs
-    assert isinstance(first, VideoPair)
+    assert isinstance(first.driving, Clip)
     assert (first.source.number, second.source.number, first.driving.name) == (2, 0, "id2#b")
 
 
@@ -145,3 +145,21 @@ def test_the_lists_that_people_have_are_read_whole(name, tmp_path):
     assert found.pairs[0].key == "000000"
     assert len(found.pairs) + len(found.missing) == len(file.read_text().splitlines()) - 1
     assert found.is_same_clip == (name == "vox_evaluation")
+
+
+@pytest.mark.parametrize("frame", ["inf", "-inf", "nan", "1e400", "²", "-1", "9" * 5000, "1e12", "first"])
+def test_a_frame_that_is_no_number_of_a_frame_is_refused(tmp_path, frame):
+    write_video(tmp_path / "a.mp4", blocks(4))
+    file = written(tmp_path / "list.csv", f"/x/a.mp4,/x/a.mp4,{frame}")
+    with pytest.raises(UserError, match="expected a number from 0 to 999999999") as refused:
+        read_pair_list(file, tmp_path)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("name", ["²", "9" * 5000, "x" * 5000, "a\0b"])
+def test_a_name_that_no_frame_can_have_is_a_missing_row(tmp_path, name):
+    write_video(tmp_path / "a.mp4", blocks(4))
+    file = written(tmp_path / "list.csv", f"/x/a.mp4/{name}.png,/x/a.mp4/0.png", "/x/a.mp4/1.png,/x/a.mp4/0.png")
+    found = read_pair_list(file, tmp_path)
+    assert [pair.key for pair in found.pairs] == ["000001"]
+    assert [row.row for row in found.missing] == [0]

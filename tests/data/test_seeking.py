@@ -145,3 +145,32 @@ def test_real_clips_give_the_frames_of_the_whole_video():
         assert index.num_frames == len(whole)
         wanted = numbers.integers(0, len(whole), 3).tolist()
         assert all(np.array_equal(f, whole[n]) for f, n in zip(read_numbered(path, index, wanted), wanted, strict=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"range": [0, 10**18, 1]},
+        {"range": [0, 10**30, 1]},
+        {"range": [0, 10, 0]},
+        {"range": [10, 0, -1]},
+        {"range": [0, 10]},
+        {"range": [0.0, 10.0, 1.0]},
+        {"range": [0, 0, 1]},
+        {"key_times": [5, 3]},
+        {"key_times": ["a"]},
+        {"key_times": None},
+    ],
+)
+def test_an_index_of_absurd_times_is_refused(change):
+    plain = VideoIndex(range(0, 10, 1), (0, 5)).to_plain()
+    assert VideoIndex.from_plain(plain).num_frames == 10
+    with pytest.raises((ValueError, TypeError)):
+        VideoIndex.from_plain(plain | change)
+
+
+def test_an_index_of_times_out_of_order_is_refused():
+    plain = VideoIndex((0, 3, 5), (0,)).to_plain()
+    assert VideoIndex.from_plain(plain).times == (0, 3, 5)
+    with pytest.raises(ValueError, match="ascend"):
+        VideoIndex.from_plain(plain | {"times": [0, 5, 3]})

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dagan.data.clips import find_clips
-from dagan.data.pair_lists import VideoPair
+from dagan.data.clips import Clip, find_clips
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames
 from dagan.data.triples import export_pairs, is_triple_folder, read_triples
 from dagan.errors import UserError
@@ -24,9 +23,9 @@ def root(tmp_path):
 def test_equal_names_are_pairs_of_images_or_an_image_and_a_video(root):
     assert is_triple_folder(root)
     image, video = read_triples(root)
-    assert isinstance(image, ReenactmentPair)
+    assert isinstance(image.driving, Frame)
     assert (image.key, image.driving.number) == ("a", 0)
-    assert isinstance(video, VideoPair)
+    assert isinstance(video.driving, Clip)
     assert (video.key, video.driving.path.suffix) == ("b", ".mp4")
     ((_, pixels),) = chosen_frames(image.source.clip, [0])
     assert pixels[0, 0].tolist() == [50, 0, 0]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import dagan
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.depth.estimate import Framing, depth_pictures, estimate_depth, load_face_depth, portrait_camera
 from dagan.errors import UserError
 from dagan.images import Crop, apply_crop

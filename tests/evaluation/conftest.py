@@ -9,8 +9,6 @@ from moving_portrait import write_clip
 
 from dagan.evaluation.evaluator import Evaluator, EvaluatorConfig
 
-SHARED_WEIGHTS = Path(__file__).parents[3] / "shared" / "models"
-
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,15 +2,15 @@ import json
 from dataclasses import replace
 
 import pytest
-from samples import sample, scores
+from samples import SELF, sample, scores
 
 from dagan.errors import UserError
-from dagan.evaluation.compare import compare, read_report
-from dagan.evaluation.jobs import PairProtocol, self_protocol
-from dagan.evaluation.report import Report
+from dagan.evaluation.compare import compare
+from dagan.evaluation.pairs import EvaluationProtocol
+from dagan.evaluation.report import Frechet, Report, read_report
 from dagan.observers import ObserverVersion
 
-RULER = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "ab" * 32)}
+OBSERVERS = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "ab" * 32)}
 PEOPLE = "abcdefgh"
 
 
@@ -19,7 +19,7 @@ def run(distances, name="m", **changes):
         sample(scores(distance=d), scores(distance=30.0), person=p, found=d is not None)
         for p, d in zip(PEOPLE, distances, strict=False)
     )
-    return replace(Report(model=name, protocol=self_protocol(), observers=RULER, samples=samples), **changes)
+    return replace(Report(model=name, protocol=SELF, observers=OBSERVERS, samples=samples), **changes)
 
 
 def difference(comparison, title):
@@ -62,12 +62,12 @@ def test_only_common_pairs_count_and_the_others_are_numbered():
     assert (found.num_common, found.num_only_first, found.num_only_second) == (2, 1, 0)
 
 
-def test_runs_by_different_rulers_or_protocols_are_refused():
+def test_runs_by_different_observers_or_protocols_are_refused():
     other = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "cd" * 32)}
-    with pytest.raises(UserError, match="different evaluators for landmarks"):
+    with pytest.raises(UserError, match="different observers for landmarks"):
         compare(run([1.0, 2.0]), run([1.0, 2.0], observers=other))
     with pytest.raises(UserError, match="measure different things"):
-        compare(run([1.0]), run([1.0], protocol=PairProtocol("cross-identity", 4, 15, 0, 256)))
+        compare(run([1.0]), run([1.0], protocol=EvaluationProtocol("cross-identity", 4, 15, 0, 256)))
     newer = {"landmarks": ObserverVersion("evaluator", "evaluator 2.0", "ab" * 32)}
     assert compare(run([1.0, 2.0]), run([1.0, 2.0], observers=newer)).warnings == (
         "landmarks: evaluator 1.0 and evaluator 2.0",
@@ -80,7 +80,7 @@ def test_runs_without_a_common_pair_are_refused():
 
 
 def test_a_result_reads_back_as_it_was(tmp_path):
-    report = run([1.0, None, 3.0], name="ours")
+    report = run([1.0, None, 3.0], name="ours", frechet=Frechet(1.5, 2.5, 3), unmeasured=("identity",))
     (tmp_path / "evaluation.json").write_text(report.to_json())
     assert read_report(tmp_path) == report == read_report(tmp_path / "evaluation.json")
     assert json.loads(compare(report, report).to_json())["num_common"] == 3
@@ -92,3 +92,8 @@ def test_another_file_is_refused_in_one_line(content, tmp_path):
     file.write_text(content)
     with pytest.raises(UserError, match="not a result of"):
         read_report(file)
+
+
+def test_a_hostile_name_stays_in_its_line():
+    text = compare(run([1.0, 2.0], name="a|b\n| <script>"), run([1.0, 2.0])).to_markdown()
+    assert text.startswith("- first: a\\|b \\| &lt;script&gt;\n- second: m\n")

@@ -1,6 +1,5 @@
 """Depth measured on synthetic heads and on clips: baselines, the order of a face, consistency, tables."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,10 @@ import torch
 from dagan.data.clips import Clip, ClipFrames
 from dagan.data.synthetic import HEAD
 from dagan.data.synthetic.store import StoredClip, synthetic_clips
-from dagan.evaluation.depth_clips import evaluate_clips
-from dagan.evaluation.depth_heads import box_of, evaluate_heads, mean_head_of, placed, plane
-from dagan.evaluation.depth_real import EARS, EYES, NOSE_TIP, face_order, landmark_inconsistency, read
-from dagan.evaluation.depth_report import clips_table, heads_table, plain, write_json
+from dagan.evaluation.depth_clips import clips_table, evaluate_clips
+from dagan.evaluation.depth_heads import box_of, evaluate_heads, heads_table, mean_head_of, placed, plane
+from dagan.evaluation.metrics.depth import EARS, EYES, NOSE_TIP, face_order, landmark_inconsistency, read
+from dagan.evaluation.records import plain
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
 from dagan.observers import NUM_MESH_POINTS, FaceObservation, HeadPose, ObserverVersion
@@ -128,7 +127,6 @@ def test_clips_are_scored_and_frames_without_a_face_are_counted() -> None:
     assert "| cone | 100.0 % |" in clips_table(report)
 
 
-def test_a_result_is_plain_json(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"pose": HeadPose(1.0, float("nan"), 2.0)})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"pose": {"yaw": 1.0, "pitch": None, "roll": 2.0}}
+def test_named_tuples_are_plain_json_and_a_missing_number_is_null() -> None:
+    assert plain({"pose": HeadPose(1.0, float("nan"), 2.0)}) == {"pose": {"yaw": 1.0, "pitch": None, "roll": 2.0}}
     assert plain((1, 2)) == [1, 2]

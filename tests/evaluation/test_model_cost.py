@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from dagan.evaluation.model_cost import cost_table, model_cost
+from dagan.models.talking_head import FaceConfig
 from dagan.presets import LITE, LITE_BASELINE, LITE_TABLE_4
 
 SIDE = 128
@@ -23,7 +24,7 @@ def test_the_frozen_depth_network_is_not_counted_as_trained():
 
 def test_a_face_reader_is_given_not_trained():
     cost = model_cost(LITE, SIDE)
-    without = model_cost(replace(LITE, face_reader=None), SIDE)
+    without = model_cost(replace(LITE, face=FaceConfig(retargeting=LITE.face.retargeting, reader=None)), SIDE)
     given = cost.parameters - without.parameters
     assert given > 1_600_000
     assert cost.trained == without.trained

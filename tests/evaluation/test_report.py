@@ -1,23 +1,25 @@
 import json
+import re
+from dataclasses import replace
 
 import pytest
-from samples import sample, scores
+from samples import SELF, sample, scores
 
-from dagan.evaluation.jobs import PairProtocol, self_protocol
+from dagan.evaluation.pairs import EvaluationProtocol
 from dagan.evaluation.published import CROSS_TABLES, SELF_TABLES
 from dagan.evaluation.records import SkippedClip, plain, sample_from_plain
 from dagan.evaluation.report import Report
 from dagan.observers import ObserverVersion
 
-RULER = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "ab" * 32)}
+OBSERVERS = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "ab" * 32)}
 
 
 @pytest.fixture
 def report():
     return Report(
         model="ours",
-        protocol=self_protocol(pairs_per_clip=3),
-        observers=RULER,
+        protocol=SELF,
+        observers=OBSERVERS,
         samples=(
             sample(scores(), scores(l1=0.2, distance=16.0), jaw=0.1, number=0),
             sample(scores(l1=0.1, distance=2.0), scores(l1=0.2, distance=8.0), jaw=0.3, number=1),
@@ -46,7 +48,7 @@ def test_expressions_are_correlated_one_by_one(report):
     assert found["jaw opening"].num_missing == 1
 
 
-def test_the_table_shows_penalty_coverage_ratios_counts_missing_faces_and_the_ruler(report):
+def test_the_table_shows_penalty_coverage_ratios_counts_missing_faces_and_the_observers(report):
     lines = report.to_markdown().splitlines()
     (line,) = [line for line in lines if line.startswith("| landmark distance (px)")]
     penalised = (4 + 2 + 90) / 3  # the worst value seen is that of an unmoved source
@@ -68,8 +70,8 @@ def test_the_papers_tables_stand_beside_ours_marked_as_measured_elsewhere(report
 
 
 def test_cross_identity_gives_tables_3_and_4_and_only_what_needs_no_truth():
-    protocol = PairProtocol("cross-identity", 4, 15, 0, 256)
-    report = Report(model="ours", protocol=protocol, observers=RULER, samples=(sample(scores(), scores()),))
+    protocol = EvaluationProtocol("cross-identity", 4, 15, 0, 256)
+    report = Report(model="ours", protocol=protocol, observers=OBSERVERS, samples=(sample(scores(), scores()),))
     assert [metric.field for metric in report.metrics()] == ["head_pose_error", "aucon"]  # no identity observer
     text = report.to_markdown()
     assert "| Ours (SA) * | 0.681 | 5.18 | 0.832 |" in text
@@ -96,5 +98,27 @@ def test_the_json_holds_every_record_by_name_and_gives_them_back(report):
 def test_failures_are_the_systems_own():
     blind = sample(scores(distance=None), scores(), found=False, driving_face=False)
     lost, absent = sample(scores(), scores(), found=False), sample(scores(), scores(), found=False, has_image=False)
-    report = Report(model="m", protocol=self_protocol(), observers=RULER, samples=(blind, lost, absent))
+    report = Report(model="m", protocol=SELF, observers=OBSERVERS, samples=(blind, lost, absent))
     assert report.failures() == [lost, absent]
+
+
+HOSTILE = "a|b<script>alert(1)</script>`x`*y*\n\n# [no](http://x) \x1b[31m & \\"
+
+
+@pytest.mark.parametrize("place", ["model", "clip", "reason", "note", "list", "observer"])
+def test_a_name_cannot_break_the_table_or_become_markup(place, report):
+    made = {
+        "model": replace(report, model=HOSTILE),
+        "clip": replace(report, skipped=(SkippedClip(HOSTILE, "torn"),)),
+        "reason": replace(report, skipped=(SkippedClip("torn", HOSTILE),)),
+        "note": replace(report, notes=(HOSTILE,)),
+        "list": replace(report, protocol=SELF._replace(source=HOSTILE)),
+        "observer": replace(report, unmeasured=(HOSTILE,)),
+    }[place]
+    plain, hostile = report.to_markdown().splitlines(), made.to_markdown().splitlines()
+    assert "<script>" not in made.to_markdown()
+    assert "\x1b" not in made.to_markdown()
+    assert len(hostile) == len(plain) + (place == "note")
+    columns = [len(re.findall(r"(?<!\\)\|", line)) for line in hostile if line.startswith("|")]
+    assert columns == [len(re.findall(r"(?<!\\)\|", line)) for line in plain if line.startswith("|")]
+    assert not any(re.search(r"(?<!\\)[`\[]", line) for line in hostile if "alert" in line)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from samples import sample, scores
 
-from dagan.evaluation.metrics.mean import Mean
+from dagan.evaluation.metrics.accumulators import Mean
 from dagan.evaluation.records import BY_FIELD
 from dagan.evaluation.tally import bootstrap, tally, worst_value
 

@@ -1,4 +1,4 @@
-"""The example of docs/plug_in.md: it runs, it learns, and depth reaches where the page says."""
+"""The example of docs/paper.md: it runs, it learns, and depth reaches where the page says."""
 
 import runpy
 from pathlib import Path

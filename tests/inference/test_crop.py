@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.errors import UserError
 from dagan.images import Crop, apply_crop
 from dagan.inference.crop import (
@@ -20,7 +20,7 @@ from dagan.inference.face_detector import FaceBox
 
 
 def _face(x, y, size):
-    return FaceBox(float(x), float(y), float(size), float(size), 0.9, np.zeros((5, 2), np.float32))
+    return FaceBox(float(x), float(y), float(size), float(size), 0.95, np.zeros((5, 2), np.float32))
 
 
 class _Scripted:
@@ -30,7 +30,7 @@ class _Scripted:
         self.faces = list(faces)
 
     def detect(self, image):
-        return self.faces.pop(0)
+        return self.faces.pop(0) if self.faces else []
 
 
 def _frame(height, width):

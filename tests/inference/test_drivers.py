@@ -10,7 +10,7 @@ from dagan.errors import UserError
 from dagan.images import Crop
 from dagan.inference import drivers
 from dagan.inference.drivers import cropped_frames, open_driver
-from dagan.inference.recorded_motion import Motion, save_motion
+from dagan.inference.recorded_motion import RecordedMotion, save_motion
 from dagan.inference.video import VideoWriter
 from dagan.types import Keypoints
 
@@ -34,7 +34,7 @@ def test_a_video_driver_knows_the_rate_and_length_of_its_file(video):
 
 
 def test_a_motion_driver_is_chosen_by_the_ending_of_the_file(tmp_path):
-    save_motion(Motion(Keypoints(torch.zeros(7, 5, 2)), RATE, "0"), tmp_path / "motion.SAFETENSORS")
+    save_motion(RecordedMotion(Keypoints(torch.zeros(7, 5, 2)), RATE, "0"), tmp_path / "motion.SAFETENSORS")
     driver = open_driver(tmp_path / "motion.SAFETENSORS", "auto", 256)
     assert (driver.rate, driver.num_frames, driver.audio) == (RATE, 7, None)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.inference.face_detector import YuNet, _overlap, _suppress
 
 PUBLISHED_BOX, PUBLISHED_SCORE = (178.167, 62.908, 89.900, 113.332), 0.93233

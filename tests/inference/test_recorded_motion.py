@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from dagan.errors import UserError
 from dagan.face import NUM_EXPRESSIONS, NUM_LANDMARKS
-from dagan.inference.recorded_motion import FORMAT, Motion, fingerprint, load_motion, record_motion, save_motion
+from dagan.inference.recorded_motion import FORMAT, RecordedMotion, fingerprint, load_motion, record_motion, save_motion
 from dagan.types import Keypoints
 
 NTSC = Fraction(30000, 1001)
@@ -18,14 +18,14 @@ READ = {
 METADATA = {"format": FORMAT, "fps": "25", "fingerprint": "0"}
 
 
-def motion(num_frames: int = 4, has_jacobian: bool = True, is_read: bool = False) -> Motion:
+def motion(num_frames: int = 4, has_jacobian: bool = True, is_read: bool = False) -> RecordedMotion:
     keypoints = Keypoints(
         torch.rand(num_frames, 5, 2),
         torch.rand(num_frames, 5, 2, 2) if has_jacobian else None,
         torch.rand(num_frames, NUM_LANDMARKS, 2) if is_read else None,
         torch.rand(num_frames, NUM_EXPRESSIONS) if is_read else None,
     )
-    return Motion(keypoints, NTSC, "0123456789abcdef")
+    return RecordedMotion(keypoints, NTSC, "0123456789abcdef")
 
 
 @pytest.mark.parametrize(("has_jacobian", "is_read"), [(True, False), (False, False), (True, True), (False, True)])
@@ -44,6 +44,9 @@ def test_a_motion_gives_one_frame_after_the_other():
     frames = list(kept.frames())
     assert len(kept) == len(frames) == 3
     assert torch.equal(torch.cat([frame.position for frame in frames]), kept.keypoints.position)
+    assert torch.equal(
+        torch.cat([frame.position for frame in kept.frames(numbers=[2, 0])]), kept.keypoints.position[[2, 0]]
+    )
     assert frames[0].jacobian.shape == (1, 5, 2, 2)
     assert frames[0].expression is None
     read = motion(num_frames=3, is_read=True)

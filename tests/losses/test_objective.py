@@ -1,5 +1,6 @@
 """The weighted sum of terms (Eq. 10), and that each term moves what it should."""
 
+from collections.abc import Iterable, Set
 from dataclasses import replace
 
 import pytest
@@ -11,10 +12,9 @@ from dagan.face import NUM_LANDMARKS
 from dagan.losses.equivariance import equivariance
 from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE, TERMS, Objective
-from dagan.losses.step_state import PairBatch, StepState
+from dagan.losses.values import Look, PairBatch, Values
 from dagan.models.talking_head import TalkingHeadConfig
-from dagan.training.generation_stage import GenerationNetworks
-from dagan.types import Keypoints
+from dagan.training.forward import GenerationNetworks, Share, forward, look_again
 from parts import tiny_networks
 
 MOTION_ONLY = ("warped_perceptual", "jacobian_equivariance", "equivariance", "keypoint_distance", "landmark_guidance")
@@ -41,8 +41,20 @@ def random_batch(side: int = 64) -> PairBatch:
     return PairBatch(torch.rand(2, 3, side, side), torch.rand(2, 3, side, side), landmarks, landmarks)
 
 
-def state_of(networks: GenerationNetworks, batch: PairBatch | None = None) -> StepState:
-    return StepState(networks.model, networks.discriminator, networks.perceptual, batch or random_batch())
+def values_of(
+    networks: GenerationNetworks, batch: PairBatch | None = None, looks: Set[Look] = frozenset(Look)
+) -> Values:
+    """What terms with these looks are given."""
+    batch = batch or random_batch()
+    values = forward(networks, batch, looks)
+    return look_again(networks, values, looks, Share(len(batch.driving), slice(None)))
+
+
+def terms_of(networks: GenerationNetworks, names: Iterable[str], batch: PairBatch | None = None) -> dict[str, Tensor]:
+    """Each term as a step makes it: with what the objective asks for, and nothing else."""
+    objective = Objective(tuple((name, 1.0) for name in names))
+    values = values_of(networks, batch, objective.looks)
+    return {name: term.function(values) for name, term in objective.terms.items()}
 
 
 def moved_by(loss: Tensor, networks: GenerationNetworks) -> set[str]:
@@ -73,20 +85,20 @@ def moved_by(loss: Tensor, networks: GenerationNetworks) -> set[str]:
 def test_each_terms_gradient_reaches_what_it_should_move_and_nothing_else(
     networks: GenerationNetworks, term: str, moves: set[str]
 ) -> None:
-    moved = moved_by(TERMS[term](state_of(networks)), networks)
+    moved = moved_by(terms_of(networks, [term])[term], networks)
     assert {part for part, name in PARTS.items() if f"model.{name}" in moved} == moves
     assert not any(name.startswith(("discriminator.", "perceptual.", "model.depth.")) for name in moved)
 
 
 @pytest.mark.parametrize("term", ["jacobian_equivariance", "moved_jacobian"])
 def test_the_terms_of_frames_move_their_head(networks: GenerationNetworks, term: str) -> None:
-    moved = moved_by(TERMS[term](state_of(networks)), networks)
+    moved = moved_by(terms_of(networks, [term])[term], networks)
     assert "model.keypoints.jacobian.conv.weight" in moved
     assert not any(name.startswith("model.generator.") for name in moved)
 
 
 def test_every_term_is_a_finite_scalar_and_in_the_tests_above(networks: GenerationNetworks) -> None:
-    terms = Objective(tuple((name, 1.0) for name in TERMS))(state_of(networks))
+    terms = terms_of(networks, TERMS)
     assert terms.keys() == TERMS.keys()
     assert all(value.shape == () and value.isfinite() and value >= 0 for value in terms.values())
 
@@ -97,7 +109,7 @@ def test_an_objective_of_motion_alone_does_not_run_the_generator_or_the_discrimi
     ran = []
     for name in ("model.generator.encoder", "model.generator.decoder", "discriminator", "model.motion"):
         networks.get_submodule(name).register_forward_hook(lambda *_, name=name: ran.append(name))
-    Objective(tuple((name, 1.0) for name in MOTION_ONLY))(state_of(networks))
+    terms_of(networks, MOTION_ONLY)
     assert ran == ["model.motion"]
 
 
@@ -105,7 +117,7 @@ def test_each_network_runs_no_more_often_than_the_terms_need(networks: Generatio
     ran = []
     for name in ("model.keypoints", "model.motion", "model.generator.decoder", "discriminator", "model.depth"):
         networks.get_submodule(name).register_forward_hook(lambda *_, name=name: ran.append(name))
-    Objective(PAPER_OBJECTIVE)(state_of(networks))
+    terms_of(networks, dict(PAPER_OBJECTIVE))
     counts = {name: ran.count(name) for name in set(ran)}
     assert counts == {
         "model.keypoints": 3,  # source, driving and its warped look
@@ -122,6 +134,17 @@ def test_the_total_is_the_weighted_sum_of_unweighted_terms() -> None:
     assert objective.total(terms).item() == 21.5
 
 
+def test_the_papers_objective_has_its_weights() -> None:
+    """Sec. 4.2 has lambda_P = lambda_E = lambda_D = 10 and lambda_G = 1; feature matching is weighed as in FOMM."""
+    assert dict(PAPER_OBJECTIVE) == {
+        "perceptual": 10,
+        "adversarial": 1,
+        "feature_matching": 10,
+        "equivariance": 10,
+        "keypoint_distance": 10,
+    }
+
+
 def test_an_unknown_term_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"'style'.*perceptual"):
         Objective((("style", 1.0),))
@@ -136,96 +159,80 @@ def test_a_discriminator_is_trained_when_a_term_looks_through_it(names: tuple[st
 
 
 @pytest.mark.parametrize("term", sorted(NEED_LANDMARKS))
-def test_a_term_that_needs_landmarks_says_so_without_them(networks: GenerationNetworks, term: str) -> None:
+def test_a_term_that_needs_landmarks_says_so_without_them(term: str) -> None:
     batch = random_batch()._replace(source_landmarks=None, driving_landmarks=None)
-    with pytest.raises(ValueError, match="no landmarks"):
-        TERMS[term](state_of(networks, batch))
+    with pytest.raises(ValueError, match=f"{term} but the batch has no landmarks"):
+        Objective((("perceptual", 1.0), (term, 1.0))).check(batch)
+    Objective(PAPER_OBJECTIVE).check(batch)
+
+
+@pytest.mark.parametrize("term", sorted(TERMS))
+def test_a_term_names_all_that_it_looks_at(networks: GenerationNetworks, term: str) -> None:
+    assert terms_of(networks, [term])[term].isfinite()
 
 
 def test_keypoint_distance_counts_both_frames_and_equivariance_the_driving_one(networks: GenerationNetworks) -> None:
     """As Eq. 10 has them."""
-    state = state_of(networks)
-    source, driving = state.source.keypoints, state.driving.keypoints
+    values = values_of(networks)
+    source, driving = values.source.keypoints, values.driving.keypoints
     both = keypoint_distance(source.position) + keypoint_distance(driving.position)
-    assert torch.equal(TERMS["keypoint_distance"](state), both)
+    assert torch.equal(TERMS["keypoint_distance"].function(values), both)
     assert keypoint_distance(source.position) > 0
-    assert torch.equal(TERMS["equivariance"](state), equivariance(driving, state.transformed, state.plane_warp))
+    expected = equivariance(driving, values.transformed, values.plane_warp)
+    assert torch.equal(TERMS["equivariance"].function(values), expected)
 
 
 def test_the_generated_image_is_compared_with_the_driving_frame(networks: GenerationNetworks) -> None:
-    state = state_of(networks)
-    generated, (real, fake) = state.rendering.generated, (state.judged_real, state.judged_fake)
-    assert torch.equal(TERMS["perceptual"](state), networks.perceptual(generated, state.batch.driving))
-    assert torch.equal(real.prediction, networks.discriminator(state.batch.driving).prediction)
-    assert torch.equal(fake.prediction, networks.discriminator(generated).prediction)
+    values = values_of(networks)
+    generated, driving = values.rendering.generated, values.batch.driving
+    assert torch.equal(TERMS["perceptual"].function(values), networks.perceptual(generated, driving))
+    assert torch.equal(TERMS["reconstruction"].function(values), (generated - driving).abs().mean())
+    assert torch.equal(values.judged_real.prediction, networks.discriminator(driving).prediction)
+    assert torch.equal(values.judged_fake.prediction, networks.discriminator(generated).prediction)
 
 
 def test_guidance_counts_both_frames(networks: GenerationNetworks) -> None:
-    state = state_of(networks)
-    without_source = StepState(*list(vars(state).values())[:3], state.batch._replace(source_landmarks=None))
-    both, one = TERMS["landmark_guidance"](state), TERMS["landmark_guidance"](without_source)
+    values = values_of(networks)
+    without_source = values._replace(batch=values.batch._replace(source_landmarks=None))
+    both, one = (TERMS["landmark_guidance"].function(shown) for shown in (values, without_source))
     assert both > one > 0
 
 
 def test_equal_frames_have_no_motion_to_learn(networks: GenerationNetworks) -> None:
     image = torch.rand(2, 3, 64, 64)
     networks.eval()
-    state = state_of(networks, PairBatch(image, image))
-    assert TERMS["warped_perceptual"](state) < 1e-3
+    assert terms_of(networks, ["warped_perceptual"], PairBatch(image, image))["warped_perceptual"] < 1e-3
 
 
 @pytest.mark.parametrize("term", ["keypoint_consistency", "opening_consistency"])
 def test_a_generated_frame_is_looked_at_without_teaching_the_detector(networks: GenerationNetworks, term: str) -> None:
-    state = state_of(networks)
-    state.rendering  # noqa: B018 # the detector has seen both frames
+    values = forward(networks, random_batch(), TERMS[term].looks)  # the detector has seen both frames
     buffers = {name: value.clone() for name, value in networks.model.keypoints.named_buffers()}
-    state.found_again  # noqa: B018
+    held = values._replace(rendering=values.rendering._replace(generated=values.rendering.generated.detach()))
+    held = look_again(networks, held, TERMS[term].looks, Share(2, slice(None)))
     assert all(torch.equal(value, buffers[name]) for name, value in networks.model.keypoints.named_buffers())
-    # with the generated frame held fixed nothing is left to learn
-    state.__dict__["rendering"] = state.rendering._replace(generated=state.rendering.generated.detach())
-    del state.__dict__["found_again"]
-    assert not TERMS[term](state).requires_grad
+    assert not TERMS[term].function(held).requires_grad  # with the generated frame held nothing is left to learn
 
 
 def test_a_perfect_picture_is_consistent(networks: GenerationNetworks) -> None:
     networks.model.keypoints.eval()
-    state = state_of(networks)
-    state.__dict__["rendering"] = state.rendering._replace(generated=state.batch.driving)
+    looks = TERMS["keypoint_consistency"].looks
+    values = forward(networks, random_batch(), looks)
+    perfect = values._replace(rendering=values.rendering._replace(generated=values.batch.driving))
+    perfect = look_again(networks, perfect, looks, Share(2, slice(None)))
     for term in ("keypoint_consistency", "opening_consistency"):
-        assert TERMS[term](state).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_a_reenactment_is_asked_of_one_sample_in_four_by_the_next_ones_motion(tiny_config: TalkingHeadConfig) -> None:
-    batch = PairBatch(torch.rand(5, 3, 64, 64), torch.rand(5, 3, 64, 64))
-    state = state_of(tiny_networks(tiny_config), batch)
-    assert state.reenacted.generated.shape == (2, 3, 64, 64)
-    ours, theirs, rest = (points.position for points in (state.source.keypoints, state.driving.keypoints, state.asked))
-    moved = ours[:2] + theirs[1:3] - ours[1:3]
-    assert torch.allclose(rest, moved, atol=1e-6)
-    assert not state.asked.position.requires_grad
-
-
-@pytest.mark.parametrize("term", ["reenacted_keypoints", "reenacted_openings"])
-def test_reenactments_teach_the_generator_and_not_the_detector_that_judges_them(
-    networks: GenerationNetworks, term: str
-) -> None:
-    state = state_of(networks)
-    asked = state.driving.keypoints
-    state.__dict__["asked"] = Keypoints(asked.position[:1].detach(), asked.jacobian[:1].detach())  # within the frame
-    networks.model.keypoints.requires_grad_(False)
-    moved = moved_by(TERMS[term](state), networks)
-    assert {part for part, name in PARTS.items() if f"model.{name}" in moved} == PARTS.keys() - {"keypoints"}
+        assert TERMS[term].function(perfect).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_reenactments_out_of_the_frame_cost_nothing(networks: GenerationNetworks) -> None:
-    state = state_of(networks)
-    asked = state.driving.keypoints
-    state.__dict__["asked"] = asked._replace(position=asked.position.detach() + 2)
-    assert not TERMS["reenacted_keypoints"](state).any()
-    assert not TERMS["reenacted_openings"](state).any()
+    values = values_of(networks)
+    beyond = values._replace(asked=values.asked._replace(position=values.asked.position + 2))
+    assert not TERMS["reenacted_keypoints"].function(beyond).any()
+    assert not TERMS["reenacted_openings"].function(beyond).any()
 
 
 def test_reenacted_frames_that_show_what_was_asked_for_cost_nothing(networks: GenerationNetworks) -> None:
-    state = state_of(networks)
-    state.__dict__["found_reenacted"] = state.asked
-    assert float(TERMS["reenacted_keypoints"](state)) == float(TERMS["reenacted_openings"](state)) == 0
+    values = values_of(networks)
+    perfect = values._replace(found_reenacted=values.asked)
+    terms = [TERMS[name].function(perfect) for name in ("reenacted_keypoints", "reenacted_openings")]
+    assert [float(term) for term in terms] == [0, 0]

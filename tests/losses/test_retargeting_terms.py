@@ -53,6 +53,7 @@ def learned(model: FaceRetargeting, steps: int) -> FaceRetargeting:
     return model.eval()
 
 
+@pytest.mark.slow
 def test_a_jaw_is_learned_and_carried_over(model: FaceRetargeting) -> None:
     learned(model, 300)
     source, other, jaw = people(64), people(64), torch.rand(64)

@@ -115,11 +115,11 @@ def test_gradients_reach_every_parameter_and_both_keypoint_sets() -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
-WHOLE, NUM_KEYPOINTS = replace(TINY, face="whole", has_mask_prior=True), NUM_LANDMARKS + 2
+WHOLE, NUM_KEYPOINTS = replace(TINY, has_mask_prior=True), NUM_LANDMARKS + 2
 
 
 def test_the_whole_faces_motion_is_one_more_in_the_mask_after_all_keypoints() -> None:
-    network, seen = replace(WHOLE, resize=FixedSize(side=16)).build(NUM_KEYPOINTS).eval(), []
+    network, seen = replace(WHOLE, resize=FixedSize(side=16)).build(NUM_KEYPOINTS, (whole_face,)).eval(), []
     network.hourglass.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     source, driving = (random_keypoints(2, NUM_KEYPOINTS) for _ in range(2))
     flow, mask, _ = network(torch.rand(2, 3, 16, 16), source, driving)
@@ -143,7 +143,7 @@ def test_keypoints_that_are_not_the_faces_do_not_move_the_whole_face() -> None:
 
 
 def test_the_whole_faces_motion_starts_far_below_the_background() -> None:
-    network, far = WHOLE.build(NUM_KEYPOINTS).eval(), Keypoints(torch.full((1, NUM_KEYPOINTS, 2), -9.0))
+    network, far = WHOLE.build(NUM_KEYPOINTS, (whole_face,)).eval(), Keypoints(torch.full((1, NUM_KEYPOINTS, 2), -9.0))
     torch.nn.init.zeros_(network.mask.weight)
     torch.nn.init.zeros_(network.mask.bias)
     mask = network(torch.rand(1, 3, 32, 32), far, far).mask
@@ -152,7 +152,7 @@ def test_the_whole_faces_motion_starts_far_below_the_background() -> None:
 
 
 def test_gradients_reach_the_whole_faces_channels_in_both_ends_and_its_bias() -> None:
-    network = WHOLE.build(NUM_KEYPOINTS)
+    network = WHOLE.build(NUM_KEYPOINTS, (whole_face,))
     source, driving = (random_keypoints(2, NUM_KEYPOINTS) for _ in range(2))
     motion = network(torch.rand(2, 3, 64, 64), source, driving)
     (motion.flow * torch.randn_like(motion.flow)).sum().backward()
@@ -163,10 +163,10 @@ def test_gradients_reach_the_whole_faces_channels_in_both_ends_and_its_bias() ->
 
 def test_equal_keypoints_give_identity_flow_with_the_whole_face_too() -> None:
     keypoints = random_keypoints(2, NUM_KEYPOINTS)
-    flow = WHOLE.build(NUM_KEYPOINTS).eval()(torch.rand(2, 3, 64, 64), keypoints, keypoints).flow
+    flow = WHOLE.build(NUM_KEYPOINTS, (whole_face,)).eval()(torch.rand(2, 3, 64, 64), keypoints, keypoints).flow
     assert torch.allclose(flow, identity_flow(2, 16, 16), atol=1e-6)
 
 
 def test_without_the_whole_face_a_network_has_the_tensors_that_it_always_had() -> None:
     names = set(replace(TINY, has_mask_prior=True).build(5).state_dict())
-    assert set(WHOLE.build(NUM_KEYPOINTS).state_dict()) - names == {"mask_prior.pieces.0"}
+    assert set(WHOLE.build(NUM_KEYPOINTS, (whole_face,)).state_dict()) - names == {"mask_prior.pieces.0"}

@@ -11,11 +11,11 @@ from dagan.models.dense_motion import MotionConfig
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.refine import AttentionConfig
-from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+from dagan.models.talking_head import FaceConfig, TalkingHead, TalkingHeadConfig
 from dagan.presets import BASELINE, DAGAN
 from dagan.transfer.face_transfer import face_transfer
 from dagan.transfer.relative import offset_transfer
-from dagan.transfer.retargeting import FaceRetargeting, FaceRetargetingConfig
+from dagan.transfer.retargeting import FaceRetargeting
 from dagan.types import View
 from parts import identity_flow
 
@@ -75,9 +75,8 @@ def test_in_the_papers_models_the_background_stands_still(tiny_config: TalkingHe
 
 
 def test_free_keypoints_follow_the_torso_between_two_frames_of_one_video(tiny_config: TalkingHeadConfig) -> None:
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    motion = replace(tiny_config.motion, torso="registered")
-    model = replace(tiny_config, keypoints=keypoints, motion=motion).build().eval()
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
+    model = replace(tiny_config, keypoints=keypoints, face=FaceConfig(retargeting=None, reader=None)).build().eval()
     source, driving = map(model.view, moved_frames())
 
     followed = model.follow(source, driving)
@@ -90,18 +89,17 @@ def test_free_keypoints_follow_the_torso_between_two_frames_of_one_video(tiny_co
 def test_in_the_papers_models_keypoints_are_followed_as_they_are_found(tiny_model: TalkingHead) -> None:
     source, driving = map(tiny_model.view, moved_frames())
     assert tiny_model.follow(source, driving) is driving.keypoints
-    assert BASELINE.motion.torso == DAGAN.motion.torso == "found"
+    assert BASELINE.face is DAGAN.face is None
 
 
 def test_the_transfer_is_the_one_for_the_kind_of_keypoints(tiny_config: TalkingHeadConfig) -> None:
-    face = replace(tiny_config, keypoints=replace(tiny_config.keypoints, num_keypoints=17, has_landmarks=True))
+    keypoints = replace(tiny_config.keypoints, num_keypoints=17)
+    face = replace(tiny_config, keypoints=keypoints, face=FaceConfig(retargeting=None, reader=None))
     assert face.build().retargeting is face_transfer
     assert tiny_config.build().retargeting is offset_transfer
-    learned = replace(face, retargeting=FaceRetargetingConfig()).build()
+    learned = replace(face, face=FaceConfig(reader=None)).build()
     assert isinstance(learned.retargeting, FaceRetargeting)
     assert {name.split(".")[0] for name, _ in learned.named_parameters()} >= {"retargeting", "keypoints"}
-    with pytest.raises(ValueError, match="retargeting needs keypoints of the face"):
-        replace(tiny_config, retargeting=FaceRetargetingConfig())
 
 
 def test_an_encoded_source_is_not_encoded_again(tiny_model: TalkingHead) -> None:
@@ -161,9 +159,10 @@ def test_gradients_of_the_image_reach_every_parameter(tiny_config: TalkingHeadCo
         ({"generator": GeneratorConfig(refine=AttentionConfig())}, "cross-modal attention needs a depth network"),
         ({"motion": MotionConfig(local_motion="affine")}, "affine local motion needs jacobians"),
         ({"motion": MotionConfig(pixels="mixed")}, "must have the same pixels"),
-        ({"keypoints": KeypointConfig(num_keypoints=16, has_landmarks=True)}, "has_landmarks needs 17 keypoints"),
-        ({"motion": MotionConfig(torso="registered")}, "a registered torso needs keypoints of the face first"),
-        ({"motion": MotionConfig(face="whole")}, "the whole face's motion needs keypoints of the face first"),
+        (
+            {"keypoints": KeypointConfig(num_keypoints=16), "face": FaceConfig()},
+            "face needs 17 keypoints or more",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(parts: dict[str, object], complaint: str) -> None:

@@ -9,13 +9,25 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import dagan
 from dagan.config import to_plain
 from dagan.errors import UserError
 from dagan.models.depth import FaceDepthConfig
-from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
-from dagan.models.weights import FORMATS, fill_face_reader, load, load_config, load_depth, read_metadata, save_model
-from dagan.transfer.face_reader import FaceReaderConfig
+from dagan.models.talking_head import FaceConfig, TalkingHead, TalkingHeadConfig
+from dagan.models.weights import (
+    DEFAULT_WEIGHTS,
+    FORMATS,
+    fill_face_reader,
+    load,
+    load_config,
+    load_depth,
+    read_metadata,
+    save_model,
+    save_state,
+)
+from dagan.presets import LITE
 
+BUNDLED = Path(dagan.__file__).parent / "assets" / DEFAULT_WEIGHTS
 TINY_DEPTH = FaceDepthConfig(base_width=8, decoder_widths=(4, 8, 8, 8, 8))
 
 
@@ -26,8 +38,8 @@ def file(tmp_path: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig
 
 
 def test_a_new_model_of_faces_gets_the_bundled_face_reader(tiny_config: TalkingHeadConfig) -> None:
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    model = fill_face_reader(replace(tiny_config, keypoints=keypoints, face_reader=FaceReaderConfig()).build())
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
+    model = fill_face_reader(replace(tiny_config, keypoints=keypoints, face=FaceConfig(retargeting=None)).build())
     assert model.face_reader is not None
     for name, value in load().face_reader.state_dict().items():  # type: ignore[union-attr]
         assert torch.equal(model.face_reader.state_dict()[name], value)
@@ -152,3 +164,58 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(file: Path, tiny_
     assert "motion.mask.bias" in refusal(file)
     with_tensors(file, {"nothing.of.ours": torch.zeros(1)}, tiny_config)
     assert "do not fit" in refusal(file)
+
+
+def written_before_face_was_one_value(path: Path, **changes: dict[str, object]) -> Path:
+    """The bundled weights' file as version 0.1.0 wrote it: five switches in place of `face`."""
+    with safe_open(BUNDLED, framework="pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    plain = json.loads(metadata["config"])
+    face = plain.pop("face", None)
+    if face is not None:
+        plain |= {"retargeting": face["retargeting"], "face_reader": face["reader"]}
+        plain["keypoints"]["has_landmarks"] = True
+        plain["motion"] |= {"torso": "registered", "face": "whole"}
+    for part, values in changes.items():
+        plain[part] |= values
+    save_file(tensors, path, {**metadata, "config": json.dumps(plain)})
+    return path
+
+
+def test_a_file_of_version_0_1_0_gives_the_same_model(tmp_path: Path) -> None:
+    path = written_before_face_was_one_value(tmp_path / "old.safetensors")
+    assert load_config(path) == load_config() == LITE
+    assert torch.equal(load(path).motion.mask.weight, load().motion.mask.weight)
+
+
+def test_a_file_of_version_0_1_0_with_a_mixture_that_is_gone_says_so(tmp_path: Path) -> None:
+    path = written_before_face_was_one_value(tmp_path / "old.safetensors", motion={"face": "parts"})
+    with pytest.raises(UserError, match=r"motion\.face parts"):
+        load(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(file: Path, tiny_config: TalkingHeadConfig, value: float) -> None:
+    tensors = load_file(file)
+    tensors["motion.mask.bias"][1] = value
+    with_tensors(file, tensors, tiny_config)
+    assert "NaN or infinity (first in motion.mask.bias)" in refusal(file)
+
+
+def test_large_weights_whose_sum_is_infinite_are_numbers(file: Path, tiny_config: TalkingHeadConfig) -> None:
+    tensors = load_file(file)
+    tensors["motion.mask.bias"].fill_(3e38)
+    with_tensors(file, tensors, tiny_config)
+    assert load(file).state_dict()["motion.mask.bias"][0] > 2e38
+
+
+def test_tied_weights_are_saved_each_on_its_own(
+    tmp_path: Path, tiny_model: TalkingHead, tiny_config: TalkingHeadConfig
+) -> None:
+    state = tiny_model.state_dict()
+    state["copy.of.mask"] = state["motion.mask.bias"]
+    state["part.of.mask"] = state["motion.mask.bias"][:2]
+    save_state(tmp_path / "tied.safetensors", state, tiny_config, {})
+    stored = load_file(tmp_path / "tied.safetensors")
+    assert torch.equal(stored["copy.of.mask"], stored["motion.mask.bias"])
+    assert torch.equal(stored["part.of.mask"], stored["motion.mask.bias"][:2])

@@ -1,16 +1,15 @@
-"""Landmark subsets, axes pose, action units, identity alignment and the synthetic heads, on the bundled portrait."""
+"""Landmark subsets, axes pose, action units and identity alignment, on the bundled portrait and changed copies."""
 
 import math
 
 import numpy as np
 import pytest
 
-from dagan.evaluation.metrics.csim import csim
-from dagan.evaluation.metrics.head_pose import head_pose_error
-from dagan.evaluation.synthetic_heads import close_eyes, open_mouth, turn_head
+from changed_photo import close_eyes, open_mouth, turn_head
+from dagan.evaluation.metrics.pairwise import csim, head_pose_error
 from dagan.face import BLENDSHAPE_NAMES
 from dagan.observers import HeadPose, ObserverVersion
-from dagan.observers.blendshape_units import BLINK, JAW_DROP, UNIT_RULES, BlendshapeUnits
+from dagan.observers.blendshape_units import BLINK, JAW_DROP, SMILE, UNIT_RULES, BlendshapeUnits
 from dagan.observers.mesh import MESH_68, MIRROR_68, AxesPose, FittedPose, MeshLandmarks, RememberingFace
 from dagan.observers.sface import TEMPLATE, align, five_points, similarity
 
@@ -36,6 +35,13 @@ def test_a_head_that_is_not_turned_is_the_same_picture(portrait, mesh):
     assert np.abs(turn_head(portrait, mesh).astype(int) - portrait).max() <= 1
 
 
+def test_the_smile_of_the_portrait_is_present_and_an_opened_jaw_is_not(observer, portrait):
+    units = BlendshapeUnits(observer)
+    present = dict(zip(units.names, units.action_units(portrait) > units.thresholds, strict=True))
+    assert present[SMILE]
+    assert not present[JAW_DROP]
+
+
 def test_an_opened_mouth_raises_the_jaw_drop_and_not_the_blink(observer, portrait, mesh):
     units = BlendshapeUnits(observer)
     before, after = units.action_units(portrait), units.action_units(open_mouth(portrait, mesh, 22.0))
@@ -57,7 +63,7 @@ def test_unit_rules_name_blendshapes_that_exist_and_no_unit_twice():
     assert len({rule.name for rule in UNIT_RULES}) == len(UNIT_RULES)
 
 
-def test_one_threshold_for_all_is_another_ruler_by_name(observer):
+def test_one_threshold_for_all_is_another_observer_by_name(observer):
     even, calibrated = BlendshapeUnits(observer, 0.5), BlendshapeUnits(observer)
     assert set(even.thresholds.tolist()) == {0.5}
     assert even.version.name != calibrated.version.name

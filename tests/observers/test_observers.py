@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from dagan.errors import UserError
-from dagan.evaluation.metrics.head_pose import head_pose_error
-from dagan.evaluation.metrics.landmark_distance import landmark_distance
+from dagan.evaluation.metrics.pairwise import head_pose_error, landmark_distance
 from dagan.observers import NUM_MESH_POINTS, HeadPose, MediaPipeFace, pose_from_matrix
 
 NOSE_TIP, LEFT_OF_PICTURE, RIGHT_OF_PICTURE = 1, 234, 454  # of the face mesh: nose and the sides of the face
@@ -101,7 +100,7 @@ def test_missing_weights_are_the_users_to_know(tmp_path):
         MediaPipeFace(tmp_path / "absent.task")
 
 
-def test_the_observer_says_which_ruler_it_is(observer):
+def test_the_observer_names_its_software_and_weights(observer):
     assert observer.version.software.startswith("mediapipe ")
     assert len(observer.version.weights_sha256) == 64
 

@@ -29,7 +29,6 @@ from dagan.presets import (
     with_fdn,
     with_sa,
 )
-from dagan.transfer.face_flow import FACE_MOTIONS
 from parts import narrowed
 
 MAX_GMAC = 8  # issue 2, item 2: per driving frame, the source cached
@@ -44,6 +43,15 @@ NUM_PARAMETERS = {
     "fomm_cam": 74_575_355,
     "fomm_fdn_cam": 74_578_381,
     "lite": 15_229_951,
+    "lite_baseline": 3_408_818,
+    "lite_baseline_fdn": 8_374_454,
+    "lite_baseline_cam": 8_493_223,
+    "lite_dagan_sa": 8_395_095,
+    "lite_dagan": 8_493_367,
+    "lite_fomm": 3_400_928,
+    "lite_fomm_fdn": 8_366_564,
+    "lite_fomm_cam": 8_485_333,
+    "lite_fomm_fdn_cam": 8_485_477,
     "dagan_released": 74_688_672,
     "dagan_spade_released": 96_137_060,
     "fomm_released": 59_790_759,
@@ -106,8 +114,8 @@ def test_every_preset_runs_at_its_true_width_with_the_parameters_that_it_always_
         rendering = model(image, image)
     assert rendering.generated.shape == (2, 3, 64, 64)
     assert sum(parameter.numel() for parameter in model.parameters()) == NUM_PARAMETERS[name]
-    pieces = FACE_MOTIONS[PRESETS[name].motion.face]
-    assert rendering.mask.shape[1] == 1 + PRESETS[name].keypoints.num_keypoints + len(pieces)
+    has_whole_face = PRESETS[name].face is not None
+    assert rendering.mask.shape[1] == 1 + PRESETS[name].keypoints.num_keypoints + has_whole_face
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -159,3 +167,9 @@ def test_the_nine_rows_can_be_made_of_any_two_models() -> None:
     assert rows["dagan"] == with_fdn(with_cam(wider))
     assert rows["dagan_sa"] == with_fdn(with_sa(wider))
     assert rows["fomm_fdn_cam"] == TABLE_4["fomm_fdn_cam"]
+
+
+def test_lips_of_the_lite_preset_follow_at_seven_tenths() -> None:
+    assert LITE.face is not None
+    assert LITE.face.retargeting is not None
+    assert LITE.face.retargeting.lips == 0.7

@@ -5,13 +5,14 @@ import pickle
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from dagan.errors import UserError
 from dagan.models.weights import read_metadata
-from dagan.released.checkpoint_file import read_checkpoint
+from dagan.released.checkpoint_file import Unread, read_checkpoint
 
 WEIGHTS = {"generator": {"a": torch.arange(3000.0)}, "epoch": 3}
 
@@ -131,3 +132,62 @@ def test_a_model_file_that_is_none_says_what_to_do(content, remedy, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(UserError, match=remedy):
         read_metadata(tmp_path / "model.safetensors")
+
+
+NUMPY_VALUES = {
+    "loss": np.float64(0.25),
+    "epoch": np.int64(3),
+    "done": np.bool_(True),
+    "name": np.str_("run"),
+    "curve": np.arange(5.0),
+    "options": np.array([1, "a"], dtype=object),
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("name", NUMPY_VALUES)
+def test_a_numpy_value_beside_the_weights_is_passed_over(name, zipped, tmp_path):
+    content = WEIGHTS | {"kept": {"here": NUMPY_VALUES[name]}}
+    torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    read = read_checkpoint(tmp_path / "a.pth")
+    assert read["epoch"] == 3
+    assert torch.equal(read["generator"]["a"], WEIGHTS["generator"]["a"])
+    assert isinstance(read["kept"]["here"], Unread)
+
+
+def test_a_numpy_value_is_passed_over_under_the_names_of_numpy_1_too(tmp_path):
+    torch.save(WEIGHTS | {"loss": np.float64(0.25)}, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "a.pth").read_bytes()
+    assert content.count(b"numpy._core.multiarray") == 1
+    (tmp_path / "a.pth").write_bytes(content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    assert isinstance(read_checkpoint(tmp_path / "a.pth")["loss"], Unread)
+
+
+def test_a_truncated_checkpoint_with_numpy_values_is_not_accused(tmp_path):
+    torch.save({"loss": np.float64(0.25)} | WEIGHTS, tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "a.pth").read_bytes()
+    (tmp_path / "a.pth").write_bytes(content[: len(content) // 2])
+    assert "truncated" in refused(tmp_path / "a.pth")
+
+
+class Planted:
+    """Asks for a function of NumPy that is not about values."""
+
+    def __reduce__(self):
+        return np.fromfile, ("/etc/hostname",)
+
+
+def test_other_functions_of_numpy_are_refused(tmp_path):
+    torch.save({"x": Planted()}, tmp_path / "a.pth")
+    assert "fromfile" in refused(tmp_path / "a.pth")
+
+
+def test_a_checkpoint_that_unpacks_to_gigabytes_is_refused_before_it_is_read(tmp_path):
+    torch.save(WEIGHTS, tmp_path / "a.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "a.pth", "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a/data/9", "w") as part,
+    ):
+        for _ in range(64):
+            part.write(bytes(2**20))
+    assert "unpacks to 67 MB" in refused(tmp_path / "a.pth")

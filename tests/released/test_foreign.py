@@ -174,3 +174,28 @@ def test_the_meaning_of_pixels_is_set_in_all_parts_or_refused():
 
     with pytest.raises(ValueError, match="same pixels"):
         replace(config, motion=replace(config.motion, pixels="mixed"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_weights_that_are_no_numbers_are_refused_by_name(value, tmp_path):
+    found = read(tmp_path, "dagan")
+    found.sections["generator"]["final.bias"] = torch.tensor([0, value, 0], dtype=torch.float64)  # 1e300: in float32
+    with pytest.raises(UserError, match=r"NaN or infinity \(first in generator\.decoder\.last\.bias\)"):
+        convert_all(found)
+
+
+def test_a_tensor_that_is_larger_than_what_the_file_holds_is_refused(tmp_path):
+    found = read(tmp_path, "dagan")
+    final = found.sections["generator"]["final.bias"]
+    found.sections["generator"]["final.bias"] = torch.zeros(1).expand(final.shape)
+    with pytest.raises(UserError, match=r"generator final\.bias should be 3, and the file holds fewer numbers"):
+        convert_all(found)
+
+
+def test_a_tensor_of_an_unusual_kind_is_refused(tmp_path):
+    found = read(tmp_path, "dagan")
+    final = found.sections["generator"]["final.bias"]
+    for odd in (final.to_sparse(), final.to(torch.complex64)):
+        found.sections["generator"]["final.bias"] = odd
+        with pytest.raises(UserError, match=r"generator final\.bias is not a plain array"):
+            convert_all(found)

@@ -12,7 +12,7 @@ from dagan.geometry.warp import PIXELS
 from dagan.losses.objective import Objective
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.losses.photometric import photometric_error, ssim_map
-from dagan.losses.step_state import PairBatch, StepState
+from dagan.losses.values import Look, PairBatch
 from dagan.models.dense_motion import MotionConfig
 from dagan.models.depth import depth_from_disparity
 from dagan.models.discriminator import DiscriminatorConfig
@@ -20,6 +20,7 @@ from dagan.models.keypoints import KeypointConfig, KeypointDetector
 from dagan.models.refine import AttentionConfig
 from dagan.nn.blocks import AntiAliasDown, ReleasedDown, ReleasedScaleBy
 from dagan.presets import DAGAN, DAGAN_RELEASED, DAGAN_SPADE_RELEASED, FOMM_RELEASED, RELEASED
+from dagan.training.forward import GenerationNetworks, Share, forward, look_again
 from parts import random_keypoints, tiny_perceptual
 
 NARROW = {"width": 4, "cap": 8, "num_blocks": 2}
@@ -102,10 +103,12 @@ def test_a_discriminator_that_needs_keypoints_says_so():
 def test_every_term_of_an_adversarial_objective_runs_with_such_a_discriminator(tiny_config):
     batch = PairBatch(*torch.rand(2, 2, 3, 64, 64))
     names = ("feature_matching", "adversarial", "equivariance", "jacobian_equivariance")
-    state = StepState(tiny_config.build(), JUDGE.build(), tiny_perceptual(), batch)
-    terms = Objective(tuple((name, 1.0) for name in names))(state)
-    sum(terms.values()).backward()
-    reached = [value.grad is not None for value in state.model.keypoints.parameters()]
+    networks = GenerationNetworks(tiny_config.build(), JUDGE.build(), tiny_perceptual())
+    objective = Objective(tuple((name, 1.0) for name in names))
+    values = forward(networks, batch, objective.looks)
+    values = look_again(networks, values, objective.looks, Share(2, slice(None)))
+    sum(term.function(values) for term in objective.terms.values()).backward()
+    reached = [value.grad is not None for value in networks.model.keypoints.parameters()]
     assert all(reached)  # though feature matching looked at the driving frame first
 
 
@@ -123,9 +126,10 @@ def test_the_equivariance_losses_use_the_models_own_pixels(tiny_config, monkeypa
         motion=replace(tiny_config.motion, pixels="corners"),
         generator=replace(tiny_config.generator, pixels="corners"),
     )
-    state = StepState(config.build().eval(), JUDGE.build(), tiny_perceptual(), PairBatch(*torch.rand(2, 1, 3, 64, 64)))
+    networks = GenerationNetworks(config.build(), JUDGE.build(), tiny_perceptual()).eval()
+    values = forward(networks, PairBatch(*torch.rand(2, 1, 3, 64, 64)), frozenset())
     monkeypatch.setattr(F, "grid_sample", sample)
-    _ = state.transformed
+    look_again(networks, values, {Look.TRANSFORMED}, Share(1, slice(None)))
     assert seen == [("reflection", True)]
 
 

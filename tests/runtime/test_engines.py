@@ -7,12 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from dagan.face import NUM_LANDMARKS
-from dagan.presets import LITE
+from dagan.models.talking_head import FaceConfig
 from dagan.runtime.choice import build_engine
 from dagan.runtime.engine import Engine
 from dagan.runtime.graph_cache import engine_folder
-from dagan.transfer.face_reader import FaceReaderConfig
-from dagan.transfer.retargeting import FaceRetargetingConfig
 
 SIDE = 64
 
@@ -52,10 +50,8 @@ def test_in_float32_an_engine_draws_the_models_picture(scene, runtime):
 def test_openvino_knows_all_that_a_model_of_faces_computes(tiny_config):
     """It has no rule for some of PyTorch's functions (aten.diagonal), and the bundled model could not be animated."""
     pytest.importorskip("openvino")
-    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 3, has_landmarks=True)
-    motion = replace(tiny_config.motion, face=LITE.motion.face, torso=LITE.motion.torso)
-    config = replace(tiny_config, keypoints=keypoints, motion=motion, retargeting=FaceRetargetingConfig())
-    model = replace(config, face_reader=FaceReaderConfig()).build().eval()
+    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 3)
+    model = replace(tiny_config, keypoints=keypoints, face=FaceConfig()).build().eval()
     with torch.inference_mode():
         source, frame = (model.view(torch.rand(1, 3, SIDE, SIDE)) for _ in range(2))
         source = model.encode(source)

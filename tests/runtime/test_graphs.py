@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dagan.models.talking_head import FaceConfig
 from dagan.runtime.graphs import (
     FrameGraph,
     PictureGraph,
@@ -14,7 +15,6 @@ from dagan.runtime.graphs import (
 )
 from dagan.transfer.face_reader import FaceReaderConfig
 from dagan.transfer.relative import transfer
-from dagan.transfer.retargeting import FaceRetargetingConfig
 
 SIDE = 64
 
@@ -50,8 +50,8 @@ def test_one_source_serves_a_batch_of_driving_frames(scene):
 
 
 def test_one_source_serves_a_batch_with_the_whole_faces_motion_too(tiny_config):
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    model = replace(tiny_config, keypoints=keypoints, motion=replace(tiny_config.motion, face="whole")).build().eval()
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
+    model = replace(tiny_config, keypoints=keypoints, face=FaceConfig(retargeting=None, reader=None)).build().eval()
     with torch.no_grad():
         frames = torch.rand(2, 3, SIDE, SIDE)
         source = model.encode(model.view(torch.rand(1, 3, SIDE, SIDE)))
@@ -71,8 +71,8 @@ def test_initial_keypoints_of_the_driver_make_motion_relative(scene):
 
 @pytest.mark.parametrize("face_reader", [None, FaceReaderConfig()])
 def test_motion_is_relative_by_retargeting_too(tiny_config, face_reader):
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    config = replace(tiny_config, keypoints=keypoints, retargeting=FaceRetargetingConfig(), face_reader=face_reader)
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
+    config = replace(tiny_config, keypoints=keypoints, face=FaceConfig(reader=face_reader))
     model = config.build().eval()
     torch.nn.init.normal_(model.retargeting.placer[-1].weight, std=0.02)
     with torch.no_grad():

@@ -29,6 +29,7 @@ def page_faults(setting: str) -> int:
     return int(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="settings of glibc")
 def test_kept_memory_costs_no_page_faults_when_it_is_asked_for_again() -> None:
     assert page_faults("assert keep_freed_memory()") < PAGES // 4

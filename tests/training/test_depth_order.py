@@ -72,5 +72,5 @@ def test_landmarks_that_are_missing_or_without_depth_are_named(clips: list[ClipF
     with np.load(path) as track:
         np.savez(path.with_suffix(".old"), landmarks=track["landmarks"], found=track["found"])
     path.with_suffix(".old.npz").replace(path)
-    with pytest.raises(UserError, match=r"no landmarks or farther or found.*scripts/landmarks.py"):
+    with pytest.raises(UserError, match=r"no landmarks or farther or found.*dagan landmarks"):
         find_faces(clips, [tmp_path])

@@ -11,7 +11,7 @@ from dagan.training.depth_stage import (
     DepthNetworks,
     DepthStageConfig,
     NeighbouringFrames,
-    depth_step,
+    depth_loss,
 )
 
 SIZE = 64
@@ -36,13 +36,23 @@ def moving_plane(batch: int = 2) -> NeighbouringFrames:
     return NeighbouringFrames(frame(0), frame(-2), frame(2))
 
 
+def test_poses_are_from_the_frame_to_each_neighbour() -> None:
+    """F_p sees (frame, neighbour), in this order (Eq. 2)."""
+    model, batch, seen = networks(), moving_plane(), []
+    model.pose.register_forward_hook(lambda module, inputs, output: seen.append(inputs))
+    model(batch)
+    ((first, second),) = seen
+    assert torch.equal(first, torch.cat([batch.frame, batch.frame]))
+    assert torch.equal(second, torch.cat([batch.previous, batch.next]))
+
+
 @pytest.mark.parametrize("config", [PAPER, DepthStageConfig(prior_steps=0)], ids=["paper", "ours"])
 def test_a_few_steps_on_a_moving_plane_lower_the_photometric_error(config: DepthStageConfig) -> None:
     model, batch = networks(), moving_plane()
     optimizer = torch.optim.Adam(model.parameters(), 4e-3)
     errors: list[float] = []
     for _ in range(12):
-        result = depth_step(model, batch, config)
+        result = depth_loss(model, batch, config)
         optimizer.zero_grad()
         result.total.backward()
         optimizer.step()
@@ -54,14 +64,14 @@ def test_a_few_steps_on_a_moving_plane_lower_the_photometric_error(config: Depth
 def test_gradients_reach_every_parameter_of_both_networks(config: DepthStageConfig) -> None:
     model = networks()
     torch.nn.init.normal_(model.pose.intrinsics.weight, std=0.01)  # zero at the start: hides what lies before it
-    depth_step(model, moving_plane(), config).total.backward()
+    depth_loss(model, moving_plane(), config).total.backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
     assert not silent
 
 
 def test_with_align_the_networks_cannot_conspire_the_photometric_error_does_not_reach_the_motion_head() -> None:
     model = networks()
-    depth_step(model, moving_plane(), DepthStageConfig(guidance_weight=0.0)).total.backward()
+    depth_loss(model, moving_plane(), DepthStageConfig(guidance_weight=0.0)).total.backward()
     motion = model.pose.motion.weight.grad
     assert motion is None or motion.abs().max() == 0
     assert model.pose.intrinsics.weight.grad is not None
@@ -69,15 +79,15 @@ def test_with_align_the_networks_cannot_conspire_the_photometric_error_does_not_
 
 
 def test_align_finds_the_slide_at_once() -> None:
-    with_align = depth_step(networks(), moving_plane(), DepthStageConfig())
-    without = depth_step(networks(), moving_plane(), PAPER)
+    with_align = depth_loss(networks(), moving_plane(), DepthStageConfig())
+    without = depth_loss(networks(), moving_plane(), PAPER)
     assert with_align.terms["explained"] > 0.8
     assert without.terms["explained"] < 0.5
 
 
 def test_the_prior_fades_to_nothing() -> None:
     model, batch, config = networks().eval(), moving_plane(), DepthStageConfig(prior_steps=10)
-    steps = [depth_step(model, batch, config, step) for step in (0, 5, 10, 1000)]
+    steps = [depth_loss(model, batch, config, step) for step in (0, 5, 10, 1000)]
     prior = steps[0].terms["prior"] * config.prior_weight
     assert torch.allclose(steps[0].total - steps[2].total, prior, atol=1e-5)
     assert torch.allclose(steps[1].total - steps[2].total, prior / 2, atol=1e-5)
@@ -86,14 +96,14 @@ def test_the_prior_fades_to_nothing() -> None:
 
 def test_consistency_is_computed_when_it_has_a_weight_and_moves_the_depth() -> None:
     model, batch = networks(), moving_plane()
-    assert "consistency" not in depth_step(model, batch, DepthStageConfig()).terms
-    result = depth_step(model, batch, DepthStageConfig(consistency_weight=1.0))
+    assert "consistency" not in depth_loss(model, batch, DepthStageConfig()).terms
+    result = depth_loss(model, batch, DepthStageConfig(consistency_weight=1.0))
     assert 0 < result.terms["consistency"] < 1
 
 
 def test_under_autocast_the_loss_is_finite_and_float32() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        result = depth_step(networks(), moving_plane(), DepthStageConfig())
+        result = depth_loss(networks(), moving_plane(), DepthStageConfig())
     assert result.total.dtype == torch.float32
     assert result.total.isfinite()
 
@@ -105,7 +115,7 @@ def test_small_networks_are_judged_on_halved_frames() -> None:
     )
     config = DepthStageConfig(image_levels=(1, 2, 3, 4))
     large = NeighbouringFrames(*(part.repeat_interleave(2, -1).repeat_interleave(2, -2) for part in moving_plane()))
-    assert depth_step(model, large, config).total.isfinite()
+    assert depth_loss(model, large, config).total.isfinite()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dagan.data.drawn_faces import drawn_clip
 from dagan.data.frame_cache import CachedFrames, store_frames
 from dagan.errors import UserError
 from dagan.losses.objective import PAPER_OBJECTIVE
-from dagan.losses.step_state import PairBatch
+from dagan.losses.values import PairBatch
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.finetune import MIN_FRAMES, Start, finetuning_phase, finetuning_stage, pairs_across, split_frames
 from dagan.training.generation_stage import Phase

@@ -7,9 +7,10 @@ import dagan
 import published
 from dagan.cli.main import main
 from dagan.losses.objective import PAPER_OBJECTIVE, Objective
-from dagan.losses.step_state import PairBatch
+from dagan.losses.values import PairBatch
 from dagan.models.weights import load_discriminator
-from dagan.training.generation_stage import GenerationNetworks, generation_optimizers, generation_step
+from dagan.training.forward import GenerationNetworks
+from dagan.training.generation_stage import generation_optimizers, generation_step
 from parts import tiny_perceptual
 
 LEARNING_RATE = 2e-5  # of fine-tuning

@@ -33,6 +33,7 @@ def some_faces(num_clips: int = 40, length: int = 5) -> Faces:
     return Faces(landmarks, found, expression, first, torch.full_like(first, length))
 
 
+@pytest.mark.slow
 def test_what_is_trained_on_some_people_opens_the_jaws_of_others() -> None:
     model = FaceRetargetingConfig(reader_width=32, placer_width=32, gain=1.0).build()
     losses = train_retargeting(model, some_faces(), RetargetingRecipe(steps=300, batch_size=64, learning_rate=5e-3))
@@ -102,7 +103,7 @@ def tracked(tmp_path: Path) -> Path:
 def test_faces_are_found_in_frames_whose_landmarks_are_known(tiny_config, tracked: Path) -> None:
     from dataclasses import replace
 
-    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 1, has_landmarks=True)
+    keypoints = replace(tiny_config.keypoints, num_keypoints=NUM_LANDMARKS + 1)
     model: TalkingHead = replace(tiny_config, keypoints=keypoints).build().eval()
     clips = face_clips(2)
     tracks = LandmarkTracks(clips, [tracked])

@@ -12,7 +12,7 @@ from torch import Tensor
 import dagan
 from dagan.face import EXPRESSIONS, IRISES, MEAN_FACE, MESH_INDICES, NUM_LANDMARKS, NUM_MESH_POINTS
 from dagan.inference.recorded_motion import fingerprint
-from dagan.models.talking_head import TalkingHeadConfig
+from dagan.models.talking_head import FaceConfig, TalkingHeadConfig
 from dagan.observers import BLENDSHAPE_NAMES, MediaPipeFace
 from dagan.transfer.face_reader import (
     NUM_COEFFICIENTS,
@@ -21,7 +21,6 @@ from dagan.transfer.face_reader import (
     BlendshapeNet,
     FaceMeshNet,
     FaceReader,
-    FaceReaderConfig,
     upright_square,
 )
 
@@ -119,8 +118,8 @@ def test_under_autocast_places_stay_float32(reader: FaceReader) -> None:
 
 
 def test_only_a_view_is_read_which_transfers_need(tiny_config: TalkingHeadConfig) -> None:
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    model = replace(tiny_config, keypoints=keypoints, face_reader=FaceReaderConfig()).build().eval()
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
+    model = replace(tiny_config, keypoints=keypoints, face=FaceConfig(retargeting=None)).build().eval()
     image = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         detected, seen = model.detect(image), model.view(image)
@@ -132,8 +131,8 @@ def test_only_a_view_is_read_which_transfers_need(tiny_config: TalkingHeadConfig
 
 
 def test_a_motion_goes_with_the_reader_that_saw_it(tiny_config: TalkingHeadConfig) -> None:
-    keypoints = replace(tiny_config.keypoints, num_keypoints=19, has_landmarks=True)
-    model = replace(tiny_config, keypoints=keypoints, face_reader=FaceReaderConfig()).build().eval()
+    keypoints = replace(tiny_config.keypoints, num_keypoints=19)
+    model = replace(tiny_config, keypoints=keypoints, face=FaceConfig(retargeting=None)).build().eval()
     before = fingerprint(model)
     model.face_reader.margin = 1.5  # type: ignore[union-attr]
     wider = fingerprint(model)

@@ -250,3 +250,13 @@ def test_of_heads_turned_alike_the_one_is_nearest_that_opens_mouth_and_eyes_alik
     difference = face_transfer.difference(Keypoints(pose(10).seen(source)), Keypoints(pose(10).seen(moved)))
 
     assert difference.argmin() == 1
+
+
+@pytest.mark.parametrize("growth", [0.8, 1.25])
+def test_a_source_grows_as_its_driver_does_by_coming_nearer(growth: float) -> None:
+    source, rest = pose(10, scale=0.5).seen(FACE), pose(-5, scale=0.3).seen(FACE)
+
+    near = moved_face(source, pose(-5, scale=0.3 * growth).seen(FACE), rest)
+
+    centre = fit_pose(source, FACE).shift
+    assert torch.allclose(near - centre, growth * (source - centre), atol=0.01)

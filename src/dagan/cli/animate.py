@@ -1,72 +1,97 @@
-"""`dagan animate SOURCE DRIVING -o OUT.mp4`: a portrait moved as a video, or a recorded motion, moves."""
+"""`dagan animate SOURCE DRIVING -o OUT.mp4`: animates a portrait with the motion of a video or a recorded motion."""
 
 import argparse
+import json
+import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagan.cli.device import add_device_argument, pick_device
+from dagan.cli.device import add_device_argument, add_runtime_arguments, pick_device
+from dagan.cli.progress import Progress, counted
 from dagan.errors import UserError
+from dagan.files import check_output as check_no_input
+from dagan.files import write_text
 
 if TYPE_CHECKING:
-    from dagan.inference.animator import RestFrame
+    from dagan.inference.animator import Animator, RestFrame
+    from dagan.inference.crop import PhotoFraming
     from dagan.inference.drivers import Driver
-    from dagan.inference.performance import Performer
+    from dagan.inference.face_choice import FaceChoice
+    from dagan.inference.recorded_motion import RecordedMotion
 
 DEFAULT_SIZE = 256  # what the bundled weights were trained at
 SIZE_STEP = 32  # the networks halve an image up to five times
+MAX_SIZE = 2048
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("source", metavar="SOURCE", type=Path, help="picture of the face to move")
-    add("driving", metavar="DRIVING", type=Path, help="video that moves it, or a recorded motion (.safetensors)")
-    add("-o", "--output", metavar="OUT.mp4", type=Path, required=True, help="video to write; sound is kept")
-    add("--model", metavar="PATH", help="weights (default: those of the package)")
+    add("source", metavar="SOURCE", type=Path, help="portrait: a picture of the face to animate")
+    add("driving", metavar="DRIVING", type=Path, help="driving video, or a recorded motion (.safetensors)")
+    add("-o", "--output", metavar="OUT.mp4", type=Path, required=True, help="video to write, with the driver's sound")
+    add("--model", metavar="PATH", help="model file (default: the bundled one)")
     add(
         "--motion",
         choices=["relative", "absolute"],
         default="relative",
-        help="relative: what the driver did since its rest frame (default); absolute: the driver's own pose",
+        help="relative: the portrait moves as the driver moved since the rest frame (default); absolute: it takes over "
+        "the driver's own pose and proportions",
     )
     add(
         "--rest",
         metavar="best|first|N",
-        help="the driver's frame that relative motion counts from: the one most like the photo in pose and expression "
-        "(best, default: the whole video is looked at first), the first one, or a number from 0",
+        help="driver's frame from which relative motion is measured: best (default) scans the whole driver for the "
+        "pose and expression closest to the portrait's; first; or a frame number from 0",
     )
-    add("--adapt-scale", action="store_true", help="scale relative motion by how large the two faces are")
+    add("--adapt-scale", action="store_true", help="scale relative motion by the ratio of the two faces' sizes")
     add(
         "--crop",
         metavar="none|auto|x,y,w,h",
         default="auto",
-        help="square to use: around the face unless it is a face crop already (auto, default), the middle (none), or "
-        "around a rectangle in pixels. A rectangle is meant for SOURCE; the others are for DRIVING, too",
+        help="square to use: auto (default) is around the face, unless the picture is a face crop already; none is the "
+        "central square; x,y,w,h is the square around a rectangle in pixels. A rectangle is for SOURCE only, auto and "
+        "none are also for DRIVING",
     )
-    add("--driving-crop", metavar="none|auto|x,y,w,h", help="the same for DRIVING alone")
+    add("--driving-crop", metavar="none|auto|x,y,w,h", help="square to use of DRIVING, if it differs from --crop")
+    add(
+        "--face",
+        metavar="largest|N|x,y",
+        default="largest",
+        help="face of SOURCE: the largest (default), a number that counts from left to right, or a point in pixels",
+    )
+    add("--driving-face", metavar="largest|N|x,y", default="largest", help="the same for DRIVING, in its first frame")
+    add("--force", action="store_true", help="animate although more than half of the driver's frames have no face")
+    add("--report", metavar="OUT.json", type=Path, help="write which frames had a face, and the crop of each")
     add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the result (default {DEFAULT_SIZE})")
     add_device_argument(parser)
-    add(
-        "--runtime",
-        choices=["auto", "torch", "onnx", "openvino"],
-        default="auto",
-        help="what computes: auto is OpenVINO where it is installed (pip install 'dagan[fast]') and the processor has "
-        "bfloat16, else PyTorch (default); onnx is ONNX Runtime",
-    )
-    add(
-        "--precision",
-        choices=["auto", "fp32", "bf16", "int8"],
-        default="auto",
-        help="auto: bfloat16 where the processor has it (default); fp32: to the last digit; int8: faster, with "
-        "OpenVINO",
-    )
+    add_runtime_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
-    rest = _parse_rest(args.rest or "best")
+    rest, faces = _parse_rest(args.rest or "best"), _parse_faces(args)
     _check(args)
-    from dagan.data.decoding import read_image
+    with Progress("loading the model and looking for the faces"):
+        animator, photo, driver = _load(args, rest, faces)
+    if not args.force and rest != "first":
+        check_faces_of(driver, args.driving)
+    loaded = time.perf_counter()
+    motion = _watched(driver, animator, args.size)
+    num_frames = _write(driver, motion, animator, photo.quarter, args.output)
+    ended = time.perf_counter()
+    rate = num_frames / (ended - loaded)
+    print(f"{args.output}: {num_frames} frames in {ended - started:.1f} s ({rate:.1f} frames/s once loaded)")
+    _report(args, photo, driver)
+    return 0
+
+
+def _load(
+    args: argparse.Namespace, rest: "RestFrame", faces: "tuple[FaceChoice, FaceChoice]"
+) -> "tuple[Animator, PhotoFraming, Driver]":
+    """The animator with its portrait, how the photo was framed, and the opened driver."""
+    from dagan.data.pictures import read_image
     from dagan.inference.video import check_output
 
     check_output(args.output)
@@ -75,42 +100,48 @@ def run(args: argparse.Namespace) -> int:
     from concurrent.futures import ThreadPoolExecutor
 
     from dagan.images import apply_crop
-    from dagan.inference.crop import crop_for_image, parse_crop
+    from dagan.inference.animator import Animator
+    from dagan.inference.crop import frame_photo, parse_crop
     from dagan.inference.drivers import open_driver
-    from dagan.inference.performance import perform
+    from dagan.inference.quarter_turn import turn
     from dagan.models.weights import load
 
     choice = parse_crop(args.crop)
     driving_choice = parse_crop(args.driving_crop or (args.crop if isinstance(choice, str) else "auto"))
-    crop = crop_for_image(picture, choice, name=str(args.source))
-    with ThreadPoolExecutor(1) as aside:  # a face is looked for in the driving video while the networks get ready
-        opening = aside.submit(open_driver, args.driving, driving_choice, args.size)
-        model, source = load(args.model, pick_device(args.device)), apply_crop(picture, crop, args.size)[None]
-        performer = perform(model, source, args.motion, args.adapt_scale, args.runtime, args.precision, rest)
-        driver = opening.result()
-    loaded = time.perf_counter()
-    if args.motion == "relative" and rest not in ("first", 0):
-        driver = _watched(driver, performer)
-    num_frames = _write(driver, performer, args.output, args.size)
-    ended = time.perf_counter()
-    rate = num_frames / (ended - loaded)
-    print(f"{args.output}: {num_frames} frames in {ended - started:.1f} s ({rate:.1f} frames/s once loaded)")
-    return 0
+    photo = frame_photo(picture, choice, faces[0], name=str(args.source))
+    with ThreadPoolExecutor(1) as aside:  # looks for faces in the driving video while the engine is built
+        opening = aside.submit(open_driver, args.driving, driving_choice, faces[1])
+        model = load(args.model, pick_device(args.device))
+        animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale)
+        animator.set_source(apply_crop(turn(picture, photo.quarter), photo.crop, args.size)[None])
+        animator.prepare()
+        return animator, photo, opening.result()
+
+
+def check_faces_of(driver: "Driver", path: Path) -> None:
+    from dagan.inference.drivers import check_faces
+
+    check_faces(driver, str(path))
 
 
 def _check(args: argparse.Namespace) -> None:
-    """What can be known without opening a file or importing anything."""
+    """Checks what needs no file to be opened and nothing to be imported."""
     for kind, path in (("source image", args.source), ("driving video or motion", args.driving)):
         if not path.is_file():
             raise UserError(f"no such {kind}: {path}")
-        if args.output.exists() and path.samefile(args.output):
-            raise UserError(f"the output would replace the {kind}: {path}; choose another name")
-    if args.size < SIZE_STEP or args.size % SIZE_STEP:
-        raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
+    for output in (args.output, args.report):
+        if output is not None:
+            check_no_input(output, [args.source, args.driving])
+    if args.report is not None and not args.report.parent.is_dir():
+        raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
+    if not SIZE_STEP <= args.size <= MAX_SIZE or args.size % SIZE_STEP:
+        raise UserError(
+            f"--size is {args.size}; expected a multiple of {SIZE_STEP} up to {MAX_SIZE}, such as {DEFAULT_SIZE}"
+        )
     if args.adapt_scale and args.motion == "absolute":
-        raise UserError("--adapt-scale scales relative motion; leave it out or use --motion relative")
+        raise UserError("--adapt-scale scales relative motion: leave it out, or use --motion relative")
     if args.rest is not None and args.motion == "absolute":
-        raise UserError("--rest is the frame that relative motion counts from; leave it out or use --motion relative")
+        raise UserError("--rest is for relative motion: leave it out, or use --motion relative")
 
 
 def _parse_rest(text: str) -> "RestFrame":
@@ -118,30 +149,52 @@ def _parse_rest(text: str) -> "RestFrame":
         return "best" if text == "best" else "first"
     if text.isdecimal():
         return int(text)
-    raise UserError(f"--rest must be best, first or the number of a frame, from 0; got {text}")
+    raise UserError(f"--rest is {text}; expected best, first or a frame number from 0")
 
 
-def _watched(driver: "Driver", performer: "Performer") -> "Driver":
-    """The driver with all of its motion known."""
-    from tqdm import tqdm
+def _parse_faces(args: argparse.Namespace) -> "tuple[FaceChoice, FaceChoice]":
+    """Which face of the photo, and which of the driving video."""
+    from dagan.inference.face_choice import parse_face
 
-    from dagan.inference.recorded_motion import Motion
-
-    if isinstance(driver.by, Motion):
-        return driver
-    watching = tqdm(driver.by, "watching the driver", driver.num_frames, unit="frame", disable=None, leave=False)
-    motion = performer.watch(iter(watching), driver.rate)
-    return driver._replace(by=motion, num_frames=len(motion))
+    return parse_face(args.face), parse_face(args.driving_face)
 
 
-def _write(driver: "Driver", performer: "Performer", output: Path, size: int) -> int:
-    """Renders and encodes frame by frame; the number of frames."""
-    from tqdm import tqdm
+def _watched(driver: "Driver", animator: "Animator", size: int) -> "RecordedMotion":
+    """The driver's whole motion."""
+    from dagan.inference.drivers import watched
 
+    return watched(driver, animator, size, lambda frames: counted(frames, "watching the driver", driver.num_frames))
+
+
+def _write(driver: "Driver", motion: "RecordedMotion", animator: "Animator", quarter: int, output: Path) -> int:
+    """Draws and encodes frame by frame; returns the number of frames. Pictures are turned back by `quarter`."""
+    from dagan.inference.quarter_turn import turn
     from dagan.inference.video import VideoWriter
 
-    with VideoWriter(output, driver.rate, (size, size), driver.audio) as writer:
-        pictures = driver.drive(performer)
-        for picture in tqdm(pictures, total=driver.num_frames, unit="frame", disable=None, leave=False):
-            writer.write(picture)
+    pictures, times = animator.from_motion(motion), driver.times or ()
+    size = (animator.size, animator.size)
+    with VideoWriter(output, driver.rate, size, driver.audio) as writer:
+        for number, picture in enumerate(counted(pictures, "animating", len(motion))):
+            shown = times[number] if number < len(times) else (None, None)
+            writer.write(turn(picture, -quarter), *shown)
     return writer.num_frames
+
+
+def _report(args: argparse.Namespace, photo: "PhotoFraming", driver: "Driver") -> None:
+    """Says in a line what was out of the ordinary; writes it for each frame where that is asked for."""
+    from dagan.inference.track_report import frame_reports, report_of
+
+    said = [f"{args.source}: {photo.note}"] if photo.note else []
+    said += [f"{args.source} lay on its side or upside down: turned upright, and back"] if photo.quarter else []
+    facts: dict[str, object] = {"source": {"quarter_turns": photo.quarter, "crop": list(photo.crop)}, "driving": None}
+    if driver.framing is not None:
+        counts = report_of(driver.framing)
+        line = counts.line()
+        said += [f"{args.driving}: {line}"] if line else []
+        facts["driving"] = {**counts._asdict(), "per_frame": frame_reports(driver.framing)}
+        if counts.is_mostly_lost:
+            warnings.warn(f"more than half of {args.driving} has no face", stacklevel=2)
+    if said:
+        print(f"dagan: {'; '.join(said)}", file=sys.stderr)
+    if args.report is not None:
+        write_text(args.report, json.dumps(facts, indent=1) + "\n")

@@ -8,7 +8,8 @@ from dagan.errors import UserError
 if TYPE_CHECKING:
     from dagan.models.discriminator import Discriminator, DiscriminatorConfig
     from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
-    from dagan.training.generation_stage import GenerationNetworks, Phase
+    from dagan.training.forward import GenerationNetworks
+    from dagan.training.generation_stage import Phase
 
 
 def build_networks(
@@ -20,7 +21,7 @@ def build_networks(
     from dagan.losses.perceptual import PerceptualLoss
     from dagan.nn.blocks import AntiAliasDown, ReleasedDown
     from dagan.nn.vgg import load_vgg
-    from dagan.training.generation_stage import GenerationNetworks
+    from dagan.training.forward import GenerationNetworks
 
     torch.manual_seed(args.seed)
     config, model = build_model(args)
@@ -34,10 +35,10 @@ def build_networks(
 def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
     """Raises UserError when the phases have a loss that the model's keypoints cannot have."""
     from dagan.face import NUM_LANDMARKS
-    from dagan.losses.objective import NEED_LANDMARKS
+    from dagan.losses.objective import NEED_JACOBIANS, NEED_LANDMARKS
 
     terms = {name for phase in phases for name, _ in phase.objective}
-    of_jacobians = sorted(terms & {"jacobian_equivariance", "moved_jacobian"})
+    of_jacobians = sorted(terms & NEED_JACOBIANS)
     if of_jacobians and not config.keypoints.has_jacobian:
         raise UserError(f"the recipe's {of_jacobians[0]} needs keypoints with jacobians; try --recipe paper")
     count = config.keypoints.num_keypoints
@@ -48,11 +49,11 @@ def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
 def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHead]":
     """The model at its start: from --from, else from the preset; F_d from --depth."""
     from dagan.models.weights import fill_face_reader, load, load_config, load_depth
-    from dagan.presets import with_free_keypoints
+    from dagan.presets import without_face
 
     config = load_config(args.start) if args.start else preset_config(args)
     if not (args.start or args.landmarks):
-        config = with_free_keypoints(config)
+        config = without_face(config)
     model = load(args.start) if args.start else fill_face_reader(config.build())
     if args.depth is not None:
         if model.depth is None:
@@ -76,7 +77,7 @@ def build_discriminator(args: argparse.Namespace) -> "tuple[DiscriminatorConfig,
     if found is not None:
         return found
     # the paper's discriminator beside a lite generator would be most of the work
-    config = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
+    config = DiscriminatorConfig() if args.recipe in ("paper", "released") else DiscriminatorConfig(width=32, cap=256)
     return config, config.build()
 
 

@@ -1,4 +1,4 @@
-"""`dagan compare FIRST SECOND`: two results of `dagan evaluate` on the same pairs, pair by pair."""
+"""`dagan compare FIRST SECOND`: paired differences of two results of `dagan evaluate` on the same pairs."""
 
 import argparse
 from pathlib import Path
@@ -7,15 +7,14 @@ from dagan.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "first", metavar="FIRST", help="a folder that `dagan evaluate -o` wrote, or its evaluation.json"
-    )
-    parser.add_argument("second", metavar="SECOND", help="another one; differences are second minus first")
-    parser.add_argument("-o", "--out", metavar="FILE", help="write the numbers as JSON")
+    parser.add_argument("first", metavar="FIRST", help="folder written by `dagan evaluate -o`, or its evaluation.json")
+    parser.add_argument("second", metavar="SECOND", help="another one; a difference is second minus first")
+    parser.add_argument("-o", "--out", metavar="FILE", help="also write the numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    from dagan.evaluation.compare import compare, read_report
+    from dagan.evaluation.compare import compare
+    from dagan.evaluation.report import read_report
     from dagan.files import write_text
 
     if args.out and not Path(args.out).parent.is_dir():

@@ -1,4 +1,4 @@
-"""`dagan depth IMAGE_OR_VIDEO -o OUT`: what F_d sees, as maps, numbers, point cloud, mesh and moving camera."""
+"""`dagan depth IMAGE_OR_VIDEO -o OUT`: depth as maps, numbers, point cloud, mesh and moving camera."""
 
 import argparse
 import time
@@ -30,41 +30,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         type=Path,
         required=True,
-        help="file to write, its form chosen by its ending: .png (map in colours), .npy (float depth), .ply (point "
-        "cloud), .glb (textured mesh), .json (camera), .mp4 (the camera moves round the portrait; of a video: its map, "
-        "with its sound). A name without an ending is a folder for all of them",
+        help="file to write. Its ending chooses the form: .png (map in colours), .npy (float depth), .ply (point "
+        "cloud), .glb (textured mesh), .json (camera), .mp4 (the camera moves round the portrait; for a video: the map "
+        "with the video's sound). A name without an ending is a folder that gets all forms",
     )
     add(
         "--format",
         metavar="FORM,...",
-        help="map, raw (16-bit png), npy, camera, ply, glb, parallax: which to write into a folder (default: all), or "
-        "which a .png is (default: map). A video has map, raw and npy",
+        help="forms to write into a folder: map, raw (16-bit png), npy, camera, ply, glb, parallax (default: all); for "
+        "a .png, map (default) or raw. A video has map, raw and npy",
     )
-    add("-m", "--model", metavar="PATH", help="model, or depth network of stage 1 (default: weights of the package)")
-    add("--at", metavar="SECONDS", type=float, help="of a video, the one picture at this time")
+    add(
+        "-m",
+        "--model",
+        metavar="PATH",
+        help="model file, or depth network of stage 1 (default: the weights in the package)",
+    )
+    add("--at", metavar="SECONDS", type=float, help="use one picture of a video, at this time")
     add(
         "--crop",
         metavar="none|auto|x,y,w,h",
         default="auto",
-        help="square to use: around the face unless it is a face crop already (auto, default), the middle (none), or "
-        "around a rectangle in pixels",
+        help="square to use: around the face, unless the picture is a face crop already (auto, default); in the middle "
+        "(none); around a rectangle in pixels",
     )
-    add("--whole", action="store_true", help="keep all of the picture around the square, too")
-    add("--size", metavar="PIXELS", type=int, help="longer side of the result (default 512, of a video 256)")
+    add("--whole", action="store_true", help="keep the whole picture, not only the square")
+    add("--size", metavar="PIXELS", type=int, help="longer side of the result (default 512, for a video 256)")
     add(
         "--field-of-view",
         metavar="DEGREES",
         type=float,
         help="angle across the result's width (default: a portrait camera, 28 degrees across the face's square)",
     )
-    add("--swing", metavar="DEGREES", type=float, default=6.0, help="how far the camera goes aside (default 6)")
+    add(
+        "--swing",
+        metavar="DEGREES",
+        type=float,
+        default=6.0,
+        help="how far the camera of the parallax video turns to each side (default 6)",
+    )
     add_device_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     _check(args)
-    from dagan.depth.outputs import plan_outputs
+    from dagan.depth.outputs import SURFACES, plan_outputs
+    from dagan.depth.surface_files import require_trimesh
+    from dagan.files import check_output
     from dagan.inference.crop import parse_crop
 
     choice = parse_crop(args.crop)
@@ -74,7 +87,10 @@ def run(args: argparse.Namespace) -> int:
     wanted = [] if args.format is None else [name.strip() for name in args.format.split(",")]
     whole_video = is_video and args.at is None
     outputs = plan_outputs(args.output, wanted, whole_video)
-    _keep_input(args.input, outputs)
+    for path in outputs.values():
+        check_output(path, [args.input])
+    if SURFACES & outputs.keys():
+        require_trimesh()
     lines = _of_video(args, choice, outputs) if whole_video else _of_picture(args, choice, outputs)
     for line in lines:
         print(line, flush=True)
@@ -97,7 +113,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _is_video(path: Path) -> bool:
     """By the ending if it says so; else by whether it can be read as a picture."""
-    from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, open_video, read_image
+    from dagan.data.decoding import VIDEO_SUFFIXES, open_video
+    from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES or suffix in IMAGE_SUFFIXES:
@@ -113,15 +130,9 @@ def _is_video(path: Path) -> bool:
             raise UserError(f"neither a picture nor a video that can be read: {path}") from None
 
 
-def _keep_input(given: Path, outputs: "dict[str, Path]") -> None:
-    for path in outputs.values():
-        if path.exists() and given.samefile(path):
-            raise UserError(f"the output would replace the input: {given}; choose another name")
-
-
 def _of_picture(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[str, Path]") -> Iterator[str]:
     """Writes all forms of a picture, or of one frame of a video."""
-    from dagan.data.decoding import read_image
+    from dagan.data.pictures import read_image
     from dagan.depth.estimate import Framing, depth_pictures, load_face_depth
     from dagan.depth.export import export_picture
     from dagan.inference.crop import crop_for_image

@@ -1,4 +1,4 @@
-"""`--device`, the same for every command."""
+"""`--device`, `--runtime` and `--precision`, the same for every command."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -12,6 +12,23 @@ if TYPE_CHECKING:
 def add_device_argument(parser: argparse.ArgumentParser) -> None:
     choices = ["auto", "cpu", "cuda"]
     parser.add_argument("--device", choices=choices, default="auto", help="auto: the GPU if there is one (default)")
+
+
+def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
+    """What computes pictures, as fast as this machine allows unless asked otherwise."""
+    parser.add_argument(
+        "--runtime",
+        choices=["auto", "torch", "onnx", "openvino"],
+        default="auto",
+        help="what computes: auto (default) is OpenVINO if it is installed (pip install 'dagan[fast]') and the "
+        "processor has bfloat16, else PyTorch; onnx is ONNX Runtime",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "fp32", "bf16", "int8"],
+        default="auto",
+        help="auto (default): bfloat16 if the processor has it; fp32: exact; int8: faster, with OpenVINO",
+    )
 
 
 def pick_device(choice: str) -> "torch.device":

@@ -1,82 +1,109 @@
-"""`dagan evaluate CLIPS_DIR`: how well a model reenacts the people of a folder of clips, beside the unmoved source.
-
-Also scores what other systems generated (`--generated`), by the same evaluator on the same pairs.
-"""
+"""`dagan evaluate CLIPS_DIR`: how well a model, or another system's images, reenact the people of a folder of clips."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagan.cli.progress import Progress
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.evaluation.evaluator import EvaluatorConfig
-    from dagan.evaluation.plans import PairChoice
+    from dagan.evaluation.pairs import Selection
     from dagan.evaluation.report import Report
-    from dagan.evaluation.systems import SystemConfig
-    from dagan.evaluation.work import Plan
+    from dagan.evaluation.run import Plan
+    from dagan.evaluation.systems import System, SystemConfig
 
 DEFAULT_PAIRS = 4  # per clip
 DEFAULT_SIZE = 256
-LEDGER = "unfinished.jsonl"
+PROGRESS_FILE = "unfinished.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "clips", metavar="CLIPS_DIR", help="folder of face videos or of folders of frames; or with source/ and driving/"
+        "clips",
+        metavar="CLIPS_DIR",
+        help="folder of face videos or of folders of frames, or with the folders source/ and driving/",
     )
-    who = parser.add_argument_group("who is measured").add_mutually_exclusive_group()
-    who.add_argument("--model", metavar="PATH", help="weights to measure (default: those of the package)")
-    who.add_argument("--generated", metavar="DIR", help="images or videos that any system generated for the pairs")
-    parser.add_argument("--name", help="what the system is called in the report")
-    parser.add_argument(
-        "--still-background",
-        action="store_true",
-        help="between two frames of one clip, too, leave the background where the source has it and the torso to its "
-        "keypoints (as `dagan animate` does), although the model can tell how they moved",
-    )
+    _add_system(parser)
     _add_pairs(parser)
     add_evaluator_arguments(parser)
-    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="processes (default: 1)")
+    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="number of processes (default: 1)")
     parser.add_argument("--device", help="for the model: cpu, cuda (default: cuda if there is one)")
+    parser.add_argument(
+        "--runtime", choices=("torch", "onnx", "openvino"), default="torch", help="what computes (default: torch)"
+    )
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="of the computation (default: fp32)"
+    )
     parser.add_argument(
         "-o",
         "--out",
         metavar="OUT_DIR",
-        help="write evaluation.json, .md and .html there; an interrupted run continues",
+        help="write evaluation.json, .md and .html there; an interrupted evaluation continues",
     )
     parser.add_argument(
-        "--compare", metavar="RESULT", help="an earlier result on the same pairs, for paired differences"
+        "--compare", metavar="RESULT", help="also print the differences from an earlier result on the same pairs"
+    )
+
+
+def _add_system(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("system")
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("--model", metavar="FILE", help="model to evaluate (default: the package's weights)")
+    which.add_argument(
+        "--generated", metavar="DIR", help="images or videos that another system generated for the same pairs"
+    )
+    group.add_argument("--name", help="name of the system in the report")
+    group.add_argument(
+        "--still-background",
+        action="store_true",
+        help="keep the source's background still and move the torso by its keypoints, as `dagan animate` does "
+        "(default: on pairs of one clip the model registers background and torso from both frames)",
     )
 
 
 def _add_pairs(parser: argparse.ArgumentParser) -> None:
     pairs = parser.add_argument_group("pairs")
-    pairs.add_argument("--protocol", choices=("self", "cross", "reconstruction"), help="default: self, or as the list")
+    pairs.add_argument(
+        "--protocol",
+        choices=("self", "cross", "reconstruction"),
+        help="self-reenactment, cross-identity, or the first frame of a clip driven by the whole clip "
+        "(default: self; with --pairs, self or cross as its rows are)",
+    )
     pairs.add_argument(
         "--motion",
         choices=("absolute", "relative"),
         default="absolute",
-        help="with --protocol cross: the driver's keypoints as they are (as the published tables), or their change "
-        "since the driver's rest frame, as `dagan animate` does",
+        help="with --protocol cross: absolute uses the driver's keypoints as they are (default, as in the paper's "
+        "tables); relative transfers their change from a rest frame, as `dagan animate` does",
     )
     pairs.add_argument(
         "--rest",
         choices=("best", "first"),
-        help="with --motion relative: the frame of the driver that the model chooses (best, default), or the first",
+        help="driver's frame from which relative motion is measured: best (default) is the one of its whole clip whose "
+        "pose and expression are closest to the source's; first is its first frame",
     )
-    pairs.add_argument("--pairs", metavar="CSV", help="a list source,driving[,frame] instead of drawn pairs")
+    pairs.add_argument("--pairs", metavar="CSV", help="list with columns source,driving[,frame] instead of drawn pairs")
     pairs.add_argument(
         "--pairs-per-clip",
         metavar="N",
         type=positive,
         default=DEFAULT_PAIRS,
-        help=f"pairs of frames drawn from each clip (default: {DEFAULT_PAIRS})",
+        help=f"pairs drawn from each clip (default: {DEFAULT_PAIRS})",
     )
-    pairs.add_argument("--every", metavar="N", type=positive, default=1, help="of whole videos only each Nth frame")
-    pairs.add_argument("--seed", metavar="N", type=int, default=0, help="which pairs are drawn (default: 0)")
+    pairs.add_argument(
+        "--every", metavar="N", type=positive, default=1, help="use one frame in N of whole videos (default: 1)"
+    )
+    pairs.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the drawn pairs (default: 0)")
     pairs.add_argument("--limit", metavar="N", type=positive, help="use only the first N clips, or rows of the list")
-    pairs.add_argument("--size", metavar="N", type=positive, default=DEFAULT_SIZE, help="pixels (default: 256)")
+    pairs.add_argument(
+        "--size",
+        metavar="N",
+        type=positive,
+        default=DEFAULT_SIZE,
+        help=f"frames are resized to N x N pixels (default: {DEFAULT_SIZE})",
+    )
 
 
 def add_evaluator_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +111,9 @@ def add_evaluator_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("observers and their weights")
     group.add_argument("--landmarks", default="mediapipe478", help="mediapipe478 (default) or mediapipe68")
     group.add_argument("--head-pose", default="mediapipe", help="mediapipe (default) or axes")
-    group.add_argument("--action-units", default="blendshapes", help="blendshapes (default) or even (threshold 0.5)")
+    group.add_argument(
+        "--action-units", default="blendshapes", help="blendshapes (default), or even: one threshold of 0.5 for all"
+    )
     group.add_argument("--identity", default="sface", help="sface (default) or none")
     group.add_argument("--identity-weights", metavar="PATH", help="SFace's ONNX file, or its folder")
     group.add_argument("--lpips", default="alex", help="alex (default) or none")
@@ -93,26 +122,24 @@ def add_evaluator_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     folder = _out_folder(args.out) if args.out else None
-    from tqdm import tqdm
-
-    from dagan.evaluation.compare import compare, read_report
-    from dagan.evaluation.plans import make_plan
-    from dagan.evaluation.run import evaluate
+    from dagan.evaluation.compare import compare
+    from dagan.evaluation.report import read_report
+    from dagan.evaluation.run import evaluate, make_plan
 
     earlier = read_report(args.compare) if args.compare else None
     plan = make_plan(_choice(args), _system(args), evaluator_config(args))
-    with tqdm(desc="evaluating", unit="clip", disable=None, leave=False) as bar:
-
-        def progress(done: int, total: int, pairs: int) -> None:
-            bar.total = total
-            bar.set_postfix(pairs=pairs, refresh=False)
-            bar.update(done - bar.n)
-
-        ledger = folder / LEDGER if folder is not None else None
-        report = evaluate(plan, num_workers=args.workers, ledger_file=ledger, progress=progress)
+    with Progress("evaluating", unit="clip") as shown:
+        system = plan.system.build(plan.protocol.rest) if args.workers == 1 else None
+        report = evaluate(
+            plan,
+            num_workers=args.workers,
+            progress_file=folder / PROGRESS_FILE if folder is not None else None,
+            progress=lambda done, total, _: shown.update(done, total),
+            system=system,
+        )
     print(report.to_markdown(), end="")
     if folder is not None:
-        _write_results(folder, report, plan)
+        _write_results(folder, report, plan, system)
     if earlier is not None:
         print("\n" + compare(earlier, report).to_markdown(), end="")
     return 0
@@ -132,12 +159,12 @@ def evaluator_config(args: argparse.Namespace) -> "EvaluatorConfig":
     )
 
 
-def _choice(args: argparse.Namespace) -> "PairChoice":
+def _choice(args: argparse.Namespace) -> "Selection":
     if args.rest is not None and args.motion != "relative":
-        raise UserError("--rest is the frame that relative motion counts from; add --motion relative")
-    from dagan.evaluation.plans import PairChoice
+        raise UserError("--rest chooses the rest frame of relative motion; add --motion relative")
+    from dagan.evaluation.pairs import Selection
 
-    return PairChoice(
+    return Selection(
         root=args.clips,
         protocol=args.protocol,
         rest=(args.rest or "best") if args.motion == "relative" else "",
@@ -154,18 +181,28 @@ def _system(args: argparse.Namespace) -> "SystemConfig":
     import torch
 
     from dagan.data.triples import is_triple_folder
-    from dagan.evaluation.systems import GeneratedFolder, ModelFile
+    from dagan.evaluation.model_systems import ModelFile
+    from dagan.evaluation.systems import GeneratedFolder
     from dagan.models.weights import load_config
 
     if args.generated is None:
         if args.model is not None:
-            load_config(args.model)  # a mistake in the path should not wait for the clips
+            load_config(args.model)  # a wrong path is reported before the clips are read
         device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return ModelFile(path=args.model, device=device, label=args.name, still_background=args.still_background)
+        return ModelFile(
+            path=args.model,
+            device=device,
+            label=args.name,
+            still_background=args.still_background,
+            runtime=args.runtime,
+            precision=args.precision,
+        )
+    if (args.runtime, args.precision) != ("torch", "fp32"):
+        raise UserError("--runtime and --precision are for a model; leave them out with --generated")
     if args.pairs is None and args.protocol != "reconstruction" and not is_triple_folder(args.clips):
         raise UserError(
-            "--generated needs to know which image is for which pair: give --pairs LIST, --protocol reconstruction, or "
-            "a CLIPS_DIR with source/ and driving/ (`dagan data pairs --export` makes one)"
+            "--generated needs fixed pairs: give --pairs LIST, --protocol reconstruction, or a CLIPS_DIR with source/ "
+            "and driving/ (`dagan data pairs --export` writes one)"
         )
     if not Path(args.generated).is_dir():
         raise UserError(f"no such folder of generated images: {args.generated}")
@@ -173,7 +210,7 @@ def _system(args: argparse.Namespace) -> "SystemConfig":
 
 
 def positive(text: str) -> int:
-    """An argument that counts something."""
+    """An argument of 1 or more."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is too small; expected 1 or more")
@@ -181,7 +218,7 @@ def positive(text: str) -> int:
 
 
 def _out_folder(out: str) -> Path:
-    """The folder for results, made now: a mistake should not wait for the end of the evaluation."""
+    """The folder for results, made now, so that a mistake is reported before the evaluation starts."""
     folder = Path(out)
     if not folder.parent.is_dir():
         raise UserError(f"no such folder: {folder.parent}; make it first, or choose another -o")
@@ -191,17 +228,16 @@ def _out_folder(out: str) -> Path:
     return folder
 
 
-def _write_results(folder: Path, report: "Report", plan: "Plan") -> None:
-    from dagan.evaluation.page import to_html
-    from dagan.evaluation.pictures import draw_examples
+def _write_results(folder: Path, report: "Report", plan: "Plan", system: "System | None") -> None:
+    """JSON and Markdown first: they are there if the page, which generates the example images again, should fail."""
+    from dagan.evaluation.page import draw_examples, to_html
+    from dagan.evaluation.report import RESULT, read_report
     from dagan.files import write_text
 
-    texts = {
-        "evaluation.json": report.to_json(),
-        "evaluation.md": report.to_markdown(),
-        "evaluation.html": to_html(report, draw_examples(report, plan)),
-    }
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    (folder / LEDGER).unlink(missing_ok=True)
-    print(f"\nwritten: {', '.join(str(folder / name) for name in texts)}")
+    names = (RESULT, "evaluation.md", "evaluation.html")
+    write_text(folder / names[0], report.to_json())
+    write_text(folder / names[1], report.to_markdown())
+    stored = read_report(folder)
+    write_text(folder / names[2], to_html(stored, draw_examples(stored, plan, system)))
+    (folder / PROGRESS_FILE).unlink(missing_ok=True)
+    print(f"\nwritten: {', '.join(str(folder / name) for name in names)}")

@@ -20,30 +20,32 @@ if TYPE_CHECKING:
 
 SIZE = 256
 SHOT = "PATH[:FRAME]"
-SHOT_HELP = "photos, or frames of videos (clip.mp4:30; 0 if not given)"
+SHOT_HELP = "photos, or frames of videos (clip.mp4:30 is frame 30; default: frame 0)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    _one_image(kinds.add_parser("depth", help="depth maps (Fig. 1b)", allow_abbrev=False))
-    _one_image(kinds.add_parser("cloud", help="depth maps and point clouds (Fig. 9)", allow_abbrev=False))
-    attention = kinds.add_parser("attention", help="where query positions look (Figs. 1c, 10, 12)", allow_abbrev=False)
+    _one_image(kinds.add_parser("depth", help="image and depth map (Fig. 1b)", allow_abbrev=False))
+    _one_image(kinds.add_parser("cloud", help="image, depth map and point cloud (Fig. 9)", allow_abbrev=False))
+    attention = kinds.add_parser(
+        "attention", help="attention of query positions (Figs. 1c, 10, 12)", allow_abbrev=False
+    )
     _pairs(attention)
     attention.add_argument(
         "--query",
         action="append",
         metavar="X,Y",
-        help=f"pixels of the {SIZE} x {SIZE} generated picture; repeat for more (default: mouth, an eye, nose)",
+        help=f"position in pixels of the {SIZE} x {SIZE} image; can be repeated (default: mouth, an eye, nose)",
     )
     grid = kinds.add_parser(
-        "grid", help="sources, drivings, depths, keypoints, results (Figs. 13, 14)", allow_abbrev=False
+        "grid", help="source, driving and generated images, depth maps, keypoints (Figs. 13, 14)", allow_abbrev=False
     )
     _pairs(grid)
 
 
 def _one_image(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", metavar=SHOT, nargs="+", help=SHOT_HELP)
-    parser.add_argument("--model", metavar="FILE", help="a model, or a depth network (default: the package's)")
+    parser.add_argument("--model", metavar="FILE", help="model or depth network (default: the package's weights)")
     _common(parser)
 
 
@@ -53,14 +55,19 @@ def _pairs(parser: argparse.ArgumentParser) -> None:
         "--model",
         action="append",
         metavar="[NAME=]FILE",
-        help="repeat to set models side by side (default: the package's)",
+        help="model; can be repeated, to compare models (default: the package's weights)",
     )
     _common(parser)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help=".png or .jpg")
-    parser.add_argument("--crop", choices=("none", "auto"), default="none", help="auto: the square around the face")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the figure, .png or .jpg")
+    parser.add_argument(
+        "--crop",
+        choices=("none", "auto"),
+        default="none",
+        help="square around the face (auto), or central square (none, default)",
+    )
     parser.add_argument("--side", type=int, default=192, help="pixels of each picture (default: 192)")
     add_device_argument(parser)
 
@@ -154,14 +161,15 @@ def _image_pairs(args: argparse.Namespace) -> "list[Pair]":
     from dagan.evaluation.figures import Pair
 
     if len(args.images) % 2:
-        raise UserError(f"{len(args.images)} pictures: give pairs, SOURCE DRIVING SOURCE DRIVING ...")
+        raise UserError(f"{len(args.images)} images: give pairs, SOURCE DRIVING SOURCE DRIVING ...")
     shots = [_shot(text, args) for text in args.images]
     return [Pair(*shots[place : place + 2]) for place in range(0, len(shots), 2)]
 
 
 def _shot(text: str, args: argparse.Namespace) -> "Tensor":
     """One picture, `1 3 256 256`."""
-    from dagan.data.decoding import VIDEO_SUFFIXES, read_image
+    from dagan.data.decoding import VIDEO_SUFFIXES
+    from dagan.data.pictures import read_image
     from dagan.images import apply_crop
     from dagan.inference.crop import central_square, crop_for_image
 

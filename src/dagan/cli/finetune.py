@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.device import add_device_argument, pick_device
-from dagan.cli.engine import check_least
+from dagan.cli.training import SIZE_STEP, check_least
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from dagan.training.loop import LoopConfig
 
 DEFAULT_SIZE = 256  # as `dagan animate`
-SIZE_STEP = 32  # the networks halve an image up to five times
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -175,7 +174,7 @@ def run_facts(args: argparse.Namespace, start: "Start", phase: "Phase", frames: 
 
 def finish(args: argparse.Namespace, frames: "CachedFrames", device: "torch.device") -> "Outcome":
     """Compares start and best on the held-out frames, writes numbers and picture, and keeps the better model."""
-    from dagan.evaluation.metrics.psnr import psnr
+    from dagan.evaluation.metrics.pairwise import psnr
     from dagan.evaluation.metrics.ssim import ssim
     from dagan.models.weights import load, load_config, save_model
     from dagan.training.before_after import measure_outcome, write_outcome, write_picture

@@ -1,4 +1,4 @@
-"""`dagan import CKPT.pth.tar -o MODEL.safetensors`: a published checkpoint becomes a model file that runs nothing."""
+"""`dagan import CKPT.pth.tar -o MODEL.safetensors`: converts a published checkpoint to a model file."""
 
 import argparse
 from pathlib import Path
@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs=2,
         default=[],
-        help="the face depth network's encoder.pth and depth.pth; without CKPT, they are imported alone",
+        help="encoder.pth and depth.pth of the face depth network; without CKPT, only these are imported",
     )
     add(
         "--sampling",
         choices=list(SAMPLING),
         default="edges",
-        help="what -1 and +1 meant to the library that the weights were trained with: the image's edges (default), or "
-        "the centres of its outermost pixels, as for FOMM's first weights",
+        help="where coordinates -1 and +1 were in the training of the weights: on the image's edges (edges, default) "
+        "or on the centres of its outermost pixels (aligned, as for FOMM's first weights)",
     )
     add("-o", "--output", metavar="MODEL.safetensors", type=Path, required=True, help="model file to write")
 
@@ -53,15 +53,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(files: list[Path], output: Path) -> None:
+    from dagan.files import check_output
+
     if not files:
         raise UserError("nothing to import: give a checkpoint, or --depth ENCODER DEPTH, or both")
     if not output.parent.is_dir():
         raise UserError(f"no such folder: {output.parent}; make it first, or choose another -o")
     if output.is_dir():
         raise UserError(f"{output} is a folder; -o takes the name of the model file to write")
-    for path in files:
-        if path.exists() and output.exists() and path.samefile(output):
-            raise UserError(f"the output would replace {path}; choose another name")
+    check_output(output, files)
 
 
 def _write_model(published: "Published", output: Path, pixels: "PixelConvention", provenance: dict[str, str]) -> str:

@@ -5,6 +5,7 @@ that help and usage errors come at once.
 """
 
 import argparse
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,28 +14,34 @@ from keyword import iskeyword
 from typing import Protocol, cast, runtime_checkable
 
 from dagan import __version__
+from dagan.cli.stopping import Ended, ended_by_signals
 from dagan.errors import UserError
 
 COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for names that Python cannot have
-    "animate": "move a portrait as a video, or a recorded motion, moves",
-    "depth": "depth of a portrait: map, numbers, point cloud, mesh, moving camera",
+    "animate": "animate a portrait with the motion of a video or of a recorded motion",
+    "record": "store the motion of a driving video, without its pictures",
+    "depth": "write the depth of a portrait: map, numbers, point cloud, mesh, moving camera",
     "train-depth": "stage 1: learn depth and camera motion from face videos",
     "train": "stage 2: learn to animate, with the depth network of stage 1",
-    "finetune": "make a model suit one person, in minutes, from a video of them",
+    "train-retargeting": "learn how expressions move a model's keypoints, before the last phase of stage 2",
+    "finetune": "adapt a model to one person, in minutes, from a video of them",
     "evaluate": "measure a model on a folder of clips",
     "evaluate-depth": "measure a depth network on heads of known depth and on real clips",
-    "import": "make a model file of a published checkpoint",
-    "export": "write a model as ONNX graphs, to run without PyTorch",
-    "compare": "two results of `evaluate`, pair by pair",
-    "data": "draw test lists, pack clips into shards",
-    "bench": "measure how fast this machine animates",
+    "compare": "compare two results of `evaluate`, pair by pair",
     "ablate": "train and measure the variants of the paper's Table 4",
     "figure": "draw the paper's figures: depth, point clouds, attention, comparisons",
-    "doctor": "check that the face observers and helper networks are here and measure",
+    "import": "convert a published checkpoint to a model file",
+    "export": "write a model as ONNX graphs, to run without PyTorch",
+    "fetch": "download the file of a helper network into the cache",
+    "data": "draw lists of test pairs, pack clips into shards",
+    "landmarks": "find the face landmarks of clips, to train with",
+    "stills": "make clips to train on from photos",
+    "bench": "measure how fast a model animates on this machine",
     "config": "show the presets",
 }
+BUG = 1  # an error that nobody foresaw
 USER_ERROR = 2  # what argparse exits with, too
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+SIGNALLED = 128  # plus the signal's number, as shells report it
 
 
 @runtime_checkable
@@ -47,11 +54,12 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, 2 for a user's mistake, 130 when interrupted."""
+    """Runs one command and returns its exit code: 0; 2 for a user's mistake; 130, 143 or 129 when a signal ended it
+    (Ctrl-C, SIGTERM, SIGHUP); 1 for an error of our own."""
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser(words).parse_args(words)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), ended_by_signals():
             warnings.showwarning = _show_warning
             return _load(args.command).run(args)
     except (UserError, OSError) as error:
@@ -59,11 +67,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"dagan: error: {_one_line(error)}", file=sys.stderr)
         return USER_ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         if args.debug:
             raise
-        print("dagan: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        print(f"dagan: {interrupt if isinstance(interrupt, Ended) else 'interrupted'}", file=sys.stderr)
+        return SIGNALLED + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
+    except Exception as error:
+        if args.debug:
+            raise
+        what = f"{type(error).__name__}: {_one_line(error)}".removesuffix(": ")
+        print(f"dagan: error: this is a bug: {what}; run again with --debug to see where", file=sys.stderr)
+        return BUG
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

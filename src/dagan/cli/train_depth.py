@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.building import preset_config
-from dagan.cli.engine import join, loop_config, say, step_config
-from dagan.cli.train import add_common_arguments, check_numbers, open_together, run_config
+from dagan.cli.clips import open_together
+from dagan.cli.training import add_common_arguments, check_numbers, join, loop_config, run_config, say, step_config
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.data.synthetic.store import StoredClip
     from dagan.models.depth import FaceDepthNet
+    from dagan.training.depth_stage import DepthPhase
     from dagan.training.distributed import World
-    from dagan.training.stages import DepthPhase
 
 SYNTHETIC_FRAMES = 40
 TURNED_FRAMES, TURNED = 12, 0.7  # of the heads that only the supervised term sees: seen from the side, too (radians)
@@ -37,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHT",
         help="supervise with the order in depth of the faces' landmarks (default: 0, self-supervised as in the paper)",
     )
-    parser.add_argument(
-        "--landmarks", type=Path, nargs="+", help="for --order: folders written by scripts/landmarks.py"
-    )
+    parser.add_argument("--landmarks", type=Path, nargs="+", help="for --order: folders written by `dagan landmarks`")
     parser.add_argument("--from", dest="start", type=Path, help="start from an F_d of an earlier run")
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help="default: the recipe's")
 
@@ -51,12 +49,11 @@ def run(args: argparse.Namespace) -> int:
 
     from dagan.models.weights import load_depth
     from dagan.training.depth_order import find_faces
-    from dagan.training.depth_stage import DepthNetworks
+    from dagan.training.depth_stage import MAX_DEPTH_GRADIENT, DepthNetworks, DepthStage
     from dagan.training.loop import train
     from dagan.training.recipes import depth_recipe
     from dagan.training.run_folder import fingerprint
     from dagan.training.schedule import check_split
-    from dagan.training.stages import MAX_DEPTH_GRADIENT, DepthStage
 
     check_numbers(args)
     check_sources(args)
@@ -119,7 +116,7 @@ def check_sources(args: argparse.Namespace) -> None:
     if args.truth > 0 and not args.synthetic:
         raise UserError("--truth needs procedural heads, of which the depth is known: give --synthetic N too")
     if args.order > 0 and not (args.clips and args.landmarks):
-        raise UserError("--order needs clips and their landmarks: give --landmarks DIR (see scripts/landmarks.py)")
+        raise UserError("--order needs clips and their landmarks: give --landmarks DIR, from `dagan landmarks`")
 
 
 def open_heads(

@@ -29,8 +29,8 @@ from dagan.data.clips import (
     mixed_sizes,
     settle,
 )
-from dagan.data.decoding import read_image
-from dagan.data.seeking import VideoIndex, index_video, read_numbered
+from dagan.data.pictures import read_image
+from dagan.data.seeking import MOST_FRAMES, VideoIndex, index_video, read_numbered
 from dagan.errors import UserError
 from dagan.files import write_text
 
@@ -170,8 +170,8 @@ def _index_all(clips: Sequence[Clip], cache_dir: Path) -> Iterator[VideoIndex | 
 
     def look(clip: Clip) -> tuple[str, VideoIndex | int | UserError, bool]:
         key = _key(clip)
-        if key in kept:
-            return key, _from_plain(kept[key]), False
+        if key in kept and (known := _from_plain(kept[key])) is not None:
+            return key, known, False
         try:
             return key, index_clip(clip), True
         except UserError as error:
@@ -205,17 +205,24 @@ def _to_plain(known: VideoIndex | int) -> dict[str, Any]:
     return {"pictures": known} if isinstance(known, int) else known.to_plain()
 
 
-def _from_plain(plain: dict[str, Any]) -> VideoIndex | int:
-    return int(plain["pictures"]) if "pictures" in plain else VideoIndex.from_plain(plain)
+def _from_plain(plain: Any) -> VideoIndex | int | None:
+    """What the file says of a clip; None when that is damaged: then the clip is looked at again."""
+    try:
+        pictures = plain.get("pictures")
+        if pictures is None:
+            return VideoIndex.from_plain(plain)
+        return int(pictures) if 0 <= int(pictures) <= MOST_FRAMES else None
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
-def _load(file: Path) -> dict[str, dict[str, Any]]:
+def _load(file: Path) -> dict[str, Any]:
     try:
         plain = json.loads(file.read_text())
         return dict(plain["clips"]) if plain["version"] == INDEX_VERSION else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}  # made again
 
 
-def _save(file: Path, clips: dict[str, dict[str, Any]]) -> None:
+def _save(file: Path, clips: dict[str, Any]) -> None:
     write_text(file, json.dumps({"version": INDEX_VERSION, "clips": clips}))

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, DecodeReport, read_frames, read_image
+from dagan.data.decoding import VIDEO_SUFFIXES, DecodeReport, read_frames
+from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 from dagan.errors import UserError
 
 MIN_FRAMES = 2  # a source and a driving frame

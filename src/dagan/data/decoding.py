@@ -1,28 +1,36 @@
-"""Pixels out of files, once for training clips and for animation: RGB, upright, `h w 3` uint8."""
+"""Pixels out of videos, once for training clips and for animation: sRGB, upright, `h w 3` uint8."""
 
-import io
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from dagan.errors import UserError
+from dagan.data.colour import FrameColour
+from dagan.data.pictures import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from dagan.data.pictures import MAX_IMAGE_PIXELS, is_picture
+from dagan.data.pictures import read_image as read_image
+from dagan.errors import UserError, reason_of
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import Packet, VideoFrame
     from av.container import InputContainer
     from av.stream import Stream
-    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm"})
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
-MAX_IMAGE_PIXELS = 89_000_000  # where Pillow begins to warn of decompression bombs: 11,000 x 8,000
+# What FFmpeg may open, by its names. It knows more: playlists (ffconcat, HLS, DASH, SDP) would read other files or
+# addresses, and its readers of pictures would take a photo for a video.
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,gif,apng,ivf,obu,h264,hevc,"
+    "mxf,nut,dv,rm,yuv4mpegpipe"
+)
+MAX_PIXEL_ASPECT = 8  # anamorphic film has 2; more is a damaged header
 
 
 @runtime_checkable
@@ -55,17 +63,48 @@ def open_video(path: str | Path, file: SeekableFile | None = None) -> tuple["Inp
     """
     import av
 
-    if file is None and not Path(path).is_file():
+    if file is None and not os.path.isfile(path):
         raise UserError(f"no such video file: {path}")
+    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     try:
-        container = av.open(str(path) if file is None else file, "r")
-    except (av.FFmpegError, OSError) as error:
-        raise UserError(f"not a video that can be read: {path} ({reason_of(error)})") from error
+        source = file_name(path) if file is None else file
+        container = av.open(source, "r", container_options=options, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if file is None and is_picture(path):
+            raise UserError(f"{path} is a picture; expected a video") from error
+        known = isinstance(error, av.error.InvalidDataError | av.error.ArgumentError)  # it is no such file: that is all
+        why = "" if known else f" ({reason_of(error)})"
+        raise UserError(f"not a video that can be read: {path}{why}; give an mp4, mov, mkv or webm") from error
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams or streams[0].codec_context is None:
         container.close()
         raise UserError(f"no video stream in {path}; give a video such as an mp4")
+    try:
+        check_shape(streams[0].width, streams[0].height, pixel_aspect(streams[0]), path)
+    except UserError:
+        container.close()
+        raise
     return container, streams[0]
+
+
+def file_name(path: str | Path) -> str:
+    """How FFmpeg is told of a file, so that it takes no part of the name for a protocol ("12:30.mp4", "http:")."""
+    return f"file:{os.path.abspath(path)}"
+
+
+def pixel_aspect(stream: "VideoStream") -> Fraction:
+    """Width of a pixel over its height."""
+    return Fraction(stream.sample_aspect_ratio or 1)
+
+
+def check_shape(width: int, height: int, aspect: Fraction, path: str | Path) -> None:
+    """Raises UserError for pictures that are too large, and for pixels that are no pixel's shape."""
+    if not Fraction(1, MAX_PIXEL_ASPECT) <= aspect <= MAX_PIXEL_ASPECT:
+        raise UserError(
+            f"the pixels of {path} are {float(aspect):g} times as wide as high; expected at most 8; convert it"
+        )
+    if width * aspect * height > MAX_IMAGE_PIXELS:
+        raise UserError(f"video is too large: {path} has {width}x{height} pixels; make it smaller")
 
 
 def read_only(container: "InputContainer", stream: "Stream") -> None:
@@ -85,19 +124,24 @@ def read_frames(path: str | Path, report: DecodeReport | None = None) -> Iterato
     Raises:
         UserError: no such file, not a video, or not one frame can be read.
     """
-    from av.video.reformatter import VideoReformatter
+    for _, pixels in decoded_frames(path, report):
+        yield pixels
 
+
+def decoded_frames(
+    path: str | Path, report: DecodeReport | None = None
+) -> Iterator[tuple["VideoFrame", UInt8[np.ndarray, "h w 3"]]]:
+    """What `read_frames` gives, each with the frame as FFmpeg has it."""
     found = report if report is not None else DecodeReport()
     container, stream = open_video(path)
-    converter = VideoReformatter()
+    upright = Upright(path, pixel_aspect(stream))
     stream.thread_type = "AUTO"
     read_only(container, stream)
     with container:
-        end, size = 0.0, None
+        end = 0.0
         for frame in decode(container, stream, found):
-            end = float((frame.pts or 0) * frame.time_base) if frame.time_base else end
-            size = size or display_size(frame, stream)
-            yield upright(frame, size, converter)
+            end = end_of(frame.pts, frame.duration, stream) if frame.pts is not None else end
+            yield frame, upright(frame)
             found.num_frames += 1
         found.damage = found.damage or early_end(container, stream, found.num_frames, end)
     if found.num_frames == 0:
@@ -105,7 +149,7 @@ def read_frames(path: str | Path, report: DecodeReport | None = None) -> Iterato
             f"video has no frames that can be read: {path}" + (f" ({found.damage})" if found.damage else "")
         )
     if found.damage and report is None:
-        warnings.warn(found.line(path), stacklevel=2)
+        warnings.warn(found.line(path), stacklevel=3)
 
 
 def decode(container: "InputContainer", stream: "VideoStream", report: DecodeReport) -> Iterator["VideoFrame"]:
@@ -114,7 +158,7 @@ def decode(container: "InputContainer", stream: "VideoStream", report: DecodeRep
 
     num_bad = 0
     try:
-        for packet in container.demux(stream):
+        for packet in whole_packets(container.demux(stream)):
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -126,84 +170,111 @@ def decode(container: "InputContainer", stream: "VideoStream", report: DecodeRep
         report.damage = reason_of(error)
 
 
+def whole_packets(packets: Iterator["Packet[VideoStream]"]) -> Iterator["Packet[VideoStream]"]:
+    """All but a damaged last one: of a file that was cut off, it holds only the start of a frame."""
+    held = None
+    for packet in packets:
+        if held is not None and packet.size:
+            yield held
+        held = packet if packet.is_corrupt and packet.size else None
+        if held is None:
+            yield packet
+
+
+def end_of(time: int, duration: int | None, stream: "VideoStream") -> float:
+    """Seconds at which a frame ends, less what every frame lasts; `time` and `duration` in ticks."""
+    usual = 1 / float(stream.average_rate or 25)
+    tick = float(stream.time_base or 0)
+    return time * tick + max((duration or 0) * tick - usual, 0.0)
+
+
 def early_end(container: "InputContainer", stream: "VideoStream", num_frames: int, end: float) -> str | None:
-    """What is missing if the last frame comes well before the duration that the file claims: it was cut off quietly."""
-    rate = float(stream.average_rate or 25)
+    """What is missing if the last frame comes well before the duration that the file claims: it was cut off quietly.
+
+    Where a file has one duration for all its streams (mkv, webm, asf), sound that lasts so long explains it.
+    """
     if 0 < stream.frames <= num_frames:
         return None
+    slack = 2 / float(stream.average_rate or 25)  # the last frame's own duration, and rounding
     if stream.duration is not None and stream.time_base is not None:
         claimed = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-        slack = 2 / rate  # the last frame's own duration, and rounding
-    elif container.duration is not None:  # mkv, webm: only the longest stream's duration is known
+    elif container.duration is not None:
         claimed = container.duration / 1e6
-        slack = 2 / rate if len(container.streams) == 1 else 1.0
+        slack = slack if len(container.streams) == 1 else max(slack, 1.0)
     else:
         return None
-    return f"it ends at {end:.1f} of {claimed:.1f} s" if claimed - end > slack else None
+    if claimed - end <= slack or (not stream.frames and _end_of_others(container, stream) > claimed - slack):
+        return None
+    return f"it ends at {end:.1f} of {claimed:.1f} s"
 
 
-def display_size(frame: "VideoFrame", stream: "VideoStream") -> tuple[int, int]:
-    """Width and height before turning, with square pixels."""
-    aspect = stream.sample_aspect_ratio or 1
-    return max(1, round(frame.width * aspect)), frame.height
+def _end_of_others(container: "InputContainer", stream: "VideoStream") -> float:
+    """Seconds at which the last packet of the file's other streams ends; 0 if they cannot be read again."""
+    import av
+    from av.stream import Discard
 
-
-def upright(
-    frame: "VideoFrame", size: tuple[int, int], converter: "VideoReformatter", threads: int = 0
-) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB by the matrix the frame is tagged with (BT.601 if untagged, as FFmpeg does), turned by its display matrix.
-
-    One `converter` for all frames of a file saves a third of the time: it keeps its tables. 0 `threads`: all cores.
-    """
-    from av.video.reformatter import Interpolation
-
-    # FFmpeg's default conversion is 1 to 2 of 255 levels too dark, and repeats chroma samples instead of interpolating.
-    accurate = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    converted = converter.reformat(frame, size[0], size[1], "rgb24", interpolation=accurate, threads=threads)
-    pixels = converted.to_ndarray()  # h w 3
-    quarter_turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90
-    return np.ascontiguousarray(np.rot90(pixels, quarter_turns)) if quarter_turns else pixels
-
-
-def reason_of(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]
-
-
-def read_image(path: str | Path, file: io.BytesIO | None = None) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture as RGB: turned by its EXIF orientation, transparency on white, 16-bit scaled to 8.
-
-    With `file`, the picture is read from there, and `path` is only its name in messages.
-
-    Raises:
-        UserError: no such file, not a picture, damaged, or larger than `MAX_IMAGE_PIXELS`.
-    """
-    if file is None and not Path(path).is_file():
-        raise UserError(f"no such image file: {path}")
+    end = 0.0
+    for other in container.streams:
+        other.discard = Discard.all if other.index == stream.index else Discard.default
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below, with our words
-            image = Image.open(path if file is None else file)
-        with image:
-            if image.width * image.height > MAX_IMAGE_PIXELS:
-                raise UserError(f"image is too large: {path} has {image.width}x{image.height} pixels; make it smaller")
-            return np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
-    except UserError:
-        raise
-    except UnidentifiedImageError as error:
-        raise UserError(f"not an image: {path}; give a png or jpg") from error
-    except Image.DecompressionBombError as error:
-        raise UserError(f"image is too large: {path} ({reason_of(error)})") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"not an image that can be read: {path} ({reason_of(error)})") from error
+        container.seek(0)
+        for packet in container.demux():
+            if packet.stream.index != stream.index and packet.pts is not None and packet.time_base is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    except (av.FFmpegError, OSError):
+        pass
+    return end
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey (modes I;16* and, from PNG in older Pillow, I)
-        values = np.asarray(image.convert("I"), dtype=np.int64)
-        image = Image.fromarray((values.clip(0, 65535) / 257).round().astype(np.uint8))
-    elif image.mode == "F":
-        image = Image.fromarray((np.asarray(image).clip(0, 1) * 255).round().astype(np.uint8))
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+class Upright:
+    """Frames of one video as pixels: RGB, square pixels, turned by their display matrix, all of the size of the first.
+
+    A frame of another size is scaled to fit; black is added where its shape is another. One object for all frames of a
+    file saves a third of the time: it keeps FFmpeg's tables.
+    """
+
+    def __init__(self, path: str | Path, aspect: Fraction, size: tuple[int, int] | None = None) -> None:
+        """`aspect` is `pixel_aspect`; `size`, of the first frame as it is stored (None: the first that comes)."""
+        self._path, self._aspect = path, aspect
+        self._colour = FrameColour()
+        self._size = self._shown(*size) if size is not None else None
+
+    def __call__(self, frame: "VideoFrame", threads: int = 0) -> UInt8[np.ndarray, "h w 3"]:
+        """0 `threads`: all cores. Raises UserError for a frame that is too large."""
+        check_shape(frame.width, frame.height, self._aspect, self._path)
+        own = self._shown(frame.width, frame.height)
+        size = self._size = self._size or own
+        if own == size:
+            pixels = self._colour(frame, size, threads)  # h w 3
+        else:
+            scale = min(size[0] / own[0], size[1] / own[1])
+            pixels = framed(self._colour(frame, (scaled(own[0], scale), scaled(own[1], scale)), threads), size)
+        return turned(pixels, frame)
+
+    def _shown(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height before turning, with square pixels."""
+        return max(1, round(width * self._aspect)), height
+
+
+def turned(pixels: UInt8[np.ndarray, "_h _w 3"], frame: "VideoFrame") -> UInt8[np.ndarray, "h w 3"]:
+    """A frame's pixels as its display matrix says: quarter turns, and mirrored as some front cameras do."""
+    from av.sidedata.sidedata import SideData
+
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, SideData):
+        return pixels
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def scaled(length: int, scale: float) -> int:
+    return max(1, round(length * scale))
+
+
+def framed(pixels: UInt8[np.ndarray, "_h _w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture in the middle of a black one of `size` (width, height)."""
+    height, width = pixels.shape[:2]
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return np.pad(pixels, ((top, size[1] - height - top), (left, size[0] - width - left), (0, 0)))

@@ -1,4 +1,4 @@
-"""Face landmarks found beforehand, one file per clip (scripts/landmarks.py): where keypoints start, and face relief."""
+"""Face landmarks found beforehand, one file per clip (`dagan landmarks`): where keypoints start, and face relief."""
 
 import zipfile
 import zlib
@@ -12,8 +12,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dagan.data.clips import ClipFrames
+from dagan.data.file_checks import check_unpacked
 from dagan.errors import UserError
 from dagan.face import EXPRESSION_INDICES, MESH_INDICES, NUM_LANDMARKS, mirrored
+
+MOST_BYTES = 2**31  # of a track, unpacked: four hours of video
+SHAPES = {"landmarks": (478, 2), "farther": (478,), "blendshapes": (52,), "found": ()}  # of one frame's values
 
 
 class FaceLandmarks(NamedTuple):
@@ -70,12 +74,22 @@ def read_relief(name: str, folders: Sequence[Path]) -> FaceRelief:
 def _read(name: str, folders: Sequence[Path], *fields: str) -> dict[str, np.ndarray]:
     path = next((path for folder in folders if (path := folder / f"{name}.npz").is_file()), None)
     if path is None:
-        raise UserError(f"no landmarks for {name} in {folders[0]}; run scripts/landmarks.py first")
+        raise UserError(f"no landmarks for {name} in {folders[0]}; make them with `dagan landmarks`")
     try:
+        check_unpacked(path, MOST_BYTES)
         with np.load(path, allow_pickle=False) as track:
-            return {field: track[field] for field in fields}
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            read = {field: track[field] for field in fields}
+    except UserError:
+        raise
+    except (OSError, EOFError, KeyError, MemoryError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{path} holds no {' or '.join(fields)} ({reason}); make it again: scripts/landmarks.py"
+            f"{path} holds no {' or '.join(fields)} ({reason}); make it again with `dagan landmarks`"
         ) from error
+    for field, values in read.items():
+        expected = (len(read["found"]) if read["found"].ndim else 0, *SHAPES[field])
+        if values.shape != expected or values.dtype.kind not in "bf":
+            raise UserError(
+                f"{path}: {field} is {values.shape}, expected {expected}; make it again: scripts/landmarks.py"
+            )
+    return read

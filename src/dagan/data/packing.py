@@ -1,4 +1,8 @@
-"""`dagan data pack`: clips into WebDataset shards, in parallel; what is done stays done when it is interrupted."""
+"""`dagan data pack`: clips into WebDataset shards, in parallel; an interrupted run goes on where it stopped.
+
+The tars are written by `tarfile` and not by webdataset's writer, which stamps times and owners: the same clips give the
+same bytes.
+"""
 
 import io
 import json

@@ -9,6 +9,7 @@ Lists of ours add `source_sha256,driving_sha256` (see `frame_sha256`).
 import csv
 import hashlib
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,15 +24,17 @@ from dagan.files import written_whole
 LONGEST_MATCH = 6  # parts of a path that are looked for below the root
 COLUMNS = ("source", "driving", "frame", "source_sha256", "driving_sha256")
 _IMAGE_NAME = re.compile(r"\.(png|jpe?g)$", re.IGNORECASE)
+MOST_DIGITS = 9  # of a frame's number: 463 days at 25 frames/s
+_FRAME_NUMBER = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}")
 DIGITS = 7  # in names of frames, as VoxCeleb's folders have them
 
 
-class VideoPair(NamedTuple):
-    """A row of whole videos: one frame that a whole clip drives."""
+class ListedPair(NamedTuple):
+    """A row of a list: a source frame, and the frame or the whole clip that drives it."""
 
     key: str
     source: Frame
-    driving: Clip
+    driving: Frame | Clip
 
 
 class MissingRow(NamedTuple):
@@ -46,16 +49,14 @@ class PairList(NamedTuple):
 
     name: str
     sha256: str
-    pairs: tuple[ReenactmentPair | VideoPair, ...]
+    pairs: tuple[ListedPair, ...]
     missing: tuple[MissingRow, ...]
 
     @property
     def is_same_clip(self) -> bool:
         """Whether every row is of one clip, so that the driving frame is the truth."""
-        return all(
-            pair.source.clip == (pair.driving.clip if isinstance(pair, ReenactmentPair) else pair.driving)
-            for pair in self.pairs
-        )
+        drivings = [driving if isinstance(driving, Clip) else driving.clip for _, _, driving in self.pairs]
+        return all(pair.source.clip == driving for pair, driving in zip(self.pairs, drivings, strict=True))
 
 
 def read_pair_list(file: str | Path, root: str | Path, limit: int | None = None) -> PairList:
@@ -69,7 +70,7 @@ def read_pair_list(file: str | Path, root: str | Path, limit: int | None = None)
         raise UserError(f"no such folder of data: {root}")
     rows = _rows(file)[:limit]
     find = _Finder(root)
-    pairs: list[ReenactmentPair | VideoPair] = []
+    pairs: list[ListedPair] = []
     missing: list[MissingRow] = []
     for number, row in enumerate(rows):
         places = {side: find(row[side]) for side in ("source", "driving")}
@@ -109,13 +110,13 @@ def _rows(file: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _pair(key: str, source: _Place, driving: _Place, row: dict[str, str]) -> ReenactmentPair | VideoPair:
+def _pair(key: str, source: _Place, driving: _Place, row: dict[str, str]) -> ListedPair:
     if driving.number is None:
         text = row.get("frame") or "0"
         first = source.number if source.number is not None else _whole(text)
-        return VideoPair(key, Frame(source.clip, first), driving.clip)
+        return ListedPair(key, Frame(source.clip, first), driving.clip)
     first = source.number if source.number is not None else 0
-    return ReenactmentPair(
+    return ListedPair(
         key,
         Frame(source.clip, first, row.get("source_sha256") or None),
         Frame(driving.clip, driving.number, row.get("driving_sha256") or None),
@@ -124,9 +125,13 @@ def _pair(key: str, source: _Place, driving: _Place, row: dict[str, str]) -> Ree
 
 def _whole(text: str) -> int:
     try:
-        return int(float(text))
-    except ValueError as error:
-        raise UserError(f"the frame of a pair list is {text!r}; expected a number") from error
+        number = int(float(text))
+    except (ValueError, OverflowError):
+        number = -1
+    if not 0 <= number < 10**MOST_DIGITS:
+        shown = textwrap.shorten(text, 40, placeholder=" ...")
+        raise UserError(f"the frame of a pair list is {shown!r}; expected a number from 0 to {10**MOST_DIGITS - 1}")
+    return number
 
 
 class _Finder:
@@ -139,7 +144,12 @@ class _Finder:
 
     def __call__(self, text: str) -> _Place | None:
         """The longest trailing part of the path that is there."""
-        parts = _parts(text)
+        try:
+            return self._longest(_parts(text))
+        except (OSError, ValueError):  # a name that no file can have: too long, or with a null byte
+            return None
+
+    def _longest(self, parts: Sequence[str]) -> _Place | None:
         for length in range(min(len(parts), LONGEST_MATCH), 0, -1):
             tail = parts[-length:]
             if (place := self._clip(tail) or self._frame(tail)) is not None:
@@ -156,12 +166,13 @@ class _Finder:
     def _frame(self, tail: Sequence[str]) -> _Place | None:
         """A frame in a folder, whatever its suffix; or of a video that is named like the folder."""
         stem = _IMAGE_NAME.sub("", tail[-1])
-        if len(tail) < 2 and (stem.isdigit() or tail[-1] == stem):
+        is_number = _FRAME_NUMBER.fullmatch(stem) is not None
+        if len(tail) < 2 and (is_number or tail[-1] == stem):
             return None  # a bare number is a frame of any folder
         clip = self._clip_at(self._root.joinpath(*tail[:-1]))
         if clip is None:
             return None
-        number = self._numbers(clip).get(stem) if clip.is_dir() else int(stem) if stem.isdigit() else None
+        number = self._numbers(clip).get(stem) if clip.is_dir() else int(stem) if is_number else None
         return _Place(self._as_clip(clip), number) if number is not None else None
 
     def _with_suffix(self, path: Path) -> Path | None:

@@ -3,26 +3,19 @@
 import hashlib
 import math
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from dagan.data.clips import Clip, fit_square, frame_files
-from dagan.data.decoding import IMAGE_SUFFIXES, DecodeReport, decode, open_video, read_frames, read_image
+from dagan.data.decoding import DecodeReport, decode, open_video, read_frames
+from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 from dagan.errors import UserError
 
 MIN_GAP = 15  # frames; half a second at 30 frames/s, so that there is motion to follow
 SEED = 0
-
-
-class FramePair(NamedTuple):
-    """A source and a driving frame of one clip, by their index in decoding order."""
-
-    clip: Clip
-    source: int
-    driving: int
 
 
 class Frame(NamedTuple):
@@ -36,40 +29,36 @@ class Frame(NamedTuple):
 class ReenactmentPair(NamedTuple):
     """A source and a driving frame of any two clips. `key` names the pair, and the image generated for it.
 
-    `rests` are the driver's frames of which relative motion counts from one; none: motion is absolute.
+    `rest`: the frame of the driving clip from which relative motion is measured; None: motion is absolute.
     """
 
     key: str
     source: Frame
     driving: Frame
-    rests: tuple[Frame, ...] = ()
+    rest: Frame | None = None
 
 
-def self_reenactment_pairs(
-    clips: Iterable[Clip], pairs_per_clip: int, min_gap: int = MIN_GAP, seed: int = SEED
-) -> list[FramePair]:
-    """Pairs of two frames of one clip at least `min_gap` apart, either of them first, none twice.
-
-    A clip's pairs depend on its name, its number of frames and the seed, not on the other clips. Clips with too few
-    frames give fewer pairs, or none. Reads every clip once to count its frames.
-
-    Raises:
-        UserError: a clip cannot be read.
-    """
-    return [pair for clip in clips for pair in clip_pairs(clip, count_frames(clip), pairs_per_clip, min_gap, seed)]
+def pair_of(source: Frame, driving: Frame) -> ReenactmentPair:
+    """The pair of two frames, keyed by clips and frame numbers."""
+    return ReenactmentPair(f"{source.clip.name}:{source.number}>{driving.clip.name}:{driving.number}", source, driving)
 
 
 def clip_pairs(
     clip: Clip, num_frames: int, pairs_per_clip: int, min_gap: int = MIN_GAP, seed: int = SEED
-) -> list[FramePair]:
-    """The pairs of one clip of `num_frames` frames: drawn without repetition from all that are far enough apart."""
+) -> list[ReenactmentPair]:
+    """Pairs of two frames of one clip at least `min_gap` apart, either of them first, none twice.
+
+    They depend on the clip's name, its number of frames and the seed, not on other clips. A clip with too few frames
+    gives fewer pairs, or none.
+    """
     if min_gap < 1:
         raise ValueError(f"min_gap is {min_gap}; two frames of a pair must be at least 1 apart")
     earlier = max(num_frames - min_gap, 0)  # frames that have a partner after them
     possible = earlier * (earlier + 1)  # both directions
     generator = _generator(f"{seed}:{clip.name}")
     ranks = generator.choice(possible, size=min(pairs_per_clip, possible), replace=False)
-    return [FramePair(clip, *_pair_of_rank(int(rank), min_gap)) for rank in ranks]
+    drawn = (_pair_of_rank(int(rank), min_gap) for rank in ranks)
+    return [pair_of(Frame(clip, source), Frame(clip, driving)) for source, driving in drawn]
 
 
 def _pair_of_rank(rank: int, min_gap: int) -> tuple[int, int]:
@@ -146,14 +135,18 @@ def cross_identity_partners(clip: Clip, clips: Sequence[Clip], count: int, seed:
     return partners[:count]
 
 
-def cross_identity_pair(source: Clip, driving: Clip, seed: int = SEED) -> tuple[int, int]:
-    """One frame of each clip, drawn from all of them. Reads both clips to count their frames; errors as those."""
+def cross_identity_pair(source: Clip, driving: Clip, seed: int = SEED) -> ReenactmentPair:
+    """One frame of each clip, drawn from all of them. Both clips are read to count their frames.
+
+    Raises:
+        UserError: a clip cannot be read, or has no frames.
+    """
     generator = _generator(f"{seed}:cross:{source.name}:{driving.name}")
     counts = count_frames(source), count_frames(driving)
     if not all(counts):
         raise UserError(f"no frames in {source.path if not counts[0] else driving.path}")
     first, second = (int(generator.integers(count)) for count in counts)
-    return first, second
+    return pair_of(Frame(source, first), Frame(driving, second))
 
 
 def _generator(text: str) -> np.random.Generator:

@@ -17,12 +17,13 @@ from jaxtyping import UInt8
 from dagan.data.decoding import (
     DecodeReport,
     SeekableFile,
+    Upright,
     decode,
-    display_size,
     early_end,
+    end_of,
     open_video,
+    pixel_aspect,
     read_only,
-    upright,
 )
 from dagan.errors import UserError
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from av import Packet, VideoFrame
     from av.container import InputContainer
     from av.video.stream import VideoStream
+
+MOST_FRAMES = 10**9  # of a video in an index that was read: 463 days at 25 frames/s
 
 
 class VideoIndex(NamedTuple):
@@ -67,8 +70,27 @@ class VideoIndex(NamedTuple):
 
     @staticmethod
     def from_plain(plain: dict[str, Any]) -> "VideoIndex":
-        times = range(*plain["range"]) if "range" in plain else tuple(plain["times"])
-        return VideoIndex(times, tuple(plain["key_times"]), bool(plain["counted"]), plain["damage"])
+        """Raises ValueError, KeyError or TypeError when it is not what `to_plain` gives."""
+        if "range" in plain:
+            start, stop, step = _ticks(plain["range"])
+            times: range | tuple[int, ...] = range(start, stop, step)
+        else:
+            times = _ticks(plain["times"])
+        keys, damage = _ticks(plain["key_times"]), plain["damage"]
+        ascend = all(before <= after for before, after in pairwise(keys)) and (
+            times.step > 0 if isinstance(times, range) else all(before < after for before, after in pairwise(times))
+        )
+        if not ascend or not 0 < len(times) <= MOST_FRAMES:
+            raise ValueError(f"the times of a video's frames should ascend, at most {MOST_FRAMES} of them")
+        return VideoIndex(times, keys, bool(plain["counted"]), damage if damage is None else str(damage))
+
+
+def _ticks(plain: Any) -> tuple[int, ...]:
+    """Times in ticks of a stream, as files state them."""
+    ticks = tuple(plain)
+    if not all(type(tick) is int and abs(tick) < 2**62 for tick in ticks):
+        raise ValueError("a time of a video is not a whole number of 63 bits")
+    return ticks
 
 
 def index_video(path: str | Path, file: SeekableFile | None = None) -> VideoIndex:
@@ -81,10 +103,11 @@ def index_video(path: str | Path, file: SeekableFile | None = None) -> VideoInde
     read_only(container, stream)
     with container:
         packets = list(_packet_times(container, stream))
-        times = sorted(time for time, _, is_shown in packets if is_shown and time is not None)
-        keys = sorted(time for time, is_key, _ in packets if is_key and time is not None)
-        whole = bool(times and keys) and len(set(times)) == len([True for _, _, is_shown in packets if is_shown])
-        end = float(times[-1] * stream.time_base) if times and stream.time_base else 0.0
+        shown = [packet for packet in packets if packet.is_shown]
+        times = sorted(packet.time for packet in shown if packet.time is not None)
+        keys = sorted(packet.time for packet in packets if packet.is_key and packet.time is not None)
+        whole = bool(times and keys) and len(set(times)) == len(shown)
+        end = max((end_of(p.time, p.duration, stream) for p in shown if p.time is not None), default=0.0)
         if whole and keys[0] <= times[0] and early_end(container, stream, len(times), end) is None:
             return VideoIndex(_compact(times), tuple(keys))
     if file is not None:
@@ -92,17 +115,25 @@ def index_video(path: str | Path, file: SeekableFile | None = None) -> VideoInde
     return index_by_decoding(path, file)
 
 
-def _packet_times(container: "InputContainer", stream: "VideoStream") -> Iterator[tuple[int | None, bool, bool]]:
-    """(time, is a keyframe, is shown) of each packet; a damaged packet has no time."""
+class _PacketTime(NamedTuple):
+    """What a packet says of its frame; `time` is None if the packet is damaged."""
+
+    time: int | None
+    duration: int | None
+    is_key: bool
+    is_shown: bool
+
+
+def _packet_times(container: "InputContainer", stream: "VideoStream") -> Iterator[_PacketTime]:
     import av
 
     try:
         for packet in container.demux(stream):
             if packet.size:  # the last one only says that it is the last
                 time = None if packet.is_corrupt else packet.pts
-                yield time, packet.is_keyframe, not packet.is_discard
+                yield _PacketTime(time, packet.duration, packet.is_keyframe, not packet.is_discard)
     except av.FFmpegError:
-        yield None, False, True
+        yield _PacketTime(None, None, False, True)
 
 
 def index_by_decoding(path: str | Path, file: SeekableFile | None = None) -> VideoIndex:
@@ -116,9 +147,11 @@ def index_by_decoding(path: str | Path, file: SeekableFile | None = None) -> Vid
     read_only(container, stream)
     stream.thread_type = "AUTO"
     with container:
-        frames = [(frame.pts, frame.key_frame) for frame in decode(container, stream, report)]
+        frames, end = [], 0.0
+        for frame in decode(container, stream, report):
+            frames.append((frame.pts, frame.key_frame))
+            end = end_of(frame.pts, frame.duration, stream) if frame.pts is not None else end
         times = [time for time, _ in frames if time is not None]
-        end = float(times[-1] * stream.time_base) if times and stream.time_base else 0.0
         damage = report.damage or early_end(container, stream, len(frames), end)
     if not frames:
         raise UserError(f"video has no frames that can be read: {path}" + (f" ({damage})" if damage else ""))
@@ -145,10 +178,9 @@ def read_numbered(
     Raises:
         UserError: not a video, or nothing near a frame decodes.
     """
-    from av.video.reformatter import VideoReformatter
-
-    converter, pictures = VideoReformatter(), {}
+    found: dict[int, VideoFrame] = {}
     container, stream = open_video(path, file)
+    claimed = stream.width, stream.height
     read_only(container, stream)
     stream.codec_context.thread_count = 1  # a few frames each: threads would cost more than they bring
     with container:
@@ -157,11 +189,25 @@ def read_numbered(
             for number, (at, frame) in _decode_near(container, stream, index, key, wanted).items():
                 if at != number:
                     warnings.warn(f"frame {number} of {path} does not decode; frame {at} takes its place", stacklevel=2)
-                pictures[number] = upright(frame, display_size(frame, stream), converter, threads=1)
+                found[number] = frame
+        is_uneven = any((frame.width, frame.height) != claimed for frame in found.values())
+        upright = Upright(path, pixel_aspect(stream), _first_size(container, stream) if is_uneven else claimed)
+        pictures = {number: upright(frame, threads=1) for number, frame in found.items()}
     lost = [number for number in numbers if number not in pictures]
     if lost:
         raise UserError(f"frame {lost[0]} of {path} cannot be read; did the file change since it was indexed?")
     return [pictures[number] for number in numbers]
+
+
+def _first_size(container: "InputContainer", stream: "VideoStream") -> tuple[int, int] | None:
+    """Width and height of the first frame as it is stored: a file's frames may differ from what its head says."""
+    import av
+
+    try:
+        container.seek(0)
+        return next(((f.width, f.height) for f in decode(container, stream, DecodeReport())), None)
+    except av.FFmpegError:
+        return None
 
 
 def _decode_near(

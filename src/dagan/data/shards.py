@@ -1,4 +1,7 @@
-"""Clips in WebDataset shards: plain tar files that `webdataset` reads one after the other, and we by number.
+"""Clips in WebDataset shards: plain tar files, whose frames are read by number.
+
+Our own reader, because webdataset gives samples only in the order of the tar: training draws any two frames of a clip,
+and a resumed run draws what it would have drawn.
 
 Beside each `X.tar` stands `X.json`, which says where in the tar every clip and frame lies; without it (others' shards)
 the tar is looked through once. Members are `CLIP.mp4` (or another video), or `CLIP/000012.jpg` for frame 12 of a clip.
@@ -19,7 +22,8 @@ from tqdm import tqdm
 
 from dagan.data.clip_index import read_pictures
 from dagan.data.clips import MIN_FRAMES, PROGRESS_DELAY, Clip, ClipFrames, StoredFrames, identity_of, settle
-from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES, read_image
+from dagan.data.decoding import VIDEO_SUFFIXES
+from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 from dagan.data.seeking import VideoIndex, index_video, read_numbered
 from dagan.errors import UserError
 from dagan.files import write_text
@@ -143,11 +147,11 @@ def read_index(tar: Path, index: Path | None = None) -> list[PackedClip] | None:
         plain = json.loads(file.read_text())
         if plain["version"] != INDEX_VERSION:
             return None
-        clips = [_from_plain(clip) for clip in plain["clips"]]
         length = int(plain["tar_bytes"])
+        clips = [_from_plain(clip, length) for clip in plain["clips"]]
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise UserError(f"{file} is damaged; delete it, and the shard is looked through instead") from error
     if tar.stat().st_size != length:
         raise UserError(f"{tar} has {tar.stat().st_size} bytes, its index says {length}; copy it again")
@@ -165,9 +169,13 @@ def _to_plain(clip: PackedClip) -> dict[str, Any]:
     return {"name": clip.name, "identity": clip.identity, "members": clip.members.tolist(), "video": video}
 
 
-def _from_plain(plain: dict[str, Any]) -> PackedClip:
+def _from_plain(plain: dict[str, Any], tar_bytes: int) -> PackedClip:
+    """Raises ValueError for what cannot be in a tar of that length."""
     video = VideoIndex.from_plain(plain["video"]) if plain["video"] else None
     members = np.asarray(plain["members"], np.int64).reshape(-1, 2)
+    inside = (members >= 0).all() and (members[:, 1] <= tar_bytes - members[:, 0]).all()
+    if not inside or (video is not None and (len(members) == 0 or video.num_frames > members[0, 1])):
+        raise ValueError("more frames, or other places, than the tar can have")
     return PackedClip(str(plain["name"]), str(plain["identity"]), members, video)
 
 
@@ -199,14 +207,14 @@ def list_members(tar: Path) -> dict[str, list[Member]]:
     """
     found: dict[str, list[Member]] = {}
     try:
-        with tarfile.open(tar) as archive:
+        with tarfile.open(tar, "r:") as archive:  # not compressed: frames are read by their place
             for info in archive:
                 path = PurePosixPath(info.name)
                 if info.isfile() and path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
                     is_video = path.suffix.lower() in VIDEO_SUFFIXES
                     name = unquote(str(path.with_suffix("") if is_video else path.parent))
                     found.setdefault(name, []).append(Member(name, info.name, (info.offset_data, info.size)))
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise UserError(f"{tar} is not a tar file that can be read ({error})") from error
     return found
 

@@ -1,7 +1,7 @@
 """How a clip is stored in a shard: as its own bytes, as a video with many keyframes, or as pictures.
 
 `original` is the smallest and loses nothing, but reading a frame decodes all from the keyframe before it; `h264` has a
-keyframe every few frames; `jpeg` is the fastest and largest. docs/training_data.md has their sizes and speeds.
+keyframe every few frames; `jpeg` is the fastest and largest. docs/train.md has their speeds.
 """
 
 import io

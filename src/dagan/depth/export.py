@@ -13,7 +13,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from dagan.depth.estimate import DepthPicture
-from dagan.depth.files import camera_facts, npy_stream, write_json, write_npy, write_png, write_raw_png
+from dagan.depth.map_files import camera_facts, npy_stream, write_json, write_npy, write_png, write_raw_png
 from dagan.depth.parallax import RATE, SWING, parallax_frames
 from dagan.depth.surface_files import write_glb, write_ply
 from dagan.errors import UserError

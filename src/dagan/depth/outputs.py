@@ -1,11 +1,11 @@
-"""What `dagan depth` can write: which forms there are, what they are called, and where they go."""
+"""The files that `dagan depth` writes: their forms, names and places."""
 
 import os
 from pathlib import Path
 
 from dagan.errors import UserError
 
-# What each form is called in a folder. Where two share an ending, the first is meant by it.
+# The file of each form in a folder. Where two forms share an ending, the ending alone means the first.
 PICTURE_FORMS = {
     "map": "depth.png",
     "raw": "depth_raw.png",
@@ -15,6 +15,7 @@ PICTURE_FORMS = {
     "glb": "mesh.glb",
     "parallax": "parallax.mp4",
 }
+SURFACES = {"ply", "glb"}  # forms that trimesh writes
 VIDEO_FORMS = {"map": "depth.mp4", "npy": "depth.npy", "raw": "depth_raw"}
 
 

@@ -1,25 +1,22 @@
 """Two runs on the same pairs: the mean of the paired differences, with an interval."""
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dagan.errors import UserError
-from dagan.evaluation.jobs import PairProtocol
-from dagan.evaluation.metrics.mean import Mean
-from dagan.evaluation.published import row
-from dagan.evaluation.records import METRICS, Metric, Sample, SkippedClip, plain, sample_from_plain
-from dagan.evaluation.report import FORMAT, Report, interval_text, number
+from dagan.evaluation.markdown import bullets, table
+from dagan.evaluation.metrics.accumulators import Mean
+from dagan.evaluation.records import METRICS, Metric, Sample, plain
+from dagan.evaluation.report import Report, interval_text, number, titled
 from dagan.evaluation.tally import FEWEST_PEOPLE, Interval, bootstrap, is_usable, merged, worst_value
-from dagan.observers.faces import ObserverVersion
-
-RESULT = "evaluation.json"
 
 
 class Difference(NamedTuple):
-    """One metric of two runs, second minus first, over the pairs that both measured; `penalised` over all that are
-    usable, lost faces at the worst value of both runs together."""
+    """One metric of two runs, second minus first, over the pairs that both measured.
+
+    `penalised` is over all usable pairs: a lost face counts as the worst value of both runs together.
+    """
 
     metric: Metric
     first: Mean
@@ -31,7 +28,7 @@ class Difference(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Which run is better, if the interval of the penalised difference leaves zero out."""
+        """Which run is better, if the interval of the penalised difference excludes zero."""
         interval = self.penalised_interval
         if interval is None or interval.low <= 0 <= interval.high:
             return "no clear difference"
@@ -52,54 +49,19 @@ class Comparison(NamedTuple):
     def to_markdown(self) -> str:
         """A table, readable as text."""
         heads = ["metric", "first", "second", "difference", "95 % interval", "penalised difference", "95 % interval"]
-        lines = [
-            f"- first: {self.first}",
-            f"- second: {self.second}",
-            f"- {self.num_common} common pairs; only in the first {self.num_only_first}, in the second "
+        facts = [
+            f"first: {self.first}",
+            f"second: {self.second}",
+            f"{self.num_common} common pairs; only in the first {self.num_only_first}, in the second "
             f"{self.num_only_second}",
-            *(f"- warning: {warning}" for warning in self.warnings),
-            "",
-            row([*heads, "pairs", "verdict"]),
-            "| --- |" + " ---: |" * 7 + " --- |",
+            *(f"warning: {warning}" for warning in self.warnings),
         ]
-        return "\n".join([*lines, *map(_line, self.differences)]) + "\n"
+        rows = [_cells(found) for found in self.differences]
+        return "\n".join([*bullets(facts), "", *table([*heads, "pairs", "verdict"], rows, 7)]) + "\n"
 
     def to_json(self) -> str:
         whole = plain(self) | {"verdicts": {d.metric.title: d.verdict for d in self.differences}}
         return json.dumps(_numbers(whole), indent=1, allow_nan=False) + "\n"
-
-
-def read_report(path: str | Path) -> Report:
-    """A report from its JSON file, or from the folder that holds it.
-
-    Raises:
-        UserError: no such file, or not a result of `dagan evaluate`.
-    """
-    file = Path(path) / RESULT if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise UserError(f"no such result: {file}; give the folder that `dagan evaluate -o` wrote, or its {RESULT}")
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found["format"] != FORMAT:
-            raise ValueError(f"its format is {found['format']}, expected {FORMAT}")
-        return _report(found)
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not a result of `dagan evaluate` ({type(error).__name__}: {error})") from error
-
-
-def _report(found: Mapping[str, Any]) -> Report:
-    protocol = dict(found["protocol"])
-    if protocol.pop("is_relative", False):  # results from before there was a choice
-        protocol["rest"] = "first"
-    return Report(
-        model=found["model"],
-        protocol=PairProtocol(**protocol),
-        observers={use: ObserverVersion(**version) for use, version in found["observers"].items()},
-        samples=tuple(sample_from_plain(sample) for sample in found["samples"]),
-        skipped=tuple(SkippedClip(**skipped) for skipped in found["skipped"]),
-        fingerprint=found["fingerprint"],
-        notes=tuple(found["notes"]),
-    )
 
 
 def compare(first: Report, second: Report) -> Comparison:
@@ -108,40 +70,43 @@ def compare(first: Report, second: Report) -> Comparison:
     Raises:
         UserError: the runs are of different protocols or evaluators, or have no pair in common.
     """
-    if (first.protocol.name, first.protocol.size) != (second.protocol.name, second.protocol.size):
-        protocols = (f"{r.protocol.name} at {r.protocol.size} pixels" for r in (first, second))
-        raise UserError(f"the runs measure different things: {' and '.join(protocols)}")
-    if first.protocol.rest != second.protocol.rest:
-        ways = (
-            f"from the {report.protocol.rest} frame" if report.protocol.rest else "absolute"
-            for report in (first, second)
-        )
-        raise UserError(f"the runs transfer motion differently: {' and '.join(ways)}; evaluate both with one --rest")
-    common_uses = first.observers.keys() & second.observers.keys()
-    for use in sorted(common_uses):
-        used = [report.observers[use] for report in (first, second)]
-        if (used[0].name, used[0].weights_sha256) != (used[1].name, used[1].weights_sha256):
-            raise UserError(f"the runs used different observers for {use}: {used[0].name} and {used[1].name}")
+    _check_protocols(first, second)
+    uses = sorted(first.observers.keys() & second.observers.keys())
+    _check_observers(first, second, uses)
     ours, theirs = _by_pair(first.samples), _by_pair(second.samples)
     common = [(ours[key], theirs[key]) for key in ours if key in theirs]
     if not common:
         raise UserError(f"{first.model} and {second.model} have no pair in common; evaluate both on the same list")
     fields = {metric.field for metric in first.metrics()} & {metric.field for metric in second.metrics()}
-    differences = tuple(_difference(metric, common) for metric in METRICS if metric.field in fields)
-    software = [
-        f"{use}: {first.observers[use].software} and {second.observers[use].software}"
-        for use in sorted(common_uses)
-        if first.observers[use].software != second.observers[use].software
-    ]
+    software = [(use, first.observers[use].software, second.observers[use].software) for use in uses]
     return Comparison(
         first.model,
         second.model,
-        differences,
+        tuple(_difference(metric, common) for metric in METRICS if metric.field in fields),
         len(common),
         len(ours) - len(common),
         len(theirs) - len(common),
-        tuple(software),
+        tuple(f"{use}: {a} and {b}" for use, a, b in software if a != b),
     )
+
+
+def _check_protocols(first: Report, second: Report) -> None:
+    if (first.protocol.name, first.protocol.size) != (second.protocol.name, second.protocol.size):
+        protocols = (f"{r.protocol.name} at {r.protocol.size} pixels" for r in (first, second))
+        raise UserError(f"the runs measure different things: {' and '.join(protocols)}")
+    if first.protocol.rest != second.protocol.rest:
+        ways = (f"from the {r.protocol.rest} frame" if r.protocol.rest else "absolute" for r in (first, second))
+        raise UserError(f"the runs transfer motion differently: {' and '.join(ways)}; evaluate both with one --rest")
+
+
+def _check_observers(first: Report, second: Report, uses: Sequence[str]) -> None:
+    for use in uses:
+        used = [report.observers[use] for report in (first, second)]
+        if (used[0].name, used[0].weights_sha256) != (used[1].name, used[1].weights_sha256):
+            raise UserError(
+                f"the runs used different observers for {use}: {used[0].name} ({used[0].weights_sha256[:12]}) and "
+                f"{used[1].name} ({used[1].weights_sha256[:12]})"
+            )
 
 
 def _by_pair(samples: Sequence[Sample]) -> dict[tuple[str, int, str, int], Sample]:
@@ -170,7 +135,7 @@ def _difference(metric: Metric, common: Sequence[tuple[Sample, Sample]]) -> Diff
 
 
 def mean_by_person(values: Sequence[tuple[str, float]]) -> tuple[Mean, Interval | None]:
-    """The mean of (person, value), and its interval when whole people are drawn anew (single values, of few people)."""
+    """The mean of (person, value), and its bootstrap interval over people, or over values where people are few."""
     people: dict[str, Mean] = {}
     for person, value in values:
         people.setdefault(person, Mean()).add(value)
@@ -178,21 +143,19 @@ def mean_by_person(values: Sequence[tuple[str, float]]) -> tuple[Mean, Interval 
     return merged(groups), bootstrap(groups)
 
 
-def _line(found: Difference) -> str:
+def _cells(found: Difference) -> list[str]:
     digits = found.metric.decimals
-    return row(
-        [
-            found.metric.title + (" ↓" if found.metric.lower_is_better else " ↑"),
-            number(found.first.compute(), digits),
-            number(found.second.compute(), digits),
-            number(found.difference.compute(), digits),
-            interval_text(found.interval, digits),
-            number(found.penalised.compute(), digits),
-            interval_text(found.penalised_interval, digits),
-            str(found.difference.count),
-            found.verdict,
-        ]
-    )
+    return [
+        titled(found.metric),
+        number(found.first.compute(), digits),
+        number(found.second.compute(), digits),
+        number(found.difference.compute(), digits),
+        interval_text(found.interval, digits),
+        number(found.penalised.compute(), digits),
+        interval_text(found.penalised_interval, digits),
+        str(found.difference.count),
+        found.verdict,
+    ]
 
 
 def _numbers(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""F_d measured on real clips, frame by frame through a face observer, beside a plane and the mean head."""
+"""F_d measured on real clips with a face observer, beside a plane and the mean head as baselines."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from dagan.data.clips import ClipFrames
 from dagan.evaluation.depth_heads import Box, as_image, placed, predicted_depth
-from dagan.evaluation.depth_real import (
+from dagan.evaluation.markdown import table
+from dagan.evaluation.metrics.depth import (
+    DepthMap,
     FaceOrder,
     ReprojectionScore,
     face_order,
@@ -21,11 +23,10 @@ from dagan.models.depth import FaceDepthNet
 from dagan.observers.faces import FaceObservation, FaceObserver
 
 GAP = 6  # frames between a frame and the one it is reprojected from
-HEAD_ABOVE, HEAD_BESIDE = 0.35, 0.1  # of the face's box: how much of the head its mesh does not cover
+HEAD_ABOVE, HEAD_BESIDE = 0.35, 0.1  # of the face's box: the parts of the head that the mesh does not cover
 REPROJECTED_SIDE = 128  # pixels
-PLANE_DEPTH = 0.84  # where the mean head stands, too: depth has no scale
+PLANE_DEPTH = 0.84  # of the plane and of the mean head; any value would do, as depth has no scale
 
-DepthMap = Float[np.ndarray, "h w"]
 Method = Callable[[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "n 3"]], DepthMap]
 
 
@@ -151,6 +152,30 @@ def _most_different(poses: Sequence[tuple[float, float, float]]) -> tuple[int, i
     apart = np.linalg.norm(turns[:, None] - turns[None], axis=-1)
     first, second = np.unravel_index(apart.argmax(), apart.shape)
     return int(first), int(second) if first != second else int(first) + 1
+
+
+def clips_table(report: ClipsReport) -> str:
+    """Markdown: one row for each method. Shares are of frames with a face."""
+    titles = ["nose tip nearer than", "eyes", "ears", "background", "all three", "nearer eye", "nearer ear"]
+    shares = [
+        [
+            method,
+            *(_percent(found[name]) for name in ("eyes", "ears", "background")),
+            _percent(report.nearer_than_all[method]),
+            *(_percent(found[name]) for name in ("each_eye", "each_ear")),
+        ]
+        for method, found in report.order.items()
+    ]
+    errors = [
+        [name, *(f"{value:.4f}" for value in (report.inconsistency[name], report.reprojected[name], report.unmoved))]
+        for name in report.order
+    ]
+    heads = ["method", "landmarks across views", "P_e reprojected", "P_e unmoved"]
+    return "\n".join([*table(titles, shares), "", *table(heads, errors)])
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def _before_all(order: FaceOrder) -> bool:

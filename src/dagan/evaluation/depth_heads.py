@@ -1,17 +1,18 @@
-"""F_d and F_p measured on synthetic heads that nobody trained on, beside what a plane and the mean head would get."""
+"""F_d and F_p measured on held-out synthetic heads, beside a plane and the mean head as baselines."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from dagan.data.clips import FrameArray
 from dagan.data.synthetic import HEAD
 from dagan.data.synthetic.store import StoredClip, Truth
-from dagan.evaluation.depth_metrics import DepthScores, rotation_angle, score_depth
+from dagan.evaluation.markdown import table
+from dagan.evaluation.metrics.depth import DepthMap, DepthScores, Mask, rotation_angle, score_depth
 from dagan.geometry.alignment import align
 from dagan.models.depth import FaceDepthNet, depth_from_disparity
 from dagan.models.pose import PoseNet
@@ -20,8 +21,7 @@ from dagan.types import CameraPose
 MEAN_SIDE = 64  # cells of the mean head's box
 POSE_GAPS = (1, 6)  # frames: neighbours, and a distance over which heads really turn
 
-DepthMap = Float[np.ndarray, "h w"]
-Mask = Bool[np.ndarray, "h w"]
+SCORE_TITLES = ("AbsRel", "SI-RMSE", "d<1.25", "ordinal", "rank corr.", "normals (deg)")  # of `DepthScores`
 
 
 class PoseScore(NamedTuple):
@@ -155,3 +155,19 @@ def _pose_score(gap: int, pairs: Sequence[tuple[int, float, float | None, float]
     networks = [pair[2] for pair in ours if pair[2] is not None]
     network = float(np.mean(networks)) if networks else None
     return PoseScore(gap, truth, truth, network, float(np.mean([pair[3] for pair in ours])))
+
+
+def heads_table(report: HeadsReport) -> str:
+    """Markdown: one row for each method, then the poses."""
+    depth = [[name, *(f"{value:.4f}" for value in scores)] for name, scores in report.depth.items()]
+    poses = [
+        [
+            str(found.gap),
+            *(f"{value:.2f}" for value in (found.truth, found.no_motion)),
+            "-" if found.network is None else f"{found.network:.2f}",
+            f"{found.aligned:.2f}",
+        ]
+        for found in report.poses
+    ]
+    titles = ["frames apart", "true turn (deg)", "error: no motion", "error: F_p", "error: aligned with F_d"]
+    return "\n".join([*table(["on the head", *SCORE_TITLES], depth), "", *table(titles, poses)])

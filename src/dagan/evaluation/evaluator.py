@@ -13,7 +13,7 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from dagan.data.weight_files import ALEXNET, LPIPS_LINEAR, SFACE, find_weights, sha256_of
+from dagan.data.weight_files import ALEXNET, LPIPS_LINEAR, SFACE, WeightFile, find_weights, sha256_of
 from dagan.errors import UserError
 from dagan.evaluation.metrics.lpips import Features, LpipsAlex, load_lpips
 from dagan.observers.blendshape_units import EVEN_THRESHOLD, BlendshapeUnits
@@ -30,7 +30,7 @@ from dagan.observers.mediapipe_face import MediaPipeFace
 from dagan.observers.mesh import MESH_68, AxesPose, FittedPose, MeshLandmarks, RememberingFace, image_key
 from dagan.observers.sface import SFace
 
-REMEMBERED = 4  # looks: those of one pair, and the source of the next
+REMEMBERED = 4  # images: those of one pair, and the source of the next
 
 LANDMARKS: dict[str, Callable[[FaceObserver], LandmarkObserver]] = {
     "mediapipe478": MeshLandmarks,
@@ -62,8 +62,10 @@ class Look(NamedTuple):
 
 @dataclass(kw_only=True)
 class Evaluator:
-    """The observers in use. `unavailable` says of each missing network why, in one line. Use it in a `with` statement:
-    MediaPipe complains about a graph that is still open when Python ends."""
+    """The observers in use. `unmeasured` says what each missing network would have measured, and why it is missing.
+
+    Use it in a `with` statement: MediaPipe complains about a graph that is still open when Python ends.
+    """
 
     landmarks: LandmarkObserver
     head_pose: HeadPoseObserver
@@ -71,7 +73,7 @@ class Evaluator:
     identity: IdentityObserver | None = None
     lpips: LpipsAlex | None = None
     lpips_version: ObserverVersion | None = None
-    unavailable: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
     close: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
@@ -101,7 +103,7 @@ class Evaluator:
         )
 
     def versions(self) -> dict[str, ObserverVersion]:
-        """What a result file must say: every observer by what it is used for."""
+        """Every observer by its use, for the report."""
         versions = {
             "landmarks": self.landmarks.version,
             "head pose": self.head_pose.version,
@@ -124,7 +126,7 @@ class Evaluator:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatorConfig:
-    """Which observers; names as in the tables above. Weights are a file or a folder, None for the usual places."""
+    """Which observers, by their names in the tables above. Weights are a file or a folder; None: usual places."""
 
     landmarks: str = "mediapipe478"
     head_pose: str = "mediapipe"
@@ -144,50 +146,55 @@ class EvaluatorConfig:
         }
         for field, names in choices.items():
             if getattr(self, field) not in names:
-                raise UserError(f"no {field} observer called {getattr(self, field)!r}; there are {', '.join(names)}")
+                option = field.replace("_", "-")
+                raise UserError(f"--{option} {getattr(self, field)}: expected one of {', '.join(names)}")
 
     def build(self) -> Evaluator:
-        """The evaluator; a network that was not given by path and cannot be had is named in `Evaluator.unavailable`.
+        """The evaluator. Networks whose weights are not found are named in `Evaluator.unmeasured`.
 
         Raises:
-            UserError: MediaPipe is missing, or weights that were given cannot be used.
+            UserError: MediaPipe is missing, or weights whose path was given cannot be used.
         """
+        sface = None if self.identity == NONE else _found((SFACE,), self.identity_weights)
+        lpips = None if self.lpips == NONE else _found((ALEXNET, LPIPS_LINEAR), self.lpips_weights)
+        missing = (
+            ("identity (SFace weights not found; see docs/evaluate.md)", sface == ()),
+            ("LPIPS (its weights not found; see docs/evaluate.md)", lpips == ()),
+        )
+        lpips_network, lpips_version = _lpips(*lpips) if lpips else (None, None)
         mediapipe = MediaPipeFace()
-        face, unavailable = RememberingFace(mediapipe), []
-        identity = lpips = lpips_version = None
+        face = RememberingFace(mediapipe)
         try:
-            identity = self._identity(face)
-        except UserError as error:
-            if self.identity_weights is not None:
-                mediapipe.close()
-                raise
-            unavailable.append(f"CSIM and AED are not measured: {error}")
-        try:
-            lpips, lpips_version = self._lpips()
-        except UserError as error:
-            if self.lpips_weights is not None:
-                mediapipe.close()
-                raise
-            unavailable.append(f"LPIPS and the Frechet distance are not measured: {error}")
+            identity = IDENTITIES[self.identity](face, *sface) if sface else None
+        except UserError:
+            mediapipe.close()
+            raise
         return Evaluator(
             landmarks=LANDMARKS[self.landmarks](face),
             head_pose=HEAD_POSES[self.head_pose](face),
             action_units=ACTION_UNITS[self.action_units](face),
             identity=identity,
-            lpips=lpips,
+            lpips=lpips_network,
             lpips_version=lpips_version,
-            unavailable=tuple(unavailable),
+            unmeasured=tuple(reason for reason, is_missing in missing if is_missing),
             close=mediapipe.close,
         )
 
-    def _identity(self, face: FaceObserver) -> IdentityObserver | None:
-        if self.identity == NONE:
-            return None
-        return IDENTITIES[self.identity](face, find_weights(SFACE, self.identity_weights))
 
-    def _lpips(self) -> tuple[LpipsAlex, ObserverVersion] | tuple[None, None]:
-        if self.lpips == NONE:
-            return None, None
-        alexnet, linear = (find_weights(file, self.lpips_weights) for file in (ALEXNET, LPIPS_LINEAR))
-        hashes = f"{sha256_of(alexnet)}+{sha256_of(linear)}"
-        return load_lpips(alexnet, linear), ObserverVersion("lpips 0.1, alexnet", f"torch {torch.__version__}", hashes)
+def _found(wanted: tuple[WeightFile, ...], given: str | None) -> tuple[Path, ...]:
+    """The files of a network; none if they are not in the usual places.
+
+    Raises:
+        UserError: a path was given, and they are not there.
+    """
+    try:
+        return tuple(find_weights(file, given) for file in wanted)
+    except UserError:
+        if given is not None:
+            raise
+        return ()
+
+
+def _lpips(alexnet: Path, linear: Path) -> tuple[LpipsAlex, ObserverVersion]:
+    hashes = f"{sha256_of(alexnet)}+{sha256_of(linear)}"
+    return load_lpips(alexnet, linear), ObserverVersion("lpips 0.1, alexnet", f"torch {torch.__version__}", hashes)

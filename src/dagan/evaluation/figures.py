@@ -11,10 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.errors import UserError
+from dagan.evaluation.model_systems import same_video_rendering
 from dagan.geometry.camera import back_project, project, rotation_from_axis_angle
 from dagan.geometry.relief import middle_depth
 from dagan.geometry.splat import splat
 from dagan.images import SIDE, Tile, colour_map, draw_attention, with_points
+from dagan.inference.animator import Animator
 from dagan.models.depth import depth_from_disparity
 from dagan.models.talking_head import TalkingHead
 
@@ -87,7 +89,9 @@ def attention_row(
     Raises:
         UserError: the model has no attention.
     """
-    rendering = model.render(model.detect(pair.source), model.detect(pair.driving).keypoints, with_attention=True)
+    animator = Animator(model, "torch", "fp32", motion="absolute")
+    animator.set_source(pair.source)
+    rendering = animator.render(pair.driving, with_attention=True)
     if rendering.attention is None:
         raise UserError("this model has no attention to draw; give one with CAM or SA, such as the preset dagan")
     maps = [draw_attention(rendering.generated, rendering.attention, query, side) for query in queries]
@@ -116,6 +120,7 @@ def ablation_row(models: Mapping[str, TalkingHead], pair: Pair, depth: nn.Module
 
 
 def generated(model: TalkingHead, pair: Pair) -> Float[Tensor, "3 h w"]:
-    """The source as the driving image moves it, keypoints taken absolutely."""
-    image: Tensor = model(pair.source, pair.driving).generated
-    return image[0]
+    """The source with the driving image's pose; background and torso move as between two frames of one video."""
+    animator = Animator(model, "torch", "fp32", motion="absolute")
+    animator.set_source(pair.source)
+    return same_video_rendering(animator, *pair).generated[0]

@@ -8,7 +8,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dagan.evaluation.published import row
+from dagan.evaluation.markdown import table
 from dagan.models.talking_head import TalkingHeadConfig
 
 OPERATIONS = 2  # of a multiply-add, as PyTorch counts
@@ -48,9 +48,12 @@ def _num_parameters(module: nn.Module) -> int:
 def cost_table(configs: Mapping[str, TalkingHeadConfig], size: int = 256) -> str:
     """Markdown: millions of parameters, billions of multiply-adds."""
     heads = ["variant", "parameters (M)", "trained in stage 2 (M)", "source image (GMAC)", "driving frame (GMAC)"]
-    lines = [row(heads), "| --- |" + " ---: |" * 4]
+    rows = []
     for name, config in configs.items():
         cost = model_cost(config, size)
         texts = [f"{count / 1e6:.2f}" for count in cost[:2]] + [f"{count / 1e9:.2f}" for count in cost[2:]]
-        lines.append(row([name, *texts]))
-    return "\n".join(lines) + f"\n\nMultiply-adds of convolutions and matrix products at {size} x {size} pixels.\n"
+        rows.append([name, *texts])
+    return (
+        "\n".join(table(heads, rows))
+        + f"\n\nMultiply-adds of convolutions and matrix products at {size} x {size} pixels.\n"
+    )

@@ -1,14 +1,14 @@
-"""The published rows of the paper's Tables 1 to 4, and the tables laid out with rows of ours."""
+"""The published rows of the paper's Tables 1 to 4, with rows of ours below them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 ABSENT = "-"
 DIGITS, PRMSE_DIGITS = 3, 2  # as printed in the paper
 CAVEAT = (
     "Rows marked * are the paper's, measured elsewhere: on VoxCeleb1 (Tables 1, 2) and CelebV (Tables 3, 4) and with "
-    "other networks for landmarks, identity, pose and action units. CSIM, PRMSE, AUCON, AKD and AED compare only among "
-    "rows of one evaluator; L1, SSIM and PSNR compare wherever the images are the same."
+    "other networks for landmarks, identity, pose and action units. CSIM, PRMSE, AUCON, AKD and AED can be compared "
+    "only among rows of one evaluator; L1, SSIM and PSNR only on the same images."
 )
 
 
@@ -87,24 +87,21 @@ TABLE_4 = PaperTable(
 SELF_TABLES, CROSS_TABLES = (TABLE_1, TABLE_2), (TABLE_3, TABLE_4)
 
 
-def layout(table: PaperTable, ours: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Lines of Markdown: the published rows, then ours by name, each a text by field of `Scores`."""
-    headings = [heading for heading, _ in table.columns]
-    lines = [
-        f"### Table {table.number}: {table.title}",
-        "",
-        row(["model", *headings]),
-        "| --- |" + " ---: |" * len(headings),
-    ]
+class Row(NamedTuple):
+    """A row of a table beside the paper's: published rows are marked with a star."""
+
+    name: str
+    texts: tuple[str, ...]
+    is_ours: bool
+
+
+def rows_beside(table: PaperTable, ours: Mapping[str, Mapping[str, str]]) -> list[Row]:
+    """The published rows, then ours by name, each given as texts by field of `Scores`."""
     digits = [PRMSE_DIGITS if field == "head_pose_error" else DIGITS for _, field in table.columns]
-    for name, values in table.rows:
-        lines.append(row([f"{name} *", *(f"{value:.{n}f}" for value, n in zip(values, digits, strict=True))]))
-    lines += [
-        row([f"**{name}**", *(texts.get(field, ABSENT) for _, field in table.columns)]) for name, texts in ours.items()
+    published = [
+        Row(f"{name} *", tuple(f"{value:.{n}f}" for value, n in zip(values, digits, strict=True)), False)
+        for name, values in table.rows
     ]
-    return lines
-
-
-def row(cells: Sequence[str]) -> str:
-    """A line of a Markdown table."""
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+    return published + [
+        Row(name, tuple(texts.get(field, ABSENT) for _, field in table.columns), True) for name, texts in ours.items()
+    ]

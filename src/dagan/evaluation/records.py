@@ -1,13 +1,14 @@
-"""What is written down of every pair, and the way to JSON and back."""
+"""The record of every pair, and its way to JSON and back."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dagan.evaluation.metrics.expression import Change
+from dagan.evaluation.metrics.accumulators import Change
 
 
 class Scores(NamedTuple):
-    """One image by every metric. None: not measured, for want of a face, an image, an observer, or a truth."""
+    """One image by every metric. None means not measured: there is no face, image, observer or truth."""
 
     l1: float | None = None
     ssim: float | None = None
@@ -30,14 +31,17 @@ class Faces(NamedTuple):
 
 
 class Following(NamedTuple):
-    """Changes from the source to the driving and to the generated image; where motion is relative, the driver's is from
-    its rest frame. Blendshapes lie in [0, 1], the yaw is in degrees."""
+    """How much expression and head changed, in the driving video and in the result.
+
+    The result's changes are from the source; the driver's are from its rest frame, or from the source where motion is
+    absolute. Changes of blendshapes lie in [-1, 1], those of the yaw are in degrees.
+    """
 
     jaw_opening: Change
     eye_closing: Change
     head_yaw: Change
-    smile: Change | None = None  # like the next one, not measured before 2026-11-27
-    brow_raise: Change | None = None
+    smile: Change
+    brow_raise: Change
 
 
 class FrameName(NamedTuple):
@@ -52,8 +56,10 @@ class FrameName(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The record of one pair: the generated image and the unmoved source, each scored against the driving frame (CSIM:
-    against the source). `rest`: the driver's frame that relative motion counts from."""
+    """The record of one pair: scores of the generated image, and of the unmoved source as if it had been generated.
+
+    `rest` is the driver's frame from which relative motion is measured.
+    """
 
     key: str
     source: FrameName
@@ -67,17 +73,17 @@ class Sample(NamedTuple):
 
 
 class SkippedClip(NamedTuple):
-    """A clip that gave no pairs, or a row of a list that could not be found, and why."""
+    """A clip that gave no pairs, and why."""
 
     clip: str
     reason: str
 
 
 class Metric(NamedTuple):
-    """A column of the table: how it is called, in which unit, and what it needs.
+    """A column of the table: its title with the unit, and what it needs.
 
-    `face` names the image whose face it needs beside the generated one's ("" for none); `needs_truth`: the driving
-    frame must show what the generated image should; `observer`: the observer without which the column is absent.
+    `needs_truth`: the driving frame must show what the generated image should show. `face` names the image that must
+    show a face beside the generated one ("" for none). Without `observer` the column is absent.
     """
 
     title: str
@@ -106,7 +112,7 @@ METRICS = (
     Metric("AUCON", "aucon", 4, False, False, "driving"),
 )
 BY_FIELD = {metric.field: metric for metric in METRICS}
-FOLLOWED: tuple[tuple[str, Callable[[Following], Change | None]], ...] = (
+FOLLOWED: tuple[tuple[str, Callable[[Following], Change]], ...] = (
     ("jaw opening", lambda following: following.jaw_opening),
     ("eye closing", lambda following: following.eye_closing),
     ("smile", lambda following: following.smile),
@@ -116,7 +122,9 @@ FOLLOWED: tuple[tuple[str, Callable[[Following], Change | None]], ...] = (
 
 
 def plain(value: Any) -> Any:
-    """NamedTuples as dictionaries, all the way down: the json module would write them as lists."""
+    """NamedTuples as dictionaries at every depth (the json module would write lists), and NaN as None."""
+    if isinstance(value, float) and math.isnan(value):
+        return None
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
@@ -125,7 +133,7 @@ def plain(value: Any) -> Any:
 
 
 def _following(found: dict[str, Any]) -> Following:
-    return Following(**{name: Change(**change) for name, change in found.items() if change is not None})
+    return Following(**{name: Change(**change) for name, change in found.items()})
 
 
 def sample_from_plain(found: dict[str, Any]) -> Sample:
@@ -140,5 +148,5 @@ def sample_from_plain(found: dict[str, Any]) -> Sample:
         faces=Faces(**found["faces"]),
         following=_following(following) if following else None,
         has_image=found["has_image"],
-        rest=FrameName(**rest) if (rest := found.get("rest")) else None,
+        rest=FrameName(**found["rest"]) if found["rest"] else None,
     )

@@ -1,19 +1,24 @@
-"""The report: every mean stands beside its coverage, its interval and the mean with lost faces penalised."""
+"""The report of an evaluation, as Markdown and as JSON. Each mean has its coverage, interval and penalised mean."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from dagan.evaluation.jobs import PairProtocol
-from dagan.evaluation.metrics.expression import Correlation
-from dagan.evaluation.published import ABSENT, CAVEAT, CROSS_TABLES, SELF_TABLES, layout, row
-from dagan.evaluation.records import FOLLOWED, METRICS, Faces, Metric, Sample, SkippedClip, plain
+from dagan.errors import UserError
+from dagan.evaluation.markdown import bullets, escaped, table
+from dagan.evaluation.metrics.accumulators import Correlation
+from dagan.evaluation.pairs import EvaluationProtocol
+from dagan.evaluation.published import ABSENT, CAVEAT, CROSS_TABLES, SELF_TABLES, PaperTable, Row, rows_beside
+from dagan.evaluation.records import FOLLOWED, METRICS, Faces, Metric, Sample, SkippedClip, plain, sample_from_plain
 from dagan.evaluation.tally import Interval, Tally, tally
 from dagan.observers.faces import ObserverVersion
 
 COLUMNS = ("metric", "generated", "95 % interval", "penalised", "coverage", "unmoved source", "ratio", "pairs")
-FORMAT = "dagan-evaluation-3"
+FORMAT = "dagan-evaluation-4"
+RESULT = "evaluation.json"
+NUM_NAMED = 20  # skipped clips that are named in the text; the JSON has all
 
 
 class Frechet(NamedTuple):
@@ -26,15 +31,19 @@ class Frechet(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What an evaluation found: every record, the clips that gave none, and the evaluator that was used."""
+    """Every record of an evaluation, the clips that gave none, and the observers.
+
+    `unmeasured` says of each missing observer what it would have measured, and why it is missing.
+    """
 
     model: str
-    protocol: PairProtocol
+    protocol: EvaluationProtocol
     observers: dict[str, ObserverVersion]
     samples: tuple[Sample, ...]
     skipped: tuple[SkippedClip, ...] = ()
     frechet: Frechet | None = None
     fingerprint: str = ""
+    unmeasured: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def metrics(self) -> list[Metric]:
@@ -56,7 +65,7 @@ class Report:
         return tally(metric, self.samples)
 
     def correlations(self) -> dict[str, Correlation]:
-        """How well expression and head turn follow the driver's, by name."""
+        """How well each part of the expression, and the head's turn, follow the driver."""
         found: dict[str, Correlation] = {}
         for name, change in FOLLOWED:
             found[name] = Correlation()
@@ -73,40 +82,45 @@ class Report:
         return [s for s in self.samples if not s.has_image or (s.faces.driving and not s.faces.generated)]
 
     def to_markdown(self) -> str:
-        """The table with counts, the paper's tables with this run as a row, and how it was measured; reads as text."""
-        tallies = self.tallies()
-        lines = [row([*COLUMNS, "not measured"]), "| --- |" + " ---: |" * len(COLUMNS)]
-        lines += [row([*cells(found), str(found.mean.num_missing + found.num_unusable)]) for found in tallies]
-        lines += ["", *self.facts(), "", *paper_tables([self])]
-        return "\n".join(lines) + "\n"
+        """The table, how it was measured, and the paper's tables with this run as a row. It reads as plain text."""
+        rows = [[*cells(found), str(found.mean.num_missing + found.num_unusable)] for found in self.tallies()]
+        lines = [*table([*COLUMNS, "not measured"], rows), "", *bullets(self.facts()), ""]
+        for paper, beside in paper_tables(self):
+            heads = ["model", *(heading for heading, _ in paper.columns)]
+            marked = [[f"**{escaped(r.name)}**" if r.is_ours else r.name, *r.texts] for r in beside]
+            lines += [f"### Table {paper.number}: {paper.title}", "", *table(heads, marked), ""]
+        return "\n".join([*lines, f"In brackets: share of the pairs that could be measured. {CAVEAT}"]) + "\n"
+
+    def observer_line(self) -> str:
+        """The observers in use, and what is not measured for want of one, in one line."""
+        missing = "".join(f"; not measured: {reason}" for reason in self.unmeasured)
+        return f"observers: {', '.join(f'{use} ({seen.name})' for use, seen in self.observers.items())}{missing}"
 
     def facts(self) -> list[str]:
-        """What was measured, with what: lines of a Markdown list."""
+        """What was measured and how, as lines of plain text."""
         clips = len({sample.source.clip for sample in self.samples})
         missing = ", ".join(f"{count} {name}" for name, count in self.num_missing_faces().items())
         follows = (f"{name} {number(c.compute(), 2)} ({c.count} pairs)" for name, c in self.correlations().items())
         size, no_image = self.protocol.size, sum(not sample.has_image for sample in self.samples)
         lines = [
-            f"- model: {self.model}" + (f", sha256 {self.fingerprint[:12]}" if self.fingerprint else ""),
-            f"- {self.protocol.name}: {len(self.samples)} pairs of {clips} clips, {self.protocol.describe()}, "
+            f"model: {self.model}" + (f", sha256 {self.fingerprint[:12]}" if self.fingerprint else ""),
+            f"{self.protocol.name}: {len(self.samples)} pairs of {clips} clips, {self.protocol.describe()}, "
             f"{size}x{size} pixels",
-            f"- images without a face: {missing} (of {len(self.samples)} each); pairs without an image: {no_image}",
-            f"- follows the driver, correlation of changes: {', '.join(follows)}",
+            self.observer_line(),
+            f"images without a face: {missing} (of {len(self.samples)} each); pairs without an image: {no_image}",
+            f"follows the driver, correlation of changes: {', '.join(follows)}",
         ]
         if self.frechet is not None:
             lines.append(
-                f"- Frechet distance (AlexNet features, {self.frechet.num_images} images): "
+                f"Frechet distance (AlexNet features, {self.frechet.num_images} images): "
                 f"{self.frechet.generated:.2f}, unmoved source {self.frechet.unmoved:.2f}"
             )
-        lines += [
-            f"- {use}: {seen.name}, {seen.software}, weights {seen.weights_sha256[:12]}"
-            for use, seen in self.observers.items()
-        ]
-        lines += [f"- {note}" for note in self.notes]
+        lines += [f"{use}: {seen.software}, weights {seen.weights_sha256[:12]}" for use, seen in self.observers.items()]
+        lines += self.notes
         if self.skipped:
-            reasons = "; ".join(f"{skipped.clip} ({skipped.reason})" for skipped in self.skipped[:20])
-            more = f"; and {len(self.skipped) - 20} more" if len(self.skipped) > 20 else ""
-            lines.append(f"- {len(self.skipped)} clips skipped: {reasons}{more}")
+            reasons = "; ".join(f"{skipped.clip} ({skipped.reason})" for skipped in self.skipped[:NUM_NAMED])
+            more = f"; and {len(self.skipped) - NUM_NAMED} more" if len(self.skipped) > NUM_NAMED else ""
+            lines.append(f"{len(self.skipped)} clips skipped: {reasons}{more}")
         return lines
 
     def to_json(self) -> str:
@@ -124,6 +138,7 @@ class Report:
                 name: {"correlation": c.compute(), "num_pairs": c.count, "num_missing": c.num_missing}
                 for name, c in self.correlations().items()
             },
+            "unmeasured": self.unmeasured,
             "notes": self.notes,
             "skipped": self.skipped,
             "samples": self.samples,
@@ -131,21 +146,48 @@ class Report:
         return json.dumps(plain(whole), indent=1, allow_nan=False) + "\n"
 
 
-def paper_tables(reports: Sequence[Report]) -> list[str]:
-    """Tables 1 and 2, or 3 and 4, with a row for each report and the caveat; reports of one protocol."""
-    tables = SELF_TABLES if reports[0].protocol.has_truth else CROSS_TABLES
-    ours: dict[str, dict[str, str]] = {}
-    for report in reports:
-        texts = ours.setdefault(report.model, {})
-        penalised = ours.setdefault(f"{report.model}, lost faces penalised", {})
-        for found in report.tallies():
-            share = f" ({found.coverage:.0%})" if found.coverage is not None else ""
-            texts[found.metric.field] = number(found.mean.compute(), found.metric.decimals) + share
-            penalised[found.metric.field] = number(found.penalised, found.metric.decimals)
-    lines: list[str] = []
-    for table in tables:
-        lines += [*layout(table, ours), ""]
-    return [*lines, f"In brackets: share of the pairs that could be measured. {CAVEAT}"]
+def read_report(path: str | Path) -> Report:
+    """A report from its JSON file, or from the folder that holds it.
+
+    Raises:
+        UserError: no such file, or not a result of `dagan evaluate`.
+    """
+    file = Path(path) / RESULT if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise UserError(f"no such result: {file}; give the folder that `dagan evaluate -o` wrote, or its {RESULT}")
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if found["format"] != FORMAT:
+            raise ValueError(f"its format is {found['format']}, expected {FORMAT}; evaluate again")
+        return _report(found)
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not a result of `dagan evaluate` ({type(error).__name__}: {error})") from error
+
+
+def _report(found: Mapping[str, Any]) -> Report:
+    return Report(
+        model=found["model"],
+        protocol=EvaluationProtocol(**found["protocol"]),
+        observers={use: ObserverVersion(**version) for use, version in found["observers"].items()},
+        samples=tuple(sample_from_plain(sample) for sample in found["samples"]),
+        skipped=tuple(SkippedClip(**skipped) for skipped in found["skipped"]),
+        frechet=Frechet(**found["frechet"]) if found["frechet"] else None,
+        fingerprint=found["fingerprint"],
+        unmeasured=tuple(found["unmeasured"]),
+        notes=tuple(found["notes"]),
+    )
+
+
+def paper_tables(report: Report) -> list[tuple[PaperTable, list[Row]]]:
+    """Tables 1 and 2, or 3 and 4, with two rows of ours: the means, and the penalised means."""
+    texts, penalised = {}, {}
+    for found in report.tallies():
+        share = f" ({found.coverage:.0%})" if found.coverage is not None else ""
+        texts[found.metric.field] = number(found.mean.compute(), found.metric.decimals) + share
+        penalised[found.metric.field] = number(found.penalised, found.metric.decimals)
+    ours = {report.model: texts, f"{report.model}, lost faces penalised": penalised}
+    tables = SELF_TABLES if report.protocol.has_truth else CROSS_TABLES
+    return [(table, rows_beside(table, ours)) for table in tables]
 
 
 def number(value: float | None, decimals: int) -> str:
@@ -156,11 +198,16 @@ def interval_text(interval: Interval | None, decimals: int) -> str:
     return ABSENT if interval is None else f"{interval.low:.{decimals}f} to {interval.high:.{decimals}f}"
 
 
+def titled(metric: Metric) -> str:
+    """The metric's title, with the direction in which it is better."""
+    return metric.title + (" ↓" if metric.lower_is_better else " ↑")
+
+
 def cells(found: Tally) -> list[str]:
     """A metric's cells under `COLUMNS`."""
     digits = found.metric.decimals
     return [
-        found.metric.title + (" ↓" if found.metric.lower_is_better else " ↑"),
+        titled(found.metric),
         number(found.mean.compute(), digits),
         interval_text(found.interval, digits),
         number(found.penalised, digits),

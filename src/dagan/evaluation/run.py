@@ -1,133 +1,124 @@
-"""System x jobs -> report, in this process or in several; interrupted runs are taken up where they stopped."""
+"""System x pairs -> report, in this process or in several. An interrupted evaluation continues where it stopped."""
 
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+import hashlib
+import multiprocessing
+import queue
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
-from dagan.data.clips import find_clips
-from dagan.data.protocols import MIN_GAP, SEED
 from dagan.errors import UserError
 from dagan.evaluation.evaluator import Evaluator, EvaluatorConfig
-from dagan.evaluation.jobs import PAIRS_PER_CLIP, SIZE, self_protocol, self_reenactment
-from dagan.evaluation.ledger import Ledger, key_of
+from dagan.evaluation.job import JobResult, do_job
 from dagan.evaluation.metrics.frechet import GaussianSums
+from dagan.evaluation.pairs import EvaluationProtocol, Job, Selection, select_pairs
+from dagan.evaluation.progress_file import ProgressFile
 from dagan.evaluation.records import SkippedClip
 from dagan.evaluation.report import Frechet, Report
-from dagan.evaluation.systems import Model, ModelSystem
-from dagan.evaluation.work import JobResult, Plan, do_here, do_in_processes, do_job
+from dagan.evaluation.systems import System, SystemConfig
+from dagan.observers.faces import ObserverVersion
+
+PATIENCE = 2.0  # seconds between checks that the worker processes are alive
 
 Progress = Callable[[int, int, int], None]  # jobs done, jobs in all, pairs done
 
 
-def evaluate_self_reenactment(
-    model: Model,
-    clips_root: str | Path,
-    *,
-    model_name: str = "model",
-    pairs_per_clip: int = PAIRS_PER_CLIP,
-    min_gap: int = MIN_GAP,
-    seed: int = SEED,
-    size: int = SIZE,
-    limit: int | None = None,
-    device: torch.device | str = "cpu",
-    evaluator: Evaluator | None = None,
-    progress: Progress | None = None,
-) -> Report:
-    """Source and driving frame are of one clip, so the driving frame is the truth; keypoints are taken absolutely.
+class Plan(NamedTuple):
+    """Everything that a worker process needs, as values. `notes` are for the report."""
 
-    The model must be on `device` and in eval mode. Frames that are not `size` x `size` are cut to their central square
-    and resized. One clip is in memory at a time. `limit` takes the first clips only, in the order of their names.
+    jobs: tuple[Job, ...]
+    protocol: EvaluationProtocol
+    system: SystemConfig
+    evaluator: EvaluatorConfig
+    notes: tuple[str, ...] = ()
 
-    Raises:
-        UserError: no clips, no clip long enough for one pair, no MediaPipe, or a model whose images are not finite.
-    """
-    protocol = self_protocol(pairs_per_clip, min_gap, seed, size)
-    jobs = self_reenactment(find_clips(clips_root)[:limit], protocol)
-    system, results = ModelSystem(model, device), []
-    with nullcontext(evaluator) if evaluator is not None else EvaluatorConfig().build() as eyes:
-        for index, job in enumerate(jobs):
-            results.append(do_job(index, job, protocol, system, eyes))
-            if progress is not None:
-                progress(len(results), len(jobs), sum(len(result.samples) for result in results))
-        shell = Report(model=model_name, protocol=protocol, observers=eyes.versions(), samples=())
-        return assemble(shell, results, eyes.unavailable)
+
+def make_plan(selection: Selection, system: SystemConfig, evaluator: EvaluatorConfig) -> Plan:
+    """The plan that evaluates a system on a selection of pairs. Raises UserError as `select_pairs`."""
+    jobs, protocol, notes = select_pairs(selection)
+    return Plan(jobs, protocol, system, evaluator, notes)
 
 
 def evaluate(
-    plan: Plan, *, num_workers: int = 1, ledger_file: Path | None = None, progress: Progress | None = None
+    plan: Plan,
+    *,
+    num_workers: int = 1,
+    progress_file: Path | None = None,
+    progress: Progress | None = None,
+    system: System | None = None,
 ) -> Report:
-    """Any system on any pairs. With `ledger_file` a run that was stopped continues with the jobs that are left.
+    """The report of a plan. With `progress_file` an interrupted evaluation continues with the jobs that are left.
 
-    The evaluator is built here in any case, so that a report names it; with several workers each has its own as well.
+    The evaluator is built here in any case, because the report names it; each worker process builds its own.
+    `system`: the plan's, if it is built already.
 
     Raises:
-        UserError: no pairs at all, or what the system or the evaluator complains about.
+        UserError: there are no pairs, or the system or the evaluator cannot be used.
     """
     fingerprint = plan.system.fingerprint()
     with plan.evaluator.build() as evaluator:
         observers = evaluator.versions()
-        ledger = Ledger(ledger_file, key_of(plan, observers, fingerprint))
-        finished = {result.job for result in ledger.done}
-        todo = [index for index in range(len(plan.jobs)) if index not in finished]
+        finished = ProgressFile(progress_file, key_of(plan, observers, fingerprint))
+        known = {result.job for result in finished.done}
+        todo = [index for index in range(len(plan.jobs)) if index not in known]
         if num_workers > 1 and len(todo) > 1:
             results = do_in_processes(plan, todo, min(num_workers, len(todo)))
         else:
-            results = do_here(plan, todo, plan.system.build(), evaluator) if todo else iter(())
-        _record(results, ledger, len(plan.jobs), progress)
-        shell = Report(
-            model=plan.system.name,
-            protocol=plan.protocol,
-            observers=observers,
-            samples=(),
-            fingerprint=fingerprint,
-            notes=plan.notes,
-        )
-        report = assemble(shell, ledger.done, evaluator.unavailable)
-    return report
+            system = system or plan.system.build(plan.protocol.rest)
+            results = do_here(plan, todo, system, evaluator)
+        _record(results, finished, len(plan.jobs), progress)
+        return assemble(plan, fingerprint, evaluator, finished.done)
 
 
-def _record(results: Iterable[JobResult], ledger: Ledger, total: int, progress: Progress | None) -> None:
-    num_pairs = sum(len(result.samples) for result in ledger.done)
+def key_of(plan: Plan, observers: dict[str, ObserverVersion], fingerprint: str) -> str:
+    """Identifies an evaluation: it changes with the system, the pairs, their files and the evaluator."""
+    facts = (fingerprint, plan.protocol, sorted(observers.items()), [repr(job) for job in plan.jobs])
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _record(results: Iterable[JobResult], finished: ProgressFile, total: int, progress: Progress | None) -> None:
+    num_pairs = sum(len(result.samples) for result in finished.done)
     for result in results:
-        ledger.add(result)
+        finished.add(result)
         num_pairs += len(result.samples)
         if progress is not None:
-            progress(len(ledger.done), total, num_pairs)
+            progress(len(finished.done), total, num_pairs)
 
 
-def assemble(shell: Report, results: Iterable[JobResult], notes: tuple[str, ...] = ()) -> Report:
-    """The report of these results, in the order of their jobs; `shell` says whose they are.
+def assemble(plan: Plan, fingerprint: str, evaluator: Evaluator, results: Iterable[JobResult]) -> Report:
+    """The report of these results, in the order of their jobs.
 
     Raises:
-        UserError: no job gave a pair, or the system gave no image for any.
+        UserError: no job gave a pair, or the system gave no image for any pair.
     """
     ordered = sorted(results, key=lambda result: result.job)
     samples = tuple(sample for result in ordered for sample in result.samples)
     skipped: tuple[SkippedClip, ...] = tuple(result.skipped for result in ordered if result.skipped is not None)
     if not samples:
-        first = f": {skipped[0].clip} ({skipped[0].reason}), and {len(skipped)} in all" if skipped else ""
+        first = f": {skipped[0].clip} ({skipped[0].reason}); {len(skipped)} clips skipped in all" if skipped else ""
         raise UserError(f"no pairs to evaluate{first}")
     if not any(sample.has_image for sample in samples):
-        raise UserError(f"{shell.model} has no image for any of {len(samples)} pairs, such as {samples[0].key}")
+        raise UserError(f"{plan.system.name} has no image for any of {len(samples)} pairs, such as {samples[0].key}")
     changed = sum(result.num_changed for result in ordered)
-    if changed:
-        notes += (f"{changed} frames decode to other pixels than the pair list states",)
+    notes = (f"{changed} frames differ from the sha256 in the pair list",) if changed else ()
     return Report(
-        model=shell.model,
-        protocol=shell.protocol,
-        observers=shell.observers,
+        model=plan.system.name,
+        fingerprint=fingerprint,
+        protocol=plan.protocol,
+        observers=evaluator.versions(),
+        unmeasured=evaluator.unmeasured,
         samples=samples,
-        skipped=shell.skipped + skipped,
-        frechet=_frechet(ordered) if shell.protocol.has_truth else None,
-        fingerprint=shell.fingerprint,
-        notes=shell.notes + notes,
+        skipped=skipped,
+        frechet=_frechet(ordered) if plan.protocol.has_truth else None,
+        notes=plan.notes + notes,
     )
 
 
 def _frechet(results: Iterable[JobResult]) -> Frechet | None:
-    """Sums of every job are merged; features are kept by job only."""
+    """From the features of all pairs that have an image; None where they were not measured."""
     sums: list[GaussianSums] = []
     for result in results:
         if result.features is not None:
@@ -138,3 +129,61 @@ def _frechet(results: Iterable[JobResult]) -> Frechet | None:
     generated, driving, source = sums
     ours, still = generated.distance(driving), source.distance(driving)
     return Frechet(ours, still, generated.count) if ours is not None and still is not None else None
+
+
+def do_here(plan: Plan, todo: Sequence[int], system: System, evaluator: Evaluator) -> Iterator[JobResult]:
+    """The jobs with these indices, one after the other."""
+    return (do_job(index, plan.jobs[index], plan.protocol, system, evaluator) for index in todo)
+
+
+def do_in_processes(plan: Plan, todo: Sequence[int], num_workers: int) -> Iterator[JobResult]:
+    """The same jobs in several processes, in the order in which they finish.
+
+    Raises:
+        UserError: a worker cannot use the system or the evaluator.
+        RuntimeError: a worker failed otherwise; its traceback is on stderr.
+    """
+    context = multiprocessing.get_context("spawn")  # a forked process that has run torch or MediaPipe may hang
+    indices: Any = context.Queue()
+    results: Any = context.Queue()
+    for index in [*todo, *[None] * num_workers]:
+        indices.put(index)
+    threads = max(1, torch.get_num_threads() // num_workers)
+    workers = [
+        context.Process(target=_work, args=(plan, indices, results, threads), daemon=True) for _ in range(num_workers)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        for _ in todo:
+            yield _next_result(results, workers)
+    finally:
+        for worker in workers:
+            if worker.is_alive():
+                worker.join(PATIENCE)
+                worker.terminate()
+
+
+def _next_result(results: Any, workers: Sequence[BaseProcess]) -> JobResult:
+    while True:
+        try:
+            found: JobResult | UserError = results.get(timeout=PATIENCE)
+        except queue.Empty:
+            if any(worker.exitcode not in (None, 0) for worker in workers):
+                raise RuntimeError("an evaluation process ended unexpectedly; see its message above") from None
+            continue
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+
+def _work(plan: Plan, indices: Any, results: Any, num_threads: int) -> None:
+    """A worker process: takes job indices until it gets None."""
+    torch.set_num_threads(num_threads)
+    try:
+        system = plan.system.build(plan.protocol.rest)
+        with plan.evaluator.build() as evaluator:
+            while (index := indices.get()) is not None:
+                results.put(do_job(index, plan.jobs[index], plan.protocol, system, evaluator))
+    except UserError as error:
+        results.put(error)

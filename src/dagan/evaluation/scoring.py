@@ -1,4 +1,4 @@
-"""One pair scored by an evaluator. The unmoved source is scored as if it had been generated, in the same record."""
+"""One pair scored by an evaluator: the generated image, and the unmoved source as if it had been generated."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,22 +8,15 @@ from jaxtyping import Float, UInt8
 
 from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.evaluation.evaluator import Evaluator, Look
-from dagan.evaluation.metrics.aed import aed
-from dagan.evaluation.metrics.akd import akd
-from dagan.evaluation.metrics.aucon import aucon
-from dagan.evaluation.metrics.csim import csim
-from dagan.evaluation.metrics.expression import Change
-from dagan.evaluation.metrics.head_pose import head_pose_error
-from dagan.evaluation.metrics.l1 import l1
-from dagan.evaluation.metrics.landmark_distance import landmark_distance
-from dagan.evaluation.metrics.psnr import psnr
+from dagan.evaluation.metrics.accumulators import Change
+from dagan.evaluation.metrics.pairwise import aed, akd, aucon, csim, head_pose_error, l1, landmark_distance, psnr
 from dagan.evaluation.metrics.ssim import ssim
 from dagan.evaluation.records import Faces, Following, FrameName, Sample, Scores
 from dagan.evaluation.systems import PairImages
 from dagan.observers.blendshape_units import BLINK, BROW_RAISE, JAW_DROP, SMILE
 
 
-class ScoredPair(NamedTuple):
+class Scored(NamedTuple):
     """The record of a pair, and the pooled features of generated, driving and source image for the Frechet distance."""
 
     sample: Sample
@@ -36,7 +29,7 @@ def score_pair(
     generated: UInt8[np.ndarray, "h w 3"] | None,
     evaluator: Evaluator,
     has_truth: bool,
-) -> ScoredPair:
+) -> Scored:
     """Scores a generated image, or its absence (None). Without truth only what needs none is measured."""
     first, wanted = evaluator.look(images.source), evaluator.look(images.driving)
     rest = evaluator.look(images.rest) if images.rest is not None else first
@@ -51,9 +44,9 @@ def score_pair(
         faces=Faces(result is not None and result.has_face, wanted.has_face, first.has_face),
         following=_following(wanted, result, rest, first, evaluator),
         has_image=result is not None,
-        rest=frame_name(pair.rests[0]) if pair.rests else None,
+        rest=frame_name(pair.rest) if pair.rest is not None else None,
     )
-    return ScoredPair(sample, _features(result, wanted, first))
+    return Scored(sample, _features(result, wanted, first))
 
 
 def frame_name(frame: Frame) -> FrameName:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dagan.evaluation.metrics.mean import Mean
+from dagan.evaluation.metrics.accumulators import Mean
 from dagan.evaluation.records import Metric, Sample
 
 NUM_DRAWS = 2000

@@ -1,105 +1,267 @@
-"""Animate a portrait: the source is encoded once, then each driving frame costs one `render`."""
+"""Animator: one portrait and a driving video, or a recorded motion, to pictures. The only code that animates."""
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from functools import cached_property, partial
 from typing import Literal, get_args
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dagan.errors import UserError
-from dagan.inference.recorded_motion import Motion, check_driver
+from dagan.images import to_pixels, to_tensor
+from dagan.inference.in_flight import Workers
+from dagan.inference.recorded_motion import RecordedMotion, check_motion, fingerprint, motion_of
 from dagan.models.talking_head import TalkingHead
+from dagan.runtime.choice import build_engine
+from dagan.runtime.engine import Engine, Precision, Runtime
 from dagan.types import Keypoints, Rendering, View
 
 MotionMode = Literal["relative", "absolute"]
 RestFrame = Literal["best", "first"] | int
+Picture = UInt8[np.ndarray, "h w 3"]  # RGB
+Frame = Picture | Float[Tensor, "1 3 h w"]  # RGB bytes, or RGB in [0, 1]
+Draw = Callable[[Keypoints], Picture]
+SIDE_STEP = 32  # the networks halve a picture up to five times
 
 
 class Animator:
-    """Moves one source portrait as a driver moves.
+    """Animates one portrait. The portrait is encoded once; several driving frames are computed at the same time.
 
-    Relative motion moves the source by what the driver did since a rest frame, so the source keeps its proportions;
-    absolute motion puts the driver's own keypoints on it. Frames that arrive one by one count from the first of them, a
-    recorded motion from its frame `rest` (`rest_number`), with expressions steadied; absolute motion from none.
-    `adapt_scale` multiplies relative motion by how much larger the source's face is. The model is put into evaluation
-    mode and channels-last memory, in place, on its device. Raises ValueError for another `motion` or `rest`.
+    Frames are RGB squares of the portrait's size, `h w 3` uint8 (or `1 3 h w` float in [0, 1]); pictures are uint8.
+    `motion`: "relative" moves the portrait by how the driver moved since its rest frame, so that the portrait keeps its
+    proportions; "absolute" takes over the driver's own pose and proportions. `rest`: the rest frame of a recorded
+    motion: "best" (pose and expression closest to the portrait's), "first" or a number. A stream of frames is not known
+    in advance: its rest frame is its first one. `adapt_scale` scales relative motion by the ratio of the two faces'
+    sizes. `runtime` and `precision`: what computes, see `build_engine`. The model is put into evaluation mode.
+
+    Raises:
+        ValueError: no such `motion` or `rest`.
     """
 
     def __init__(
         self,
         model: TalkingHead,
+        runtime: Runtime = "auto",
+        precision: Precision = "auto",
         motion: MotionMode = "relative",
-        adapt_scale: bool = False,
         rest: RestFrame = "best",
+        adapt_scale: bool = False,
     ) -> None:
-        self._rest = checked_rest(motion, rest)
-        self.model: TalkingHead = model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model: TalkingHead = model.eval()
+        self._runtime, self._precision, self._motion = runtime, precision, motion
+        self._rest = _checked_rest(motion, rest)
         self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
         self._device = next(model.parameters()).device
         self._source: View | None = None
-        self._move: Callable[[Keypoints], Keypoints] | None = None
+        self._engine: Engine | None = None
+        self._num_restarts = 0
+        self._move: tuple[int, Callable[[Keypoints], Keypoints]] | None = None
 
     @torch.inference_mode()
-    def set_source(self, image: Float[Tensor, "1 3 h w"]) -> View:
-        """What the model sees in the portrait to animate, encoded; the next driving frame counts as the first."""
-        self._source = self.model.encode(self.model.view(self._placed(image)))
+    def set_source(self, picture: Frame) -> View:
+        """Sets the portrait to animate, and restarts. Returns what the model sees in it.
+
+        Raises:
+            UserError: the picture is not a square of a multiple of 32 pixels.
+        """
+        image = _tensor(picture).to(self._device)
+        height, width = image.shape[2:]
+        if height != width or height % SIDE_STEP:
+            raise UserError(
+                f"the portrait is {width}x{height}; crop it to a square of a multiple of {SIDE_STEP} pixels"
+            )
+        if self._source is not None and self._source.image.shape != image.shape:
+            self._engine = None
+        self._source = self.model.encode(self.model.view(image))
+        if self._engine is not None:
+            self._engine.set_source(self._source)
         self.restart()
         return self._source
 
     def restart(self) -> None:
-        """The next driving frame becomes the one that relative motion starts from."""
-        self._move = None
+        """Makes the next driving frame the rest frame, in a running stream, too."""
+        self._num_restarts += 1
 
-    @torch.inference_mode()
-    def animate(self, frame: Float[Tensor, "1 3 h w"]) -> Rendering:
-        """The portrait, moved as the driver did between the first frame and this one."""
-        source, driving = self._encoded(), self.model.view(self._placed(frame)).keypoints
-        if self._move is None:
-            self._move = self._mover(source.keypoints, driving)
-        return self._render(source, self._move, driving)
-
-    def stream(self, frames: Iterable[Float[Tensor, "1 3 h w"]]) -> Iterator[Rendering]:
-        """One rendering per frame of a new driving video, made when it is asked for."""
-        self.restart()
-        for frame in frames:
-            yield self.animate(frame)
-
-    def from_motion(self, motion: Motion) -> Iterator[Rendering]:
-        """One rendering per frame of a recorded motion, made when it is asked for.
+    def prepare(self) -> Engine:
+        """Builds what computes pictures, which else waits for the first picture; it serves all portraits of one size.
 
         Raises:
-            UserError: the motion was recorded with another model, or has no such rest frame. Raised here already, not
-                at the first frame.
+            RuntimeError: no portrait was set.
+            UserError: the runtime is not installed, or does not have the precision.
         """
-        source = self._encoded().keypoints
-        check_driver(motion, self.model, source)
-        motion = motion.steadied()
-        rest = rest_number(self._rest, self.model, source, motion)
-        with torch.inference_mode():
-            move = self._mover(source, motion.at(rest, self._device))
-        return map(partial(self._render, self._encoded(), move), motion.frames(self._device))
+        if self._engine is None:
+            self._engine = build_engine(self.model, self._encoded(), self._runtime, self._precision)
+        return self._engine
+
+    def watch(self, frames: Iterable[Frame], rate: Fraction) -> RecordedMotion:
+        """Records the motion of a driving video of `rate` frames per second.
+
+        Raises:
+            UserError: no frames.
+        """
+        with Workers(self.prepare().num_workers) as workers:
+            return motion_of(workers.in_order(self._seen, frames), rate, self._fingerprint)
+
+    def stream(self, frames: Iterable[Frame]) -> Iterator[Picture]:
+        """One picture per frame of a driving video; frames are taken as pictures are asked for, few in advance."""
+        return self._streamed(self._encoded(), self.prepare(), frames)
+
+    def from_motion(self, motion: RecordedMotion, numbers: Sequence[int] | None = None) -> Iterator[Picture]:
+        """One picture per frame of a recorded motion, or per number in `numbers`; the expressions are steadied.
+
+        Raises:
+            UserError: the motion was recorded with another model, or has no such frame. Raised at once, not at the
+                first picture.
+        """
+        rest, steady = self.rest_frame(motion), motion.steadied()
+        for number in numbers or ():
+            _check_number(number, len(motion), "draw")
+        draw = self._drawing(self._encoded(), self.prepare(), steady.at(rest, self._device))
+        return self._drawn(draw, steady.frames(self._device, numbers))
 
     @torch.inference_mode()
-    def _render(self, source: View, move: Callable[[Keypoints], Keypoints], driving: Keypoints) -> Rendering:
-        return self.model.render(source, move(driving))
+    def rest_frame(self, motion: RecordedMotion, candidates: Sequence[int] | None = None) -> int:
+        """The number of the frame from which relative motion is measured; "best" and "first" are of the candidates.
+
+        Raises:
+            UserError: as `from_motion`.
+        """
+        source = self._encoded().keypoints
+        check_motion(motion, source, self._fingerprint)
+        if isinstance(self._rest, int):
+            return _check_number(self._rest, len(motion), "rest at")
+        chosen = list(range(len(motion))) if candidates is None else list(candidates)
+        if self._rest == "first":
+            return chosen[0]
+        found = motion.steadied().on(self._device).each(lambda part: part[chosen])
+        return chosen[self.model.rest_frame(source, found)]
+
+    @property
+    def size(self) -> int:
+        """The side of the portrait and of the pictures, in pixels."""
+        return int(self._encoded().image.shape[-1])
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether the portrait moves as the driver moved since its rest frame."""
+        return self._motion == "relative"
+
+    @property
+    def can_render(self) -> bool:
+        """Whether `render` can be used: it computes with PyTorch in float32."""
+        return self._runtime in ("auto", "torch") and self._precision in ("auto", "fp32")
+
+    @torch.inference_mode()
+    def render(
+        self,
+        frame: Frame,
+        *,
+        background: Float[Tensor, "1 2 3"] | None = None,
+        torso: Float[Tensor, "1 2 3"] | None = None,
+        with_attention: bool = False,
+    ) -> Rendering:
+        """The picture for one driving frame with all that made it: flow, masks, occlusion, attention if asked for.
+
+        Relative motion is measured from the first frame rendered since `set_source` or `restart`. `background` and
+        `torso`: how they moved between portrait and frame, if both are of one video (`TalkingHead.background` and
+        `.torso`); None: the background stands still, the torso follows its keypoints.
+
+        Raises:
+            UserError: another runtime or precision than PyTorch in float32 was chosen.
+        """
+        if not self.can_render:
+            raise UserError(
+                f"a rendering needs PyTorch in float32, not {self._runtime} in {self._precision}: "
+                "use runtime torch and precision fp32"
+            )
+        source = self._encoded()
+        moved = self._moved(source.keypoints, self._found(self._checked(frame).to(self._device)))
+        if torso is not None:
+            moved = self.model.place_torso(source.keypoints, moved, torso)
+        return self.model.render(source, moved, with_attention, background)
+
+    def _found(self, image: Float[Tensor, "1 3 h w"]) -> Keypoints:
+        """The keypoints of a frame; what a face reader sees in it only if motion is transferred to another face."""
+        see = self.model.view if self._motion == "relative" else self.model.detect
+        return see(image).keypoints
+
+    def _moved(self, source: Keypoints, driving: Keypoints) -> Keypoints:
+        if self._move is None or self._move[0] != self._num_restarts:
+            self._move = self._num_restarts, self._mover(source, driving)
+        return self._move[1](driving)
+
+    def _streamed(self, source: View, engine: Engine, frames: Iterable[Frame]) -> Iterator[Picture]:
+        with Workers(engine.num_workers) as workers:
+            yield from workers.in_order(lambda job: job(), self._jobs(source, engine, frames, workers))
+
+    def _jobs(
+        self, source: View, engine: Engine, frames: Iterable[Frame], workers: Workers
+    ) -> Iterator[Callable[[], Picture]]:
+        """For each frame what makes its picture. A rest frame's keypoints are waited for, once."""
+        begun, draw = -1, None
+        for frame in frames:
+            if draw is None or begun != self._num_restarts:
+                begun, initial = self._num_restarts, workers.run(self._seen, frame)
+                draw = self._drawing(source, engine, initial)
+                yield partial(draw, initial)
+            else:
+                yield partial(self._followed, draw, frame)
+
+    def _followed(self, draw: Draw, frame: Frame) -> Picture:
+        return draw(self._seen(frame))
+
+    def _drawn(self, draw: Draw, driving: Iterable[Keypoints]) -> Iterator[Picture]:
+        with Workers(self.prepare().num_workers) as workers:
+            yield from workers.in_order(draw, driving)
+
+    @torch.inference_mode()
+    def _drawing(self, source: View, engine: Engine, initial: Keypoints) -> Draw:
+        """The picture of driving keypoints, as a function of them."""
+        move = self._mover(source.keypoints, initial)
+
+        def draw(driving: Keypoints) -> Picture:
+            if self._source is not source:
+                raise RuntimeError("another portrait was set before the pictures of the last one were finished")
+            return finite_pixels(engine.picture(move(driving)))
+
+        return draw
+
+    def _seen(self, frame: Frame) -> Keypoints:
+        return self.prepare().keypoints(self._checked(frame).contiguous())
+
+    def _checked(self, frame: Frame) -> Float[Tensor, "1 3 h w"]:
+        image, expected = _tensor(frame), self._encoded().image.shape
+        if image.shape != expected:
+            sizes = (f"{shape[3]}x{shape[2]}" for shape in (image.shape, expected))
+            raise UserError("a driving frame is {}, but the portrait is {}: scale both to one size".format(*sizes))
+        return image
 
     def _encoded(self) -> View:
         if self._source is None:
-            raise RuntimeError("no source image: call set_source first")
+            raise RuntimeError("no portrait: call set_source first")
         return self._source
 
-    def _placed(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
-        return image.to(self._device, memory_format=torch.channels_last)
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self.model)
 
 
-def checked_rest(motion: MotionMode, rest: RestFrame) -> RestFrame:
-    """The rest frame for a kind of motion; absolute motion has none, for which the first may stand.
+def _tensor(frame: Frame) -> Float[Tensor, "1 3 h w"]:
+    return frame if isinstance(frame, Tensor) else to_tensor(frame)
 
-    Raises:
-        ValueError: there is no such motion or choice.
-    """
+
+def finite_pixels(image: Float[Tensor, "1 3 h w"]) -> Picture:
+    """The bytes of a picture. Raises UserError for values that are not finite, which bytes would hide."""
+    if not image.isfinite().all():
+        raise UserError("the model's picture has values that are not finite; its weights are damaged")
+    return to_pixels(image)
+
+
+def _checked_rest(motion: MotionMode, rest: RestFrame) -> RestFrame:
+    """The rest frame for a kind of motion; "first" for absolute motion, which needs none. Raises ValueError."""
     if motion not in get_args(MotionMode):
         raise ValueError(f"motion is {motion!r}; expected one of {', '.join(get_args(MotionMode))}")
     if rest not in ("best", "first") and not (isinstance(rest, int) and rest >= 0):
@@ -107,18 +269,7 @@ def checked_rest(motion: MotionMode, rest: RestFrame) -> RestFrame:
     return rest if motion == "relative" else "first"
 
 
-@torch.inference_mode()
-def rest_number(rest: RestFrame, model: TalkingHead, source: Keypoints, motion: Motion) -> int:
-    """The frame of a motion that relative motion counts from: a number; "first"; or "best", the one in which the driver
-    holds head and face most like the source (`TalkingHead.rest_frame`).
-
-    Raises:
-        UserError: the motion has no such frame.
-    """
-    if rest == "first":
-        return 0
-    if rest == "best":
-        return model.rest_frame(source, motion.on(source.position.device))
-    if not 0 <= rest < len(motion):
-        raise UserError(f"the driver has frames 0 to {len(motion) - 1}; there is no frame {rest} to rest at")
-    return rest
+def _check_number(number: int, count: int, purpose: str) -> int:
+    if not 0 <= number < count:
+        raise UserError(f"the driver has frames 0 to {count - 1}; there is no frame {number} to {purpose}")
+    return number

@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from dagan.errors import UserError
 from dagan.images import Crop
+from dagan.inference.face_choice import FaceChoice, at, choice_line, choose_face, extent, no_such_face
 from dagan.inference.face_detector import FaceBox, FaceDetector, YuNet
+from dagan.inference.face_search import find_faces
+from dagan.inference.quarter_turn import turn_box, turn_point, turn_size
 
 # Measured with YuNet on 5 frames of each of 227 training clips: the face's size (root of its box's area) is 0.51 of
 # the frame (1st to 99th percentile 0.41 to 0.77); its centre lies in the middle (0.33 to 0.66 across and down).
@@ -42,15 +46,57 @@ def parse_crop(text: str) -> CropChoice:
     return Crop(x - (size - width) // 2, y - (size - height) // 2, size)
 
 
+class PhotoFraming(NamedTuple):
+    """How a photo is used: turned (`quarter_turn.turn`), then cropped; the result is turned back by -quarter.
+
+    `note` is the line that says which of several faces was taken.
+    """
+
+    crop: Crop
+    quarter: int = 0
+    note: str | None = None
+
+
+def frame_photo(
+    image: UInt8[np.ndarray, "h w 3"],
+    choice: CropChoice,
+    face: FaceChoice = "largest",
+    detector: FaceDetector | None = None,
+    name: str = "the image",
+) -> PhotoFraming:
+    """The turn and the crop of a photo; only `auto` looks for a face. `name` is what an error calls it.
+
+    Raises:
+        UserError: `auto` finds no face, or none such, or the square that was asked for lies outside.
+    """
+    size = (image.shape[1], image.shape[0])
+    if choice != "auto":
+        return PhotoFraming(fixed_crop(choice, size, name))
+    found = find_faces(image, detector or YuNet())
+    if not found.faces:
+        raise UserError(f"no face found in {name}; use --crop none or --crop x,y,w,h if there is one")
+    turned = turn_size(size, found.quarter)
+    meant = turn_point(face, size, found.quarter) if isinstance(face, tuple) else face
+    taken = choose_face(found.faces, meant)
+    where = partial(_place_before_turn, size=turned, quarter=found.quarter)
+    if taken is None:
+        raise no_such_face(found.faces, face, name, where)
+    return PhotoFraming(crop_of_faces([taken], turned), found.quarter, choice_line(found.faces, taken, where))
+
+
 def crop_for_image(
     image: UInt8[np.ndarray, "h w 3"], choice: CropChoice, detector: FaceDetector | None = None, name: str = "the image"
 ) -> Crop:
-    """The crop of a picture. `name` is what an error calls it.
+    """The crop of a picture that is used as it lies. `name` is what an error calls it.
 
     Raises:
-        UserError: `auto` finds no face, or the square that was asked for lies outside.
+        UserError: as `frame_photo`.
     """
-    return crop_for_video([image], choice, detector, name)
+    framing = frame_photo(image, choice, "largest", detector, name)
+    size = turn_size((image.shape[1], image.shape[0]), framing.quarter)
+    x, y, side = (float(value) for value in framing.crop)
+    box = turn_box(FaceBox(x, y, side, side, 1.0, np.zeros((5, 2))), size, -framing.quarter)
+    return Crop(round(box.x), round(box.y), framing.crop.size)
 
 
 def crop_for_video(
@@ -72,18 +118,34 @@ def crop_for_video(
     if first is None:
         raise UserError(f"{name} has no frames")
     image_size = (first.shape[1], first.shape[0])
-    if choice == "none":
-        return central_square(image_size)
-    if isinstance(choice, Crop):
-        return _checked(choice, image_size, name)
+    if choice != "auto":
+        return fixed_crop(choice, image_size, name)
     detector = detector or YuNet()
     faces = _follow(detector, chain([first], sample))
     if not faces:
         raise UserError(f"no face found in {name}; use --crop none or --crop x,y,w,h if there is one")
+    return crop_of_faces(faces, image_size)
+
+
+def crop_of_faces(faces: Sequence[FaceBox], image_size: tuple[int, int], most: float = float("inf")) -> Crop:
+    """The square for the same face in several frames: the central one if it frames the median face as a clip does;
+    otherwise the square around it, widened until it holds each of them, unless it becomes `most` times as large."""
     face = _median(faces)
     if is_face_crop(face, image_size):
         return central_square(image_size)
-    return _containing(square_crop(face, image_size), faces)
+    crop = square_crop(face, image_size)
+    wide = _containing(crop, faces)
+    return wide if wide.size <= most * crop.size else crop
+
+
+def fixed_crop(choice: Literal["none"] | Crop, image_size: tuple[int, int], name: str) -> Crop:
+    """The crop of a choice for which nobody looks for a face. Raises UserError: the square lies outside."""
+    if choice == "none":
+        return central_square(image_size)
+    width, height = image_size
+    if choice.x >= width or choice.y >= height or choice.x + choice.size <= 0 or choice.y + choice.size <= 0:
+        raise UserError(f"--crop lies outside of {name}, which is {width}x{height} pixels")
+    return choice
 
 
 def central_square(image_size: tuple[int, int]) -> Crop:
@@ -98,7 +160,7 @@ def square_crop(face: FaceBox, image_size: tuple[int, int]) -> Crop:
 
     It is shrunk and shifted a little where that keeps it inside the image: real pixels are worth more than framing.
     """
-    wanted, tightest = _extent(face) / FACE_SHARE, _extent(face) / MAX_SHARE
+    wanted, tightest = extent(face) / FACE_SHARE, extent(face) / MAX_SHARE
     size = round(min(wanted, max(tightest, min(image_size))))
     x, y = (
         _shift_inside(start + extent / 2 - size / 2, size, available)
@@ -114,12 +176,7 @@ def is_face_crop(face: FaceBox, image_size: tuple[int, int]) -> bool:
         return False
     centre = (face.x + face.width / 2) / width, (face.y + face.height / 2) / height
     is_central = all(USUAL_CENTRE[0] <= c <= USUAL_CENTRE[1] for c in centre)
-    return is_central and USUAL_SHARE[0] <= _extent(face) / width <= USUAL_SHARE[1]
-
-
-def _extent(face: FaceBox) -> float:
-    """A face's size in pixels: the root of its area changes least as the head turns."""
-    return float((face.width * face.height) ** 0.5)
+    return is_central and USUAL_SHARE[0] <= extent(face) / width <= USUAL_SHARE[1]
 
 
 def _shift_inside(start: float, size: int, available: int) -> int:
@@ -137,7 +194,7 @@ def _follow(detector: FaceDetector, frames: Iterable[UInt8[np.ndarray, "h w 3"]]
         if faces and followed:
             followed.append(min(faces, key=lambda face: _distance(face, followed[-1])))
         elif faces:
-            followed.append(max(faces, key=_extent))
+            followed.append(max(faces, key=extent))
     return followed
 
 
@@ -164,8 +221,6 @@ def _containing(crop: Crop, faces: Sequence[FaceBox]) -> Crop:
     return Crop(crop.x - margin, crop.y - margin, crop.size + 2 * margin)
 
 
-def _checked(crop: Crop, image_size: tuple[int, int], name: str) -> Crop:
-    width, height = image_size
-    if crop.x >= width or crop.y >= height or crop.x + crop.size <= 0 or crop.y + crop.size <= 0:
-        raise UserError(f"--crop lies outside of {name}, which is {width}x{height} pixels")
-    return crop
+def _place_before_turn(face: FaceBox, size: tuple[int, int], quarter: int) -> str:
+    """Where a face of a turned picture of (width, height) lies in the picture as it was given."""
+    return at(turn_box(face, size, -quarter))

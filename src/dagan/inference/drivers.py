@@ -1,85 +1,140 @@
-"""What moves a portrait: a video, or a recorded motion."""
+"""What moves a portrait: a video, whose face is tracked, or a recorded motion."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dagan.data.decoding import DecodeReport, read_frames
-from dagan.images import Crop, apply_crop
+from dagan.data.timing import read_timed
+from dagan.errors import UserError
+from dagan.images import Crop
+from dagan.inference.animator import Animator
 from dagan.inference.crop import CropChoice, crop_for_video
-from dagan.inference.recorded_motion import SUFFIX, Motion, load_motion
+from dagan.inference.driver_check import check_driver_is_video
+from dagan.inference.face_choice import FaceChoice
+from dagan.inference.framing import VideoFraming, frame_video
+from dagan.inference.recorded_motion import SUFFIX, RecordedMotion, load_motion
 from dagan.inference.video import probe
+from dagan.transfer.bounded import bounded
+from dagan.transfer.holding import ease_frames, held_motion
 
 LOOKS_PER_SECOND = 2  # how often a face is looked for in a driving video
 SECONDS_LOOKED_AT = 10
 
 
-Shown = TypeVar("Shown", covariant=True)
+class Shown(NamedTuple):
+    """When a frame is shown and for how long, in seconds; None: until the next one."""
 
-
-class Driven(Protocol[Shown]):
-    """What can be moved by either kind of driver: an `Animator` (renderings), a `Performer` (pictures)."""
-
-    def stream(self, frames: Iterable[Float[Tensor, "1 3 h w"]]) -> Iterator[Shown]: ...
-
-    def from_motion(self, motion: Motion) -> Iterator[Shown]: ...
+    time: Fraction
+    duration: Fraction | None
 
 
 class Driver(NamedTuple):
-    """Something that moves a portrait: its frame rate, its length if known, the file with its sound if any."""
+    """What moves a portrait: its frame rate, its length if known, the file with its sound if any.
+
+    `motion` is there at once for a recorded motion; for a video (`path`, `framing`) it comes from `watched`. `times`
+    are those of a video with a variable rate; None: a frame every 1 / `rate` seconds.
+    """
 
     rate: Fraction
     num_frames: int | None
-    audio: Path | None
-    by: Motion | Iterator[Float[Tensor, "1 3 h w"]]
+    audio: Path | None = None
+    motion: RecordedMotion | None = None
+    path: Path | None = None
+    framing: VideoFraming | None = None
+    times: tuple[Shown, ...] | None = None
 
-    def drive(self, portrait: Driven[Shown]) -> Iterator[Shown]:
-        """What the driver makes of a portrait that has its source; frames are made when asked for."""
-        return portrait.from_motion(self.by) if isinstance(self.by, Motion) else portrait.stream(self.by)
+
+Frames = Iterable[Float[Tensor, "1 3 h w"]]
 
 
-def open_driver(path: Path, choice: CropChoice, size: int) -> Driver:
-    """The driver in a file: a recorded motion by its ending, else a video cropped to `choice` and scaled to `size`.
+def open_driver(path: Path, choice: CropChoice, face: FaceChoice = "largest") -> Driver:
+    """The driver in a file: a recorded motion if its name ends so, else a video, which is scanned for faces now.
 
     Raises:
         UserError: no such file, neither video nor motion, no frames, or no face where one was to be found.
     """
-    return motion_driver(path) if path.suffix.lower() == SUFFIX else video_driver(path, choice, size)
-
-
-def motion_driver(path: Path) -> Driver:
-    """A recorded motion: keypoints only, so there is nothing to crop and nothing to hear. Raises UserError."""
-    motion = load_motion(path)
-    return Driver(motion.fps, len(motion), None, motion)
-
-
-def video_driver(path: Path, choice: CropChoice, size: int) -> Driver:
-    """A video, decoded as it is needed; see `cropped_frames`. Raises UserError."""
+    if path.suffix.lower() == SUFFIX:
+        motion = load_motion(path)
+        return Driver(motion.fps, len(motion), motion=motion)
+    check_driver_is_video(path)
     info = probe(path)
-    frames = cropped_frames(path, info.rate, choice, size)
+    framing = frame_video(lambda: read_frames(path, DecodeReport()), float(info.rate), choice, face, name=str(path))
+    times = (
+        tuple(Shown(time, lasts) for _, time, lasts in read_timed(path, DecodeReport())) if info.is_variable else None
+    )
     audio = path if info.has_audio else None
-    return Driver(info.rate, info.num_frames_estimate, audio, frames)
+    return Driver(info.rate, len(framing.found), audio, None, path, framing, times)
 
 
-def cropped_frames(path: Path, rate: Fraction, choice: CropChoice, size: int) -> Iterator[Float[Tensor, "1 3 h w"]]:
-    """The frames of a video as the model wants them, once, decoded as they are needed; all with one crop.
+def watched(
+    driver: Driver, animator: Animator, size: int, show: Callable[[Frames], Frames] = lambda frames: frames
+) -> RecordedMotion:
+    """The driver's motion as the portrait follows it: the last pose is held in frames without a face, and the head
+    grows and shrinks no further than a photo can follow.
 
-    Where a face has to be found, the first ten seconds are looked at now.
+    A video is decoded and watched, `size` pixels a frame; `show` wraps its frames, to show progress.
+
+    Raises:
+        UserError: the motion was recorded with another model, there is no such rest frame, or the video is damaged.
+    """
+    if driver.motion is not None:
+        animator.rest_frame(driver.motion)  # what does not fit is said at once
+        return driver.motion
+    assert driver.path is not None
+    assert driver.framing is not None
+    frames = driver.framing.pictures(read_frames(driver.path), size)
+    return followable(animator.watch(show(frames), driver.rate), driver.framing.found, animator)
+
+
+def followable(motion: RecordedMotion, found: Bool[np.ndarray, " t"], animator: Animator) -> RecordedMotion:
+    """The motion with its last pose held where no face was `found`, and its growth bounded against the rest frame."""
+    found = found[: len(motion)]
+    if not found.any():
+        return motion
+    numbers = np.flatnonzero(found).tolist()
+    rest = animator.rest_frame(motion, numbers)
+    at_rest = motion.at(rest)
+    keypoints = held_motion(motion.keypoints, found.tolist(), at_rest, ease_frames(float(motion.fps)))
+    return replace(motion, keypoints=bounded(keypoints, at_rest) if animator.is_relative else keypoints)
+
+
+def cropped_frames(
+    path: Path, choice: CropChoice, size: int, face: FaceChoice = "largest"
+) -> tuple[VideoFraming, Iterator[Float[Tensor, "1 3 h w"]]]:
+    """How a video is framed, and its frames so, scaled to `size` pixels; they are decoded as they are needed.
 
     Raises:
         UserError: no such file, not a video, no frames, or no face.
     """
-    crop = crop_of_file(path, rate, choice)
-    return (apply_crop(frame, crop, size)[None] for frame in read_frames(path))
+    check_driver_is_video(path)
+    read = partial(read_frames, path, DecodeReport())
+    framing = frame_video(read, float(probe(path).rate), choice, face, name=str(path))
+    return framing, framing.pictures(read_frames(path), size)
 
 
 def crop_of_file(path: Path, rate: Fraction, choice: CropChoice) -> Crop:
-    """One crop for all of a video file, from looks at its first ten seconds. Raises UserError as `crop_for_video`."""
+    """One crop for a whole video file, found in its first ten seconds. Raises UserError as `crop_for_video`."""
     step = max(1, round(rate / LOOKS_PER_SECOND))
     sample = islice(read_frames(path, DecodeReport()), 0, round(SECONDS_LOOKED_AT * rate), step)
     return crop_for_video(sample, choice, name=str(path))
+
+
+def check_faces(driver: Driver, name: str) -> None:
+    """Raises UserError for a video of which more than half has no face."""
+    if driver.framing is None:
+        return
+    found = driver.framing.found
+    if 2 * int(found.sum()) < len(found):
+        lost = len(found) - int(found.sum())
+        raise UserError(
+            f"{lost} of {len(found)} frames of {name} have no face; give a video that shows one, or add --force"
+        )

@@ -61,12 +61,17 @@ class YuNet:
                 return faces
         return []
 
+    def look(self, image: UInt8[np.ndarray, "h w 3"]) -> list[FaceBox]:
+        """Faces of a picture of at most `CANVAS` pixels a side, as large as it is."""
+        return self._detect_at(image, 1.0)
+
     def _detect_at(self, image: UInt8[np.ndarray, "h w 3"], scale: float) -> list[FaceBox]:
         canvas = torch.from_numpy(_on_canvas(image, scale)).to(memory_format=torch.channels_last)
         with torch.inference_mode():
             levels = self._network(canvas)
         decoded = [
-            _decode(*(part.numpy() for part in cells), stride) for cells, stride in zip(levels, STRIDES, strict=True)
+            _decode(cells.face.numpy(), cells.objectness.numpy(), cells.box.numpy(), cells.points.numpy(), stride)
+            for cells, stride in zip(levels, STRIDES, strict=True)
         ]
         scores, boxes, points = (np.concatenate(parts) for parts in zip(*decoded, strict=True))
         boxes, points = boxes / scale, points / scale

@@ -1,5 +1,4 @@
-"""A recorded motion: the keypoints of a driving video, with what a face reader sees, and without one pixel of the
-driver: small enough to bundle."""
+"""A recorded motion: the keypoints and expressions of a driving video, without any of its pixels, and its file."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -18,15 +17,15 @@ from dagan.files import written_whole
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints
 
-TREMBLING = 0.07  # by how much coefficients of an expression that is held may differ (docs/decisions.md)
+JITTER = 0.07  # standard deviation of the coefficients of a held expression, from frame to frame (docs/decisions.md)
 SUFFIX = ".safetensors"
 FORMAT = "dagan-motion-1"
-REMEDY = "record it again with this model, or drive with the video itself"
+REMEDY = "record it again with this model, or give the video itself"
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
-    """The keypoints of t frames, on the CPU; the frames' rate; and which detector saw them (see `fingerprint`)."""
+class RecordedMotion:
+    """The keypoints of t frames, on the CPU; their rate; and which keypoint networks found them (`fingerprint`)."""
 
     keypoints: Keypoints  # t k 2, t k 2 2, t n 2, t e
     fps: Fraction
@@ -35,12 +34,12 @@ class Motion:
     def __len__(self) -> int:
         return len(self.keypoints.position)
 
-    def steadied(self) -> "Motion":
-        """With what a face reader saw of expressions made steady: it looks at each frame for itself."""
+    def steadied(self) -> "RecordedMotion":
+        """The motion with the jitter of its expressions averaged out: a face reader sees each frame on its own."""
         expression = self.keypoints.expression
         if expression is None:
             return self
-        return replace(self, keypoints=self.keypoints._replace(expression=steadied(expression, TREMBLING)))
+        return replace(self, keypoints=self.keypoints._replace(expression=steadied(expression, JITTER)))
 
     def on(self, device: torch.device | str) -> Keypoints:
         """The keypoints of all frames, `t k 2`, on a device."""
@@ -50,27 +49,28 @@ class Motion:
         """The keypoints of one frame, `1 k 2`, on a device."""
         return self.keypoints.each(lambda part: part[number : number + 1].to(device))
 
-    def frames(self, device: torch.device | str = "cpu") -> Iterator[Keypoints]:
-        """The keypoints of one frame after the other, `1 k 2`, on a device."""
+    def frames(self, device: torch.device | str = "cpu", numbers: Iterable[int] | None = None) -> Iterator[Keypoints]:
+        """The keypoints of one frame after another, `1 k 2`, on a device; `numbers`: of these frames (None: all)."""
         placed = replace(self, keypoints=self.on(device))
-        yield from map(placed.at, range(len(self)), repeat(device))
+        yield from map(placed.at, range(len(self)) if numbers is None else numbers, repeat(device))
 
 
 @torch.inference_mode()
-def record_motion(model: TalkingHead, frames: Iterable[Float[Tensor, "1 3 h w"]], fps: Fraction) -> Motion:
-    """What the model's keypoint detector sees in each frame of a driving video. Only keypoints are kept.
+def record_motion(model: TalkingHead, frames: Iterable[Float[Tensor, "1 3 h w"]], fps: Fraction) -> RecordedMotion:
+    """The keypoints that the model finds in each frame of a driving video.
 
     Raises:
         UserError: no frames.
     """
     device = next(model.parameters()).device
-    return motion_of((model.view(frame.to(device)).keypoints for frame in frames), fps, model)
+    return motion_of((model.view(frame.to(device)).keypoints for frame in frames), fps, fingerprint(model))
 
 
-def motion_of(found: Iterable[Keypoints], fps: Fraction, model: TalkingHead) -> Motion:
-    """What the model's detector found in each frame (`1 k 2`) as a motion; UserError as `record_motion`.
+def motion_of(found: Iterable[Keypoints], fps: Fraction, fingerprint: str) -> RecordedMotion:
+    """The keypoints of each frame (`1 k 2`) as one motion; `fingerprint`: of the model that found them.
 
-    Kept in one growing block: between thousands of small ones, no room for a frame would be left in what is freed.
+    Kept in one growing block: thousands of small ones would leave no room for a frame in the memory that is freed
+    between them. Raises UserError as `record_motion`.
     """
     last: Keypoints | None = None
     blocks: dict[str, bytearray] = {name: bytearray() for name in Keypoints._fields}
@@ -83,14 +83,14 @@ def motion_of(found: Iterable[Keypoints], fps: Fraction, model: TalkingHead) -> 
         name: torch.frombuffer(blocks[name], dtype=torch.float32).view(-1, *part.shape[1:])
         for name, part in last.named().items()
     }
-    return Motion(Keypoints(**parts), fps, fingerprint(model))
+    return RecordedMotion(Keypoints(**parts), fps, fingerprint)
 
 
 @torch.inference_mode()
 def fingerprint(model: TalkingHead) -> str:
-    """Names the networks that turn an image into keypoints: equal for equal weights, in half precision or single.
+    """Identifies the networks that find keypoints and expressions; the same for weights in half precision.
 
-    Retraining the generator or the motion network keeps recorded motions usable; retraining these does not.
+    A recorded motion can be used while these networks stay the same, also after the generator was trained further.
     """
     digest = hashlib.sha256()
     for part in (model.depth, model.keypoints, model.face_reader):
@@ -103,17 +103,19 @@ def fingerprint(model: TalkingHead) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_driver(motion: Motion, model: TalkingHead, source: Keypoints) -> None:
-    """Refuses keypoints of another detector than the one that found the source's: they mean other things.
+def check_motion(motion: RecordedMotion, source: Keypoints, fingerprint: str) -> None:
+    """Checks that a motion was recorded with the networks that found the source's keypoints; `fingerprint`: theirs.
 
     Raises:
-        UserError: other networks, another number of keypoints, or jacobians on one side only.
+        UserError: other networks, another number of keypoints, or jacobians or expressions in one of the two only.
     """
     theirs, ours = (_kind(keypoints) for keypoints in (motion.keypoints, source))
     if theirs != ours:
-        raise UserError(f"this motion holds {theirs}, but the model finds {ours}; {REMEDY}")
-    if (own := fingerprint(model)) != motion.fingerprint:
-        raise UserError(f"this motion was recorded with model {motion.fingerprint}, but this is model {own}; {REMEDY}")
+        raise UserError(f"the motion has {theirs}, but the model finds {ours}; {REMEDY}")
+    if fingerprint != motion.fingerprint:
+        raise UserError(
+            f"the motion was recorded with model {motion.fingerprint}, but this is model {fingerprint}; {REMEDY}"
+        )
 
 
 def _kind(keypoints: Keypoints) -> str:
@@ -122,7 +124,7 @@ def _kind(keypoints: Keypoints) -> str:
     return f"{keypoints.position.shape[1]} keypoints {jacobians} jacobians{readings}"
 
 
-def save_motion(motion: Motion, path: str | Path) -> None:
+def save_motion(motion: RecordedMotion, path: str | Path) -> None:
     """Writes a motion file; the file appears complete or not at all.
 
     Raises:
@@ -132,14 +134,14 @@ def save_motion(motion: Motion, path: str | Path) -> None:
 
     path = Path(path)
     if not path.parent.is_dir():
-        raise UserError(f"no such folder for the motion file: {path.parent}; create it first")
+        raise UserError(f"no such folder for the motion file: {path.parent}; make it first")
     metadata = {"format": FORMAT, "fps": str(motion.fps), "fingerprint": motion.fingerprint}
     with written_whole(path) as partial:
         save_file(motion.keypoints.named(), partial, metadata)
         partial.chmod(0o644)  # safetensors writes for the owner alone
 
 
-def load_motion(path: str | Path) -> Motion:
+def load_motion(path: str | Path) -> RecordedMotion:
     """Reads a motion file.
 
     Raises:
@@ -157,7 +159,9 @@ def load_motion(path: str | Path) -> Motion:
         raise UserError(f"not a motion file that can be read: {path} ({error})") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"not a recorded motion: {path} (expected format {FORMAT}, got {metadata.get('format')})")
-    return Motion(_keypoints(tensors, path), _rate(metadata.get("fps", ""), path), metadata.get("fingerprint", ""))
+    return RecordedMotion(
+        _keypoints(tensors, path), _rate(metadata.get("fps", ""), path), metadata.get("fingerprint", "")
+    )
 
 
 def _keypoints(tensors: dict[str, Tensor], path: str | Path) -> Keypoints:
@@ -195,10 +199,11 @@ REACH = 2  # frames before and after
 
 
 def steadied(values: Float[Tensor, "t n"], noise: float) -> Float[Tensor, "t n"]:
-    """Each value's mean with those of the frames around that differ from it as noise does (a bilateral filter in time,
-    Tomasi and Manduchi 1998): what trembles rests, what moves keeps its pace.
+    """The values after a bilateral filter in time (Tomasi and Manduchi 1998): jitter below `noise` is averaged out,
+    larger changes are kept.
 
-    A value that differs by `noise` counts 0.6, by three times that 0.01, and less the further away it is in time.
+    A neighbouring frame whose value differs by `noise` has a weight of 0.6, by three times that of 0.01; the second
+    neighbour has half the weight of the first.
     """
     total, weights = values.clone(), torch.ones_like(values)
     for distance in range(1, min(REACH, len(values) - 1) + 1):

@@ -1,8 +1,9 @@
 """Videos in and out of the animator: what a file holds, and a writer that leaves a whole file or none."""
 
-import contextlib
+import math
 import os
-import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,15 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from dagan.data.decoding import DecodeReport, open_video, read_frames
-from dagan.errors import UserError
-from dagan.inference.audio import AudioCopy
+from dagan.data.decoding import DecodeReport, decoded_frames, file_name, open_video
+from dagan.data.timing import frame_rate
+from dagan.errors import UserError, reason_of
+from dagan.files import MAX_NAME, written_whole
+from dagan.inference.audio import Sound, open_sound
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
 OUTPUT_SUFFIXES = (".mp4", ".m4v", ".mov")
-DEFAULT_RATE = Fraction(25)  # for the rare file that names no rate
+CLOCK = 90_000  # ticks per second that the times of frames are kept in, at least
+FINEST = 1_000_000  # ticks per second, so that a frame of an hour can be written in 32 bits
+MAX_DENOMINATOR = 1_000_000  # of a rate: FFmpeg counts in 32 bits
+KEEP_DURATIONS = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION
 DEFAULT_QUALITY = 18  # x264's constant rate factor: 0 lossless, 51 worst; 18 is taken to be visually lossless
 BT709 = 1  # the number of BT.709 in ITU-T H.273, alike for primaries, transfer and matrix
 LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
@@ -28,8 +34,9 @@ LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
 class VideoInfo(NamedTuple):
     """What `probe` found. Width and height are as shown (upright, square pixels).
 
-    `rate` is frames per second, exact; the average where frames come at varying intervals. `rotation` is the
-    counterclockwise angle in degrees that the file asks players to turn its frames by; `read_frames` does it.
+    `rate` is frames per second: exact, or the average where frames come at varying intervals (`is_variable`).
+    `rotation` is the counterclockwise angle in degrees that the file asks players to turn its frames by; `read_frames`
+    does it.
     """
 
     width: int
@@ -38,38 +45,35 @@ class VideoInfo(NamedTuple):
     num_frames_estimate: int | None
     has_audio: bool
     rotation: int
+    is_variable: bool = False
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Size, rate, length and audio of a video; decodes its first frame only.
+    """Size, rate, length and audio of a video; decodes its first frame only, and reads the times of the first 500.
 
     Raises:
         UserError: no such file, not a video, or its first frames cannot be decoded.
     """
-    import av
-
+    rate = frame_rate(path)
     container, stream = open_video(path)
     with container:
-        rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
-        seconds = container.duration / 1e6 if container.duration is not None else None
-        estimate = stream.frames or (round(seconds * rate) if seconds is not None else None)
+        ticks = (stream.duration or 0) * (stream.time_base or Fraction(0))
+        seconds = ticks or Fraction(container.duration or 0, 1_000_000)
+        estimate = stream.frames or round(seconds * rate.nominal) or None
         has_audio = bool(container.streams.audio)
-        try:
-            rotation = next(container.decode(stream)).rotation
-        except (av.FFmpegError, StopIteration) as error:
-            raise UserError(f"video has no frames that can be read: {path}") from error
-    frames = read_frames(path, DecodeReport())
-    height, width = next(frames).shape[:2]
+    frames = decoded_frames(path, DecodeReport())
+    frame, pixels = next(frames)
     frames.close()  # type: ignore[attr-defined]
-    return VideoInfo(width, height, Fraction(rate), estimate, has_audio, rotation)
+    height, width = pixels.shape[:2]
+    return VideoInfo(width, height, rate.nominal, estimate, has_audio, frame.rotation, rate.is_variable)
 
 
 class VideoWriter:
     """Writes frames as H.264 with the sound of `audio_from`, under a temporary name until all is well.
 
-    Use as a context manager. Frames are written at exactly `rate`; sound is kept in step with `audio_from`'s first
-    video frame and ends with the last frame written. Memory does not grow with length. Colours are BT.709, tagged.
-    H.264 in yuv420p needs even sides: an odd one gets its last row or column doubled.
+    Use as a context manager. Frames without a time are written at exactly `rate`. Sound is kept in step with
+    `audio_from`'s first video frame and ends with the last frame written. Memory does not grow with length. Colours
+    are BT.709, tagged. H.264 in yuv420p needs even sides: an odd one gets its last row or column doubled.
     """
 
     def __init__(
@@ -86,35 +90,70 @@ class VideoWriter:
             UserError: the output folder is missing or not writable, or the name does not end in .mp4, .m4v or .mov.
         """
         self.path = Path(path)
-        self.rate, self.size, self.quality = Fraction(rate), size, quality
+        self.rate = Fraction(rate).limit_denominator(MAX_DENOMINATOR)
+        self.size, self.quality = size, quality
         self.num_frames = 0
         self._audio_from = audio_from
+        self._tick = Fraction(1, ticks_per_second(self.rate))
+        self._last, self._step = -1, round(1 / self.rate / self._tick)  # ticks: the last frame's time, and its length
         check_output(self.path)
-        self._partial = self.path.with_name(f".{self.path.stem}.{secrets.token_hex(4)}.partial{self.path.suffix}")
+        self._closing = ExitStack()
 
     def __enter__(self) -> "VideoWriter":
-        try:
-            self._open()
-        except BaseException:
-            self._discard()
-            raise
+        with ExitStack() as opening, self._named_errors():
+            partial = opening.enter_context(written_whole(self.path))
+            self._open(partial, opening)
+            self._closing = opening.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            self._discard()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._closing.__exit__(kind, error, trace)
+            return
+        with self._closing, self._named_errors():
+            self._finish()
 
-    def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
-        """Appends one RGB frame of the size given at construction."""
+    def write(
+        self, frame: UInt8[np.ndarray, "h w 3"], time: Fraction | None = None, duration: Fraction | None = None
+    ) -> None:
+        """Appends one RGB frame of the size given at construction.
+
+        `time` is when it is shown, in seconds from the start (None: when the last one ends); `duration` counts for the
+        last frame of all, the others last until the next one.
+
+        Raises:
+            UserError: the file cannot be written, as on a full disk.
+        """
+        width, height = self.size
+        if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+            raise ValueError(f"expected a uint8 frame of shape {(height, width, 3)}, got {frame.dtype} {frame.shape}")
+        at = self._place(time, duration)
+        with self._named_errors():
+            self._encode(frame, at)
+            if self._audio is not None:
+                self._audio.copy_until((at + self._step) * self._tick)
+        self.num_frames += 1
+
+    def _place(self, time: Fraction | None, duration: Fraction | None) -> int:
+        """The time of the next frame in ticks, after that of the last one; sets how long it lasts."""
+        if time is None:
+            at = self._last + self._step if self.num_frames else 0
+        else:
+            at = max(round(time / self._tick), self._last + 1)
+        if duration is not None:
+            self._step = max(round(duration / self._tick), 1)
+        elif time is not None and self.num_frames:
+            self._step = at - self._last
+        self._last = at
+        return at
+
+    def _encode(self, frame: UInt8[np.ndarray, "h w 3"], at: int) -> None:
         import av
         from av.video.reformatter import Colorspace, Interpolation
 
         width, height = self.size
-        if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
-            raise ValueError(f"expected a uint8 frame of shape {(height, width, 3)}, got {frame.dtype} {frame.shape}")
         even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24").reformat(
             format="yuv420p",
@@ -122,21 +161,16 @@ class VideoWriter:
             dst_color_range=LIMITED_RANGE,
             interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
         )
-        picture.pts, picture.time_base = self.num_frames, 1 / self.rate
+        picture.pts, picture.duration, picture.time_base = at, self._step, self._tick
         self._container.mux(self._video.encode(picture))
-        self.num_frames += 1
-        if self._audio is not None:
-            self._audio.copy_until(self.num_frames / self.rate)
 
-    def _open(self) -> None:
+    def _open(self, partial: Path, opening: ExitStack) -> None:
         import av
 
-        try:
-            self._container: OutputContainer = av.open(
-                str(self._partial), "w", format="mp4", options={"movflags": "+faststart"}
-            )
-        except OSError as error:
-            raise UserError(f"cannot write in {self.path.parent}: {error.strerror or error}") from error
+        self._container: OutputContainer = av.open(
+            file_name(partial), "w", format="mp4", options={"movflags": "+faststart"}
+        )
+        opening.callback(_close_quietly, self._container)
         width, height = self.size
         self._video = self._container.add_stream("libx264", rate=self.rate, options={"crf": str(self.quality)})
         self._video.width, self._video.height = width + width % 2, height + height % 2
@@ -144,37 +178,43 @@ class VideoWriter:
         coder = self._video.codec_context
         coder.color_primaries = coder.color_trc = coder.colorspace = BT709
         coder.color_range = LIMITED_RANGE
-        coder.time_base = 1 / self.rate
-        self._audio = AudioCopy.open(self._audio_from, self._container) if self._audio_from is not None else None
+        coder.time_base, coder.flags = self._tick, coder.flags | KEEP_DURATIONS
+        self._audio: Sound | None = None
+        if self._audio_from is not None:
+            self._audio = open_sound(self._audio_from, self._container)
+        if self._audio is not None:
+            opening.callback(self._audio.close)
 
     def _finish(self) -> None:
         if self.num_frames == 0:
             raise UserError(f"no frames to write to {self.path}: the driving video gave none")
         self._container.mux(self._video.encode(None))
         if self._audio is not None:
-            self._audio.finish(self.num_frames / self.rate)
+            self._audio.finish((self._last + self._step) * self._tick)
         self._container.close()
-        self._close_audio()
-        os.replace(self._partial, self.path)
 
-    def _discard(self) -> None:
-        self._close_audio()
-        container = getattr(self, "_container", None)
-        if container is not None and self._partial.exists():
-            _close_quietly(container)
-        self._partial.unlink(missing_ok=True)
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """What the disk refuses, in one line."""
+        import av
 
-    def _close_audio(self) -> None:
-        if getattr(self, "_audio", None) is not None:
-            self._audio.close()  # type: ignore[union-attr]
-            self._audio = None
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            raise UserError(f"cannot write {self.path}: {reason_of(error)}") from error
+
+
+def ticks_per_second(rate: Fraction) -> int:
+    """A clock in which frames of this rate have exact times, and milliseconds, where that is not too fine."""
+    both = math.lcm(rate.numerator, CLOCK)
+    return both if both <= FINEST else rate.numerator * math.ceil(CLOCK / rate.numerator)
 
 
 def _close_quietly(container: "OutputContainer") -> None:
-    """Frees a container whose file is about to be removed: whatever it could still complain about does not matter."""
+    """Frees a container whose file is whole, or about to be removed: what it could still complain about is known."""
     import av
 
-    with contextlib.suppress(av.FFmpegError):
+    with suppress(av.FFmpegError, OSError):
         container.close()
 
 
@@ -187,6 +227,8 @@ def check_output(path: str | Path) -> None:
     path = Path(path)
     if path.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UserError(f"output must end in {', '.join(OUTPUT_SUFFIXES)}, got {path}")
+    if len(os.fsencode(path.name)) > MAX_NAME:
+        raise UserError(f"the output's name is longer than {MAX_NAME} bytes: {path.name[:40]}...; choose a shorter one")
     if not path.parent.is_dir():
         raise UserError(f"output folder does not exist: {path.parent}; make it first")
     if path.is_dir():

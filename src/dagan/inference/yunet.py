@@ -53,7 +53,8 @@ class YuNetNetwork(nn.Module):
         """Of a BGR picture, 0 to 255, whose sides are multiples of 32."""
         x = F.relu(self.first(F.relu(self.stem(image))))
         features = []
-        for index, (one, two) in enumerate(self.stages):  # type: ignore[misc] # a module list can be iterated
+        for index, stage in enumerate(self.stages):
+            one, two = stage.children()
             x = F.max_pool2d(x, 2) if index in POOLED else x
             x = F.relu(two(F.relu(one(x))))
             features.append(x)

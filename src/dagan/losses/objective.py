@@ -1,146 +1,155 @@
-"""The weighted sum of loss terms (Eq. 10)."""
+"""The weighted sum of loss terms (Eq. 10): what each term compares, and what it must be shown for that."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dagan.data.landmarks import FaceLandmarks
 from dagan.geometry.registration import register
 from dagan.geometry.tps import PlaneWarp
-from dagan.geometry.warp import warp
 from dagan.losses.adversarial import feature_matching, generator_adversarial
 from dagan.losses.equivariance import equivariance, jacobian_equivariance
 from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.landmark_guidance import landmark_guidance, opening_guidance, seen_through
-from dagan.losses.step_state import StepState
 from dagan.losses.torso_guidance import torso_guidance
+from dagan.losses.values import Look, PairBatch, Values
+
+VIEWS = frozenset({Look.SOURCE})
+MOTION = VIEWS | {Look.MOTION}
+RENDERED = MOTION | {Look.RENDERING}
 
 
-def _perceptual(state: StepState) -> Tensor:
-    loss: Tensor = state.perceptual(state.rendering.generated, state.batch.driving)
-    return loss
+class Term(NamedTuple):
+    """A loss of one step's values, a scalar without its weight, and the looks that it needs."""
+
+    function: Callable[[Values], Float[Tensor, ""]]
+    looks: frozenset[Look] = frozenset()
+    needs_landmarks: bool = False
+    needs_jacobians: bool = False
 
 
-def _warped_perceptual(state: StepState) -> Tensor:
-    """L_P of the source moved by the flow alone, at the flow's size: trains motion without a generator."""
-    size = (state.motion.flow.shape[1], state.motion.flow.shape[2])
-    source, driving = (
-        F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
-        for image in (state.batch.source, state.batch.driving)
-    )
-    loss: Tensor = state.perceptual(warp(source, state.motion.flow), driving)
-    return loss
+def _reconstruction(values: Values) -> Float[Tensor, ""]:
+    return (values.rendering.generated - values.batch.driving).abs().mean()
 
 
-def _keypoint_distance(state: StepState) -> Tensor:
-    return keypoint_distance(state.source.keypoints.position) + keypoint_distance(state.driving.keypoints.position)
+def _expressive_reconstruction(values: Values) -> Float[Tensor, ""]:
+    landmarks = _landmarks(values)
+    generated, driving = values.rendering.generated, values.batch.driving
+    return expressive_reconstruction(generated, driving, landmarks.position, landmarks.found)
 
 
-def _guidance_of_both(state: StepState, name: str, guidance: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+def _equivariance(values: Values) -> Float[Tensor, ""]:
+    return equivariance(values.driving.keypoints, values.transformed, values.plane_warp)
+
+
+def _jacobian_equivariance(values: Values) -> Float[Tensor, ""]:
+    return jacobian_equivariance(values.driving.keypoints, values.transformed, values.plane_warp)
+
+
+def _keypoint_distance(values: Values) -> Float[Tensor, ""]:
+    return keypoint_distance(values.source.keypoints.position) + keypoint_distance(values.driving.keypoints.position)
+
+
+def _landmark_guidance(values: Values) -> Float[Tensor, ""]:
+    return _guidance_of_both(values, landmark_guidance)
+
+
+def _opening_guidance(values: Values) -> Float[Tensor, ""]:
+    return _guidance_of_both(values, opening_guidance)
+
+
+def _guidance_of_both(
+    values: Values, guidance: Callable[[Tensor, Tensor, Tensor], Float[Tensor, ""]]
+) -> Float[Tensor, ""]:
     """Of the source's keypoints and the driving frame's."""
-    pairs = ((state.source, state.batch.source_landmarks), (state.driving, state.batch.driving_landmarks))
+    pairs = ((values.source, values.batch.source_landmarks), (values.driving, values.batch.driving_landmarks))
     losses = [
         guidance(view.keypoints.position, landmarks.position, landmarks.found)
         for view, landmarks in pairs
         if landmarks is not None
     ]
-    if not losses:
-        raise ValueError(f"the objective has {name} but the batch has no landmarks")
     return torch.stack(losses).sum()
 
 
-def _driving_landmarks(state: StepState, name: str) -> FaceLandmarks:
-    """Raises ValueError when the term of that name finds none."""
-    if state.batch.driving_landmarks is None:
-        raise ValueError(f"the objective has {name} but the batch has no landmarks")
-    return state.batch.driving_landmarks
-
-
-def _moved_landmark_guidance(state: StepState) -> Tensor:
+def _moved_landmark_guidance(values: Values) -> Float[Tensor, ""]:
     """landmark_guidance on the driving frame as it is seen through a window turned, zoomed and shifted at random."""
-    landmarks = _driving_landmarks(state, "moved_landmark_guidance")
-    aims = seen_through(state.window, landmarks.position)
+    landmarks = _landmarks(values)
+    aims = seen_through(values.window, landmarks.position)
     whole = landmarks.found & _in_frame(aims)  # a keypoint cannot leave the frame
-    return landmark_guidance(state.moved.position, aims, whole)
+    return landmark_guidance(values.moved.position, aims, whole)
 
 
-def _torso_guidance(state: StepState) -> Tensor:
-    landmarks = _driving_landmarks(state, "torso_guidance")  # all keypoints after theirs are free
-    torso = register(state.batch.source, state.batch.driving, "torso")
-    return torso_guidance(state.source.keypoints, state.driving.keypoints, torso, landmarks.position.shape[1])
+def _moved_jacobian(values: Values) -> Float[Tensor, ""]:
+    return jacobian_equivariance(values.driving.keypoints, values.moved, PlaneWarp.affine(values.window))
 
 
-def _expressive_reconstruction(state: StepState) -> Tensor:
-    landmarks = _driving_landmarks(state, "expressive_reconstruction")
-    generated, driving = state.rendering.generated, state.batch.driving
-    return expressive_reconstruction(generated, driving, landmarks.position, landmarks.found)
+def _torso_guidance(values: Values) -> Float[Tensor, ""]:
+    num_face = _landmarks(values).position.shape[1]  # all keypoints after theirs are free
+    torso = register(values.batch.source, values.batch.driving, "torso")
+    return torso_guidance(values.source.keypoints, values.driving.keypoints, torso, num_face)
 
 
-def _opening_consistency(state: StepState) -> Tensor:
+def _keypoint_consistency(values: Values) -> Float[Tensor, ""]:
+    return (values.found_again.position - values.driving.keypoints.position.detach()).abs().mean()
+
+
+def _opening_consistency(values: Values) -> Float[Tensor, ""]:
     """How differently open mouth and eyes look to the detector in the generated frame and in the driving one."""
-    landmarks = _driving_landmarks(state, "opening_consistency")  # says whether there is a face
-    return opening_guidance(state.found_again.position, state.driving.keypoints.position.detach(), landmarks.found)
+    found = _landmarks(values).found  # whether there is a face
+    return opening_guidance(values.found_again.position, values.driving.keypoints.position.detach(), found)
 
 
-def _reenacted_keypoints(state: StepState) -> Tensor:
+def _reenacted_keypoints(values: Values) -> Float[Tensor, ""]:
     """How far the keypoints of a reenacted frame are from those asked for, where all of them lie in the frame."""
-    asked = state.asked.position
-    return landmark_guidance(state.found_reenacted.position, asked, _in_frame(asked))
+    asked = values.asked.position
+    return landmark_guidance(values.found_reenacted.position, asked, _in_frame(asked))
 
 
-def _reenacted_openings(state: StepState) -> Tensor:
+def _reenacted_openings(values: Values) -> Float[Tensor, ""]:
     """How differently open mouth and eyes look to the detector in a reenacted frame from what was asked for."""
-    landmarks, asked = _driving_landmarks(state, "reenacted_openings"), state.asked.position
-    known = landmarks.found[: len(asked)] & _in_frame(asked)
-    return opening_guidance(state.found_reenacted.position, asked, known)
+    asked = values.asked.position
+    known = _landmarks(values).found[: len(asked)] & _in_frame(asked)
+    return opening_guidance(values.found_reenacted.position, asked, known)
+
+
+def _landmarks(values: Values) -> FaceLandmarks:
+    """Of the driving frame; `Objective.check` has seen that they are there."""
+    assert values.batch.driving_landmarks is not None
+    return values.batch.driving_landmarks
 
 
 def _in_frame(position: Float[Tensor, "b k 2"]) -> Bool[Tensor, " b"]:
     return (position.abs() <= 1).all(2).all(1)
 
 
-TERMS: Mapping[str, Callable[[StepState], Tensor]] = {
-    "perceptual": _perceptual,
-    "warped_perceptual": _warped_perceptual,
-    "reconstruction": lambda state: (state.rendering.generated - state.batch.driving).abs().mean(),
-    "expressive_reconstruction": _expressive_reconstruction,
-    "adversarial": lambda state: generator_adversarial(state.judged_fake),
-    "feature_matching": lambda state: feature_matching(state.judged_real, state.judged_fake),
-    "equivariance": lambda state: equivariance(state.driving.keypoints, state.transformed, state.plane_warp),
-    "jacobian_equivariance": lambda state: jacobian_equivariance(
-        state.driving.keypoints, state.transformed, state.plane_warp
+TERMS: Mapping[str, Term] = {
+    "perceptual": Term(lambda values: values.perceptual, RENDERED | {Look.PERCEPTUAL}),
+    "warped_perceptual": Term(lambda values: values.warped_perceptual, MOTION | {Look.WARPED_PERCEPTUAL}),
+    "reconstruction": Term(_reconstruction, RENDERED),
+    "expressive_reconstruction": Term(_expressive_reconstruction, RENDERED, needs_landmarks=True),
+    "adversarial": Term(lambda values: generator_adversarial(values.judged_fake), RENDERED | {Look.JUDGEMENTS}),
+    "feature_matching": Term(
+        lambda values: feature_matching(values.judged_real, values.judged_fake), RENDERED | {Look.JUDGEMENTS}
     ),
-    "keypoint_distance": _keypoint_distance,
-    "keypoint_consistency": lambda state: (
-        (state.found_again.position - state.driving.keypoints.position.detach()).abs().mean()
-    ),
-    "opening_consistency": _opening_consistency,
-    "reenacted_keypoints": _reenacted_keypoints,
-    "reenacted_openings": _reenacted_openings,
-    "landmark_guidance": lambda state: _guidance_of_both(state, "landmark_guidance", landmark_guidance),
-    "opening_guidance": lambda state: _guidance_of_both(state, "opening_guidance", opening_guidance),
-    "moved_landmark_guidance": _moved_landmark_guidance,
-    "moved_jacobian": lambda state: jacobian_equivariance(
-        state.driving.keypoints, state.moved, PlaneWarp.affine(state.window)
-    ),
-    "torso_guidance": _torso_guidance,
+    "equivariance": Term(_equivariance, frozenset({Look.TRANSFORMED})),
+    "jacobian_equivariance": Term(_jacobian_equivariance, frozenset({Look.TRANSFORMED}), needs_jacobians=True),
+    "keypoint_distance": Term(_keypoint_distance, VIEWS),
+    "keypoint_consistency": Term(_keypoint_consistency, RENDERED | {Look.FOUND_AGAIN}),
+    "opening_consistency": Term(_opening_consistency, RENDERED | {Look.FOUND_AGAIN}, needs_landmarks=True),
+    "reenacted_keypoints": Term(_reenacted_keypoints, VIEWS | {Look.REENACTED}),
+    "reenacted_openings": Term(_reenacted_openings, VIEWS | {Look.REENACTED}, needs_landmarks=True),
+    "landmark_guidance": Term(_landmark_guidance, VIEWS, needs_landmarks=True),
+    "opening_guidance": Term(_opening_guidance, VIEWS, needs_landmarks=True),
+    "moved_landmark_guidance": Term(_moved_landmark_guidance, frozenset({Look.MOVED}), needs_landmarks=True),
+    "moved_jacobian": Term(_moved_jacobian, frozenset({Look.MOVED}), needs_jacobians=True),
+    "torso_guidance": Term(_torso_guidance, VIEWS, needs_landmarks=True),
 }
-
-NEED_LANDMARKS = frozenset(
-    {
-        "landmark_guidance",
-        "opening_guidance",
-        "opening_consistency",
-        "reenacted_openings",
-        "moved_landmark_guidance",
-        "torso_guidance",
-        "expressive_reconstruction",
-    }
-)  # of the batch
+NEED_LANDMARKS = frozenset(name for name, term in TERMS.items() if term.needs_landmarks)  # of the batch
+NEED_JACOBIANS = frozenset(name for name, term in TERMS.items() if term.needs_jacobians)  # of the keypoints
 
 PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2; feature matching as FOMM weighs it
     ("perceptual", 10.0),
@@ -152,23 +161,26 @@ PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2; featu
 
 
 class Objective:
-    """Named terms with weights; a term that is not listed is absent, not weighted zero."""
+    """Named terms with weights; a term that is not listed is absent, not weighted zero.
+
+    `looks` is what a forward pass must make for these terms; everything else it can leave out.
+    """
 
     def __init__(self, weights: tuple[tuple[str, float], ...]):
         unknown = [name for name, _ in weights if name not in TERMS]
         if unknown:
             raise ValueError(f"unknown loss term {unknown[0]!r}; known: {', '.join(TERMS)}")
         self.weights = dict(weights)
+        self.terms = {name: TERMS[name] for name in self.weights}
+        self.looks: frozenset[Look] = frozenset().union(*(term.looks for term in self.terms.values()))
+        self.is_adversarial = Look.JUDGEMENTS in self.looks  # then a discriminator is trained beside the generator
 
-    @property
-    def is_adversarial(self) -> bool:
-        """Whether a discriminator must be trained beside the generator."""
-        return "adversarial" in self.weights or "feature_matching" in self.weights
+    def check(self, batch: PairBatch) -> None:
+        """Raises ValueError when a term needs landmarks and the batch has none."""
+        names = [name for name, term in self.terms.items() if term.needs_landmarks]
+        if names and batch.driving_landmarks is None:
+            raise ValueError(f"the objective has {names[0]} but the batch has no landmarks")
 
-    def __call__(self, state: StepState) -> dict[str, Tensor]:
-        """The unweighted terms."""
-        return {name: TERMS[name](state) for name in self.weights}
-
-    def total(self, terms: dict[str, Tensor]) -> Tensor:
+    def total(self, terms: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """The weighted sum (Eq. 10)."""
         return torch.stack([self.weights[name] * value.float() for name, value in terms.items()]).sum()

@@ -17,7 +17,6 @@ from dagan.geometry.registration import affine_flow
 from dagan.geometry.warp import PIXELS, PixelConvention
 from dagan.nn.blocks import Resize, ScaleBy
 from dagan.nn.hourglass import Hourglass
-from dagan.transfer.face_flow import FACE_MOTIONS
 from dagan.types import DenseMotion, Keypoints
 
 VARIANCE = 0.01  # of the keypoint Gaussians, as FOMM
@@ -33,10 +32,6 @@ class MotionConfig:
 
     `background`: "registered" is told how the background moved between two frames of one video (`register`), since
     keypoints on a face cannot know. For a photo and somebody else's video it stands still either way.
-    `torso`: "registered" puts the keypoints that are not the face's where the torso went, likewise; else, and for a
-    photo and somebody else's video, they stand where they are "found".
-    `face`: moves in "parts", each with its keypoint; "whole": the mask may also choose one smooth motion through all
-    landmarks of the face (`face_flow`), which stays smooth where parts disagree.
     `occludes_outside`: what the flow takes from outside the photo counts as occluded, so the decoder paints it.
     """
 
@@ -50,26 +45,26 @@ class MotionConfig:
     resize: Resize = ScaleBy(factor=0.25)
     has_mask_prior: bool = False  # not in the paper; starts the mask from nearness to the keypoints
     background: Literal["still", "registered"] = "still"
-    torso: Literal["found", "registered"] = "found"
-    face: Literal["parts", "whole"] = "parts"
     occludes_outside: bool = False
 
-    def build(self, num_keypoints: int) -> "DenseMotionNet":
-        return DenseMotionNet(self, num_keypoints)
+    def build(self, num_keypoints: int, pieces: tuple[LocalMotion, ...] = ()) -> "DenseMotionNet":
+        return DenseMotionNet(self, num_keypoints, pieces)
 
 
 class DenseMotionNet(nn.Module):
-    """Occlusion estimator T: from sparse motions and the source warped by each, the mask M_m and occlusion M_o."""
+    """Occlusion estimator T: from sparse motions and the source warped by each, the mask M_m and occlusion M_o.
 
-    def __init__(self, config: MotionConfig, num_keypoints: int):
+    `pieces` are motions of several keypoints together that the mask may choose as well, such as `whole_face`.
+    """
+
+    def __init__(self, config: MotionConfig, num_keypoints: int, pieces: tuple[LocalMotion, ...] = ()):
         super().__init__()
         self.local_motion = LOCAL_MOTIONS[config.local_motion]
         self.follows_background = config.background == "registered"
-        self.follows_torso = config.torso == "registered"
         self.pixels = PIXELS[config.pixels]
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.resize = config.resize.build()
-        self.pieces = FACE_MOTIONS[config.face]
+        self.pieces = pieces
         num_slots = 1 + num_keypoints + len(self.pieces)
         self.hourglass = Hourglass(4 * num_slots, config.width, config.cap, config.num_blocks)
         maps = self.hourglass.out_channels

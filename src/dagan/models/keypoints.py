@@ -40,15 +40,10 @@ class Modality(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class KeypointConfig:
-    """Paper: K = 15 points from RGB-D, an hourglass at a quarter of the image's size.
-
-    `has_landmarks`: the first are face landmarks in the order of `data.landmarks`, so between people the head's turn
-    and the expression are transferred apart (`transfer/face_transfer.py`).
-    """
+    """Paper: K = 15 points from RGB-D, an hourglass at a quarter of the image's size."""
 
     num_keypoints: int = 15
     has_jacobian: bool = False
-    has_landmarks: bool = False
     modality: Modality = Modality.RGB
     width: int = 32
     cap: int = 1024

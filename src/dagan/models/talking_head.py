@@ -14,11 +14,28 @@ from dagan.models.dense_motion import DenseMotionNet, MotionConfig
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.generator import Generator, GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, KeypointDetector, Modality
+from dagan.transfer.face_flow import whole_face
 from dagan.transfer.face_reader import FaceReader, FaceReaderConfig
 from dagan.transfer.face_transfer import face_transfer
 from dagan.transfer.relative import Transfer, mover, offset_transfer
 from dagan.transfer.retargeting import FaceRetargetingConfig
 from dagan.types import Agreement, Keypoints, Rendering, View
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceConfig:
+    """What a model knows of faces (not in the paper; docs/decisions.md): its first keypoints are `face.LANDMARKS`.
+
+    The mask may then choose one smooth motion of the whole head (`transfer.face_flow`), the other keypoints follow the
+    torso, and head turn and expression are transferred apart between people: by trained networks (`retargeting`; None:
+    by displacement alone), from what MediaPipe's networks see in the image (`reader`; None: from the keypoints).
+    """
+
+    retargeting: FaceRetargetingConfig | None = FaceRetargetingConfig()
+    reader: FaceReaderConfig | None = FaceReaderConfig()
+
+    def transfer(self) -> Transfer:
+        return face_transfer if self.retargeting is None else self.retargeting.build()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,24 +46,17 @@ class TalkingHeadConfig:
     keypoints: KeypointConfig = KeypointConfig()
     motion: MotionConfig = MotionConfig()
     generator: GeneratorConfig = GeneratorConfig()
-    retargeting: FaceRetargetingConfig | None = None
-    face_reader: FaceReaderConfig | None = None
+    face: FaceConfig | None = None
 
     def __post_init__(self) -> None:
         if self.depth is None and self.keypoints.modality is Modality.RGBD:
             raise ValueError("RGB-D keypoints need a depth network: set depth, or keypoints.modality to rgb")
         if self.depth is None and self.generator.refine.needs_depth:
             raise ValueError("cross-modal attention needs a depth network: set depth, or another refine")
-        if self.keypoints.has_landmarks and self.keypoints.num_keypoints < NUM_LANDMARKS:
-            raise ValueError(f"keypoints.has_landmarks needs {NUM_LANDMARKS} keypoints or more: set more, or false")
-        if self.motion.torso == "registered" and not self.keypoints.has_landmarks:
-            raise ValueError("a registered torso needs keypoints of the face first: set keypoints.has_landmarks")
-        if self.motion.face == "whole" and not self.keypoints.has_landmarks:
-            raise ValueError("the whole face's motion needs keypoints of the face first: set keypoints.has_landmarks")
-        if self.retargeting is not None and not self.keypoints.has_landmarks:
-            raise ValueError("retargeting needs keypoints of the face first: set keypoints.has_landmarks")
-        if self.face_reader is not None and not self.keypoints.has_landmarks:
-            raise ValueError("a face reader looks where keypoints of the face are: set keypoints.has_landmarks")
+        if self.face is not None and self.keypoints.num_keypoints < NUM_LANDMARKS:
+            raise ValueError(
+                f"face needs {NUM_LANDMARKS} keypoints or more: set keypoints.num_keypoints, or face to null"
+            )
         if self.motion.local_motion == "affine" and not self.keypoints.has_jacobian:
             raise ValueError("affine local motion needs jacobians: set keypoints.has_jacobian")
         decoder, found = self.generator.decoder, self.keypoints.num_keypoints
@@ -58,26 +68,23 @@ class TalkingHeadConfig:
             raise ValueError("keypoints, motion and generator must have the same pixels: one meaning of coordinates")
 
     def build(self) -> "TalkingHead":
+        face = self.face
         return TalkingHead(
             self.depth.build() if self.depth is not None else None,
             self.keypoints.build(),
-            self.motion.build(self.keypoints.num_keypoints),
+            self.motion.build(self.keypoints.num_keypoints, (whole_face,) if face is not None else ()),
             self.generator.build(),
-            self._transfer(),
-            self.face_reader.build() if self.face_reader is not None else None,
+            face.transfer() if face is not None else offset_transfer,
+            face.reader.build() if face is not None and face.reader is not None else None,
+            follows_torso=face is not None,
         )
-
-    def _transfer(self) -> Transfer:
-        if self.retargeting is not None:
-            return self.retargeting.build()
-        return face_transfer if self.keypoints.has_landmarks else offset_transfer
 
 
 class TalkingHead(nn.Module):
     """Source image + driving image to generated image (DaGAN, Fig. 2). Images are squares of a multiple of 32.
 
-    `retargeting` is how motion is transferred between people; it may have weights. `face_reader`: what it goes by, of
-    the driver; None: keypoints alone.
+    `retargeting` says how motion is transferred between people; it may have weights. `face_reader` sees landmarks and
+    expression in an image; None: keypoints alone. `follows_torso`: the keypoints after the face's are the torso's.
     """
 
     def __init__(
@@ -88,6 +95,8 @@ class TalkingHead(nn.Module):
         generator: Generator,
         retargeting: Transfer = offset_transfer,
         face_reader: FaceReader | None = None,
+        *,
+        follows_torso: bool = False,
     ):
         super().__init__()
         self.depth = depth
@@ -96,6 +105,7 @@ class TalkingHead(nn.Module):
         self.generator = generator
         self.retargeting = retargeting
         self.face_reader = face_reader
+        self.follows_torso = follows_torso
         self.agreement: Mapping[str, Agreement] = {}  # by precision, where a model file tells it
 
     def given(self) -> list[nn.Module]:
@@ -140,14 +150,22 @@ class TalkingHead(nn.Module):
         with torch.autocast(source.position.device.type, enabled=False):
             return int(self.retargeting.difference(source, driving).nan_to_num(nan=float("inf")).argmin())
 
+    def torso(
+        self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, "b 2 3"] | None:
+        """How the torso moved between two frames of one video; None for models that do not use it."""
+        return register(source, driving, "torso") if self.follows_torso else None
+
     def follow(self, source: View, driving: View) -> Keypoints:
-        """The driving keypoints for a source of the same video: those that are not the face's stand where the torso
-        went between the two frames, where that can be told and the model is made for it."""
-        if not self.motion.follows_torso:
-            return driving.keypoints
-        torso = register(source.image, driving.image, "torso")
+        """The driving keypoints for a source of the same video: keypoints outside of the face are placed where the
+        torso went between the two frames, if the model uses that."""
+        torso = self.torso(source.image, driving.image)
+        return driving.keypoints if torso is None else self.place_torso(source.keypoints, driving.keypoints, torso)
+
+    def place_torso(self, source: Keypoints, driving: Keypoints, torso: Float[Tensor, "b 2 3"]) -> Keypoints:
+        """The driving keypoints, with those outside of the face where the torso (`torso()`) carried the source's."""
         with torch.autocast(torso.device.type, enabled=False):  # bfloat16 does not place a pixel
-            return on_torso(source.keypoints, driving.keypoints, torso, NUM_LANDMARKS)
+            return on_torso(source, driving, torso, NUM_LANDMARKS)
 
     def render(
         self,

@@ -1,5 +1,6 @@
 """Model files: safetensors with the configuration in the metadata, and the bundled default weights."""
 
+import copy
 import json
 import textwrap
 from collections.abc import Mapping
@@ -14,9 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dagan.config import from_plain, to_plain
-from dagan.data.weight_files import mistaken_for_weights
+from dagan.data.file_checks import check_finite, mistaken_for_weights
 from dagan.errors import UserError
 from dagan.files import written_whole
+from dagan.models.bounded import build_bounded, check_sizes
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.discriminator import Discriminator, DiscriminatorConfig
 from dagan.models.pose import PoseConfig, PoseNet
@@ -72,7 +74,7 @@ def save_state(
 ) -> None:
     """As `save_model`, of a state dict, in which a discriminator may stand beside the model's tensors."""
     path = Path(path)
-    kept = {name: _stored(value, half) for name, value in state.items()}
+    kept = _apart({name: _stored(value, half) for name, value in state.items()})
     metadata = {"format": FORMATS[type(config)], "config": json.dumps(to_plain(config)), **provenance}
     with written_whole(path) as partial:
         save_file(kept, partial, metadata=metadata)
@@ -82,6 +84,17 @@ def save_state(
 def _stored(value: Tensor, half: bool) -> Tensor:
     stored = value.detach().cpu()
     return (stored.half() if half and stored.is_floating_point() else stored).contiguous()
+
+
+def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that share their memory (tied weights) as copies: safetensors keeps each on its own."""
+    apart: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, value in state.items():
+        place = value.untyped_storage().data_ptr()
+        apart[name] = value.clone() if place in places else value
+        places.add(place)
+    return apart
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -122,7 +135,7 @@ def _read_agreement(path: Path) -> dict[str, Agreement]:
 def load_depth(path: str | Path) -> FaceDepthNet:
     """F_d in eval mode from a file that stage 1 wrote. Raises UserError as `load`."""
     plain = _read_config(Path(path), FaceDepthConfig)
-    depth = from_plain(FaceDepthConfig, plain).build()
+    depth = build_bounded(from_plain(FaceDepthConfig, plain), Path(path))
     _fill(depth, Path(path))
     return depth.eval()
 
@@ -130,7 +143,7 @@ def load_depth(path: str | Path) -> FaceDepthNet:
 def load_pose(path: str | Path) -> PoseNet:
     """F_p in eval mode from a file that stage 1 wrote beside F_d's. Raises UserError as `load`."""
     plain = _read_config(Path(path), PoseConfig)
-    pose = from_plain(PoseConfig, plain).build()
+    pose = build_bounded(from_plain(PoseConfig, plain), Path(path))
     _fill(pose, Path(path))
     return pose.eval()
 
@@ -141,8 +154,8 @@ def load_discriminator(path: str | Path) -> tuple[DiscriminatorConfig, Discrimin
     text = read_metadata(path).get(DISCRIMINATOR)
     if text is None:
         return None
-    config = from_plain(DiscriminatorConfig, json.loads(text))
-    discriminator = config.build()
+    config = from_plain(DiscriminatorConfig, _plain_config(text, path))
+    discriminator = build_bounded(config, path)
     _fill(discriminator, path, f"{DISCRIMINATOR}.")
     return config, discriminator
 
@@ -158,7 +171,7 @@ def fill_face_reader(model: TalkingHead) -> TalkingHead:
 def load_config(path: str | Path | None = None) -> TalkingHeadConfig:
     """The configuration in a model file, or of the bundled default weights."""
     if path is not None:
-        plain = _read_config(Path(path), TalkingHeadConfig)
+        plain = _with_face(_read_config(Path(path), TalkingHeadConfig))
         try:
             return from_plain(TalkingHeadConfig, plain)
         except UserError as error:
@@ -167,8 +180,27 @@ def load_config(path: str | Path | None = None) -> TalkingHeadConfig:
         return load_config(bundled)
 
 
+def _with_face(plain: Any) -> Any:
+    """A stored configuration with `face`, which was five switches in files of version 0.1.0."""
+    if not isinstance(plain, dict) or "face" in plain:
+        return plain
+    new = copy.deepcopy(plain)
+    try:
+        has_face = new["keypoints"].pop("has_landmarks", False)
+        pair = new["motion"].pop("torso", "found"), new["motion"].pop("face", "parts")
+        parts = {"retargeting": new.pop("retargeting", None), "reader": new.pop("face_reader", None)}
+    except (AttributeError, KeyError, TypeError):
+        return plain  # what is wrong with it is said by `from_plain`
+    if pair != (("registered", "whole") if has_face else ("found", "parts")):
+        raise UserError(
+            f"the model has motion.torso {pair[0]} and motion.face {pair[1]}; of models with landmarks only registered "
+            "and whole, of others only found and parts are supported: use dagan 0.1.0 for it"
+        )
+    return {**new, "face": {"kind": "FaceConfig", **parts} if has_face else None}
+
+
 def _read_model(path: Path) -> TalkingHead:
-    model = load_config(path).build()
+    model = build_bounded(load_config(path), path)
     _fill(model, path)
     model.agreement = _read_agreement(path)
     return model
@@ -181,10 +213,16 @@ def _read_config(path: Path, kind: type) -> Any:
         if given == FORMATS[FaceDepthConfig]:
             raise UserError(f"{path} is a face depth network alone ({given}), not a talking head; it is for --depth")
         raise UserError(f"{path} is not a {FORMATS[kind]} file (its format: {given}); give a file written by dagan")
+    return _plain_config(metadata.get("config", ""), path)
+
+
+def _plain_config(text: str, path: Path) -> Any:
     try:
-        return json.loads(metadata["config"])
-    except (KeyError, json.JSONDecodeError) as error:
+        plain = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} holds no readable configuration; was it written by dagan?") from error
+    check_sizes(plain, path)
+    return plain
 
 
 def _fill(module: nn.Module, path: Path, prefix: str = "") -> None:
@@ -193,6 +231,7 @@ def _fill(module: nn.Module, path: Path, prefix: str = "") -> None:
         names = [name for name in file.keys() if prefix or not name.startswith(f"{DISCRIMINATOR}.")]  # noqa: SIM118
         state = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
     floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    check_finite(floats, path)
     try:
         module.load_state_dict(floats)
     except RuntimeError as error:

@@ -1,5 +1,6 @@
 """VGG feature extractor up to relu5_1, with torchvision's parameter names and without torchvision."""
 
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -10,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dagan.data.file_checks import check_finite, check_stored, check_unpacked
 from dagan.errors import UserError
 from dagan.nn.frozen import FrozenConv2d
 
@@ -68,7 +70,9 @@ def load_vgg(path: str | Path) -> VGG:
     fits = {name: value is not None and value.shape == vgg.state_dict()[name].shape for name, value in wanted.items()}
     if not all(fits.values()):
         raise UserError(f"{path} is neither VGG-16 nor VGG-19 with torchvision's names (features.N.weight)")
-    vgg.load_state_dict({name: value.float() for name, value in wanted.items() if value is not None})
+    weights = {name: value.float() for name, value in wanted.items() if value is not None}
+    check_finite(weights, Path(path))
+    vgg.load_state_dict(weights)
     return vgg.eval()
 
 
@@ -76,11 +80,17 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"perceptual network not found: {path}; give a file of VGG-16 or VGG-19")
     try:
+        if zipfile.is_zipfile(path):
+            check_unpacked(path, path.stat().st_size)
         state = torch.load(path, weights_only=True) if path.suffix in PICKLED else load_file(path)
+    except UserError:
+        raise
     except (SafetensorError, OSError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         kind = "weights file" if path.suffix in PICKLED else "safetensors file"
         raise UserError(f"perceptual network is not a readable {kind}: {path} ({reason})") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path} is neither VGG-16 nor VGG-19 with torchvision's names (features.N.weight)")
+    for name, value in state.items():
+        check_stored(str(name), value, path)
     return state

@@ -10,7 +10,7 @@ from dagan.data.weight_files import (
     VGG16_HALF,
     VGG19,
     cache_folder,
-    find_weights,
+    download,
     held_weights,
 )
 from dagan.errors import UserError
@@ -19,7 +19,7 @@ from dagan.nn.vgg import VGG, load_vgg
 # By name, best first. VGG-19 is the paper's; VGG-16 does half the work.
 FILES = {"vgg19": (VGG19,), "vgg16": (VGG16, VGG16_HALF)}
 ADVICE = (
-    "give --perceptual FILE, put a file there, or set {variable}=1 to download torchvision's VGG-19 (548 MB); "
+    "download torchvision's with `dagan fetch vgg19` (548 MB), give --perceptual FILE, or put a file there; "
     "docs/perceptual_network.md names substitutes from the package index"
 )
 
@@ -53,7 +53,6 @@ def find_vgg(choice: str | Path | None = None) -> FoundVGG:
         path = held_weights(wanted)
         if path is not None:
             return FoundVGG(path, f"in {path.parent}")
-    wanted = FILES[names[0]][0]
     if os.environ.get(DOWNLOAD_VARIABLE) == "1":
-        return FoundVGG(find_weights(wanted), f"downloaded to {cache_folder()}")
-    raise UserError(f"no {' or '.join(names)} in {cache_folder()}: {ADVICE.format(variable=DOWNLOAD_VARIABLE)}")
+        return FoundVGG(download(FILES[names[0]][0]), f"downloaded to {cache_folder()}")
+    raise UserError(f"no {' or '.join(names)} in {cache_folder()}: {ADVICE}")

@@ -1,4 +1,4 @@
-"""What observers see of a face, and the protocols they answer: landmarks, head pose, action units, identity.
+"""What an observer sees of a face, and the protocols of observers: landmarks, head pose, action units, identity.
 
 Head pose follows the picture: yaw > 0 when the nose points to the right edge of the image, pitch > 0 when it points
 up, roll > 0 when the head leans clockwise as the viewer sees it (its top towards the right edge). A frontal face is
@@ -38,7 +38,7 @@ class FaceObservation(NamedTuple):
 
 
 class ObserverVersion(NamedTuple):
-    """What a result file must say about the evaluator: its name, the software that ran it and the weights it read."""
+    """An observer for the report: its name, the software that ran it and the sha256 of its weights."""
 
     name: str
     software: str
@@ -47,7 +47,7 @@ class ObserverVersion(NamedTuple):
 
 @runtime_checkable
 class FaceObserver(Protocol):
-    """Sees at most one face in an image, and says which evaluator it is."""
+    """Sees at most one face in an image."""
 
     @property
     def version(self) -> ObserverVersion: ...

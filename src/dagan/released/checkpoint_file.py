@@ -9,25 +9,54 @@ from typing import Any
 
 import torch
 
-from dagan.data.weight_files import HEAD, PICKLE, ZIP, failed_download
+from dagan.data.file_checks import HEAD, PICKLE, ZIP, check_unpacked, failed_download
 from dagan.errors import UserError
 
 MAX_PICKLES = 5  # a file of before PyTorch 1.6 has so many before its numbers
 EXPECTED = "expected a file written by torch.save"
 
 
+class Unread:
+    """Stands for a NumPy value (a loss, an epoch, an array) in a checkpoint: nothing of NumPy is called to make it."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+NUMPY = tuple(  # what pickles of NumPy values call, by the names of NumPy 1 and 2
+    (Unread, name)
+    for name in (
+        *(f"numpy.{core}.multiarray.{part}" for core in ("core", "_core") for part in ("scalar", "_reconstruct")),
+        "numpy.dtype",
+        "numpy.ndarray",
+    )
+)
+CALLS = {"GLOBAL", "INST", "STACK_GLOBAL"}  # codes of a pickle that name what it calls
+HARMLESS = ("torch", "collections", "_codecs.encode", *(name for _, name in NUMPY))
+
+
 def read_checkpoint(path: Path) -> dict[Any, Any]:
     """The dictionary in a PyTorch file: tensors, numbers and strings; never an object that runs code.
+
+    NumPy values, which training scripts keep beside the weights, come out as `Unread`.
 
     Raises:
         UserError: no such file, a file of another kind, a damaged one, or one that wants to run code.
     """
     if (other := other_kind(path)) is not None:
         raise UserError(f"{path} {other}")
+    is_zip = zipfile.is_zipfile(path)
     try:
-        with warnings.catch_warnings():
+        if is_zip:
+            check_unpacked(path, path.stat().st_size)  # torch.save does not compress
+        with warnings.catch_warnings(), torch.serialization.safe_globals(list(NUMPY)):
             warnings.simplefilter("ignore")  # about old pickles; what counts is raised
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except UserError:
+        raise
     except Exception as error:  # a damaged pickle can fail in any way
         raise UserError(_explained(path, str(error))) from error
     if not isinstance(content, dict):
@@ -66,10 +95,11 @@ def _code_in(path: Path) -> str | None:
         try:
             for _ in range(MAX_PICKLES):
                 for opcode, argument, _position in pickletools.genops(file):
-                    if opcode.name in {"GLOBAL", "INST"} and not str(argument).startswith(("torch", "collections")):
-                        return str(argument).replace(" ", ".")
-                    if opcode.name == "STACK_GLOBAL":
-                        return ".".join(strings[-2:])
+                    called = (
+                        ".".join(strings[-2:]) if opcode.name == "STACK_GLOBAL" else str(argument).replace(" ", ".")
+                    )
+                    if opcode.name in CALLS and not called.startswith(HARMLESS):
+                        return called
                     if isinstance(argument, str):
                         strings.append(argument)
         except ValueError:  # the end, or no pickle at all

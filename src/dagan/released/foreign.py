@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from dagan.data.file_checks import check_finite, check_stored
 from dagan.errors import UserError
 from dagan.geometry.warp import PixelConvention
 from dagan.models.decoder import PlainDecoderConfig
@@ -89,7 +90,7 @@ def convert(published: Published, shapes: Mapping[str, torch.Size]) -> dict[str,
     """The checkpoint's tensors under our names, float32, exactly those of `shapes`.
 
     Raises:
-        UserError: a tensor is missing, has another shape, or has no place.
+        UserError: a tensor is missing, has another shape, has no place, or holds NaN or infinity.
     """
     state: dict[str, Tensor] = {}
     for section, tensors in published.sections.items():
@@ -103,11 +104,13 @@ def convert(published: Published, shapes: Mapping[str, torch.Size]) -> dict[str,
                 given, wanted = ("x".join(map(str, shape)) for shape in (tensor.shape, shapes[ours]))
                 told = f"{section} {name} is {given or 'one number'}, expected {wanted or 'one number'}"
                 raise UserError(f"{published.path} does not fit {published.title}: {told}")
+            check_stored(f"{section} {name}", tensor, published.path)
             state[ours] = tensor.float() if tensor.is_floating_point() else tensor
     for name in shapes.keys() - state.keys():
         if not name.endswith(COUNTER):
             raise UserError(f"{published.path} is not a whole {published.title} checkpoint: it lacks our {name}")
         state[name] = torch.zeros((), dtype=torch.long)
+    check_finite(state, published.path)
     return state
 
 

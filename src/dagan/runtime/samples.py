@@ -7,7 +7,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.data.decoding import read_image
+from dagan.data.pictures import read_image
 from dagan.images import Crop, apply_crop
 from dagan.models.talking_head import TalkingHead
 

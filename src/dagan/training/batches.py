@@ -3,6 +3,8 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -21,6 +23,11 @@ def rows_of(batch: Any, rows: slice) -> Any:
     if batch is None or isinstance(batch, Tensor):
         return batch if batch is None else batch[rows]
     return _same_kind(batch, [rows_of(value, rows) for value in batch])
+
+
+def resize_images(image: Float[Tensor, "b 3 h w"], size: int) -> Float[Tensor, "b 3 s s"]:
+    """Square images of another size, anti-aliased."""
+    return F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
 def named_tensors(batch: Any, name: str = "") -> list[tuple[str, Tensor]]:

@@ -49,7 +49,7 @@ DEGENERACIES = {
 
 
 def degeneracy_flags(terms: Mapping[str, Any]) -> dict[str, Any]:
-    """Of averaged terms of `depth_step` (floats or scalar tensors): which solutions look degenerate, by short name."""
+    """Of averaged terms of `depth_loss` (floats or scalar tensors): which solutions look degenerate, by short name."""
     return {
         "flat_depth": terms["relief"] < 0.01,
         "inside_out": terms["bulge"] < 0,
@@ -60,7 +60,7 @@ def degeneracy_flags(terms: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_degeneracies(terms: Mapping[str, float]) -> tuple[str, ...]:
-    """What has gone wrong, in words, from averaged terms of `depth_step`; empty while all is well.
+    """What has gone wrong, in words, from averaged terms of `depth_loss`; empty while all is well.
 
     Average over some hundred steps first: single batches are noisy.
     """

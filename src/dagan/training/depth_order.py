@@ -1,7 +1,7 @@
 """The ordinal term for the default weights: F_d against the order of landmarks on frames of real clips.
 
 It is no part of the paper's stage 1 and of no table that says "self-supervised". A face mesh found beforehand
-(scripts/landmarks.py) says which of two landmarks is nearer; `dagan.losses.face_order` asks the map for the same.
+(`dagan landmarks`) says which of two landmarks is nearer; `dagan.losses.face_order` asks the map for the same.
 """
 
 import math

@@ -1,30 +1,52 @@
-"""Stage 1: F_d and F_p learn from neighbouring frames of one clip, without labels (Sec. 3.2, Eqs. 1 to 5).
+"""Stage 1 whole: F_d and F_p learn from neighbouring frames of one clip, without labels (Sec. 3.2, Eqs. 1 to 5).
 
 The head moves in front of a still camera, so "camera motion" is the head's motion as seen from the head, and the still
 background is what the auto-mask drops. `dagan.losses.portrait` has the terms that this calls for.
 """
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.utils.data import Dataset
 
+from dagan.data.clips import ClipFrames
+from dagan.data.sampling import REPEATS, ConsecutiveFrames
+from dagan.data.synthetic.store import StoredClip
 from dagan.geometry.alignment import LEVELS, align
 from dagan.geometry.camera import Reprojection, reproject, scale_intrinsics
 from dagan.geometry.warp import trainable
 from dagan.losses.photometric import MinimumError, minimum_reprojection, scale_consistency, smoothness, soften
 from dagan.losses.portrait import background_error, bump_distance, camera_offset, gauge
-from dagan.models.depth import FaceDepthNet, depth_from_disparity
+from dagan.models.depth import FaceDepthConfig, FaceDepthNet, depth_from_disparity
 from dagan.models.pose import PoseNet
-from dagan.training.depth_health import signs_of_health
-from dagan.training.depth_labels import UNLABELLED, DepthLabels, label_terms
+from dagan.models.weights import save_model
+from dagan.training.batch_norm import synchronise_batch_norm
+from dagan.training.batches import resize_images, rows_of, to_device
+from dagan.training.depth_health import HealthWatch, signs_of_health
+from dagan.training.depth_labels import UNLABELLED, Beside, DepthLabels, label_terms
+from dagan.training.depth_order import FoundFaces, OrderedFaces
+from dagan.training.depth_truth import TrueDepths
+from dagan.training.distributed import ALONE, World, average_gradients
+from dagan.training.guard import RunningState, clip_gradients, step_if
+from dagan.training.journal import StepReport
+from dagan.training.panels import NUM_ROWS, depth_panel
+from dagan.training.schedule import falling
+from dagan.training.step import StepConfig, pick_precision
+from dagan.training.validation import fixed_pairs
 from dagan.types import CameraPose
 
 COARSE = 8  # poses are compared on every eighth pixel
+ADAM_BETAS, WEIGHT_DECAY = (0.9, 0.99), 1e-3
+MAX_DEPTH_GRADIENT = 1.0
+POSE_MODEL = "pose.safetensors"  # F_p, beside F_d in a run folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +91,7 @@ class NeighbouringFrames(NamedTuple):
         return self.previous, self.next
 
 
-class DepthStep(NamedTuple):
+class DepthLoss(NamedTuple):
     """The loss to minimise, and detached scalars to log: unweighted terms and signs of health."""
 
     total: Float[Tensor, ""]
@@ -91,13 +113,48 @@ class DepthNetworks(nn.Module):
         return self.depth.pyramid(batch.frame), tuple(CameraPose(*chunk) for chunk in chunks)
 
 
+class DepthStepResult(NamedTuple):
+    """Unweighted terms and signs of health for the log, detached, and whether the step was taken."""
+
+    terms: dict[str, Tensor]
+    finite: Tensor
+
+
 def depth_step(
+    networks: DepthNetworks,
+    optimizer: Optimizer,
+    batch: NeighbouringFrames,
+    labels: DepthLabels,
+    settings: DepthStageConfig,
+    step: int,
+    config: StepConfig,
+) -> DepthStepResult:
+    """One step of F_d and F_p. `batch` is this process's share; nothing waits for the device."""
+    optimizer.zero_grad(set_to_none=True)
+    before, parts = RunningState(networks), list[dict[str, Tensor]]()
+    size = len(batch.frame) // config.accumulate
+    for start in range(0, len(batch.frame), size):
+        rows = slice(start, start + size)
+        with torch.autocast(batch.frame.device.type, dtype=config.precision, enabled=config.is_mixed):
+            loss = depth_loss(networks, rows_of(batch, rows), settings, step, rows_of(labels, rows))
+        (loss.total / config.accumulate).backward()  # type: ignore[no-untyped-call]
+        parts.append({**loss.terms, "total": loss.total.detach()})
+    terms = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
+    average_gradients(networks)
+    terms["gradient"] = clip_gradients([networks], config.max_gradient)
+    finite = terms["gradient"].isfinite()
+    step_if(finite, optimizer)
+    before.keep_if(finite)
+    return DepthStepResult(terms, finite)
+
+
+def depth_loss(
     networks: DepthNetworks,
     batch: NeighbouringFrames,
     config: DepthStageConfig,
     step: int = 1_000_000,
     labels: DepthLabels = UNLABELLED,
-) -> DepthStep:
+) -> DepthLoss:
     """Loss of one batch. `step` counts from 0 and only sets the weight of the prior, gone by `config.prior_steps`.
 
     `labels` add terms that are weighted by `config.truth_weight` and `config.order_weight`; without them, always, in
@@ -126,7 +183,7 @@ def depth_step(
         weights = term_weights(config, step)
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         logged = terms | signs_of_health(levels[0].disparity, levels[0].minimum, poses, width)
-    return DepthStep(total, {name: value.detach() for name, value in logged.items()})
+    return DepthLoss(total, {name: value.detach() for name, value in logged.items()})
 
 
 def term_weights(config: DepthStageConfig, step: int) -> dict[str, float]:
@@ -233,3 +290,97 @@ def neighbour_consistency(
             own = sample(depth, at.grid.detach())
         values.append(scale_consistency(at.depth, own, at.valid * level.minimum.moving))
     return torch.stack(values).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthPhase:
+    """A stretch of stage 1. The learning rate rises over `warm_up` steps and falls over the last `decay` of them.
+
+    `gaps` are the distances in frames between a frame and its neighbours: 1 is the paper's; heads hardly move in that
+    time, and what does not move says nothing about depth.
+    """
+
+    name: str = "depth"
+    steps: int
+    batch_size: int = 12
+    image_size: int = 256
+    learning_rate: float = 1e-4
+    warm_up: int = 100
+    decay: float = 0.4
+    gaps: tuple[int, ...] = (1,)
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear up, constant, linear down to a fiftieth."""
+        return self.learning_rate * min(1.0, (step + 1) / self.warm_up) * falling(step, self.steps, self.decay)
+
+
+@dataclass(kw_only=True)
+class DepthStage:
+    """Stage 1 over clips; `how` as in `GenerationStage`.
+
+    `truth`: synthetic clips for the supervised term, or none. `faces`: real ones for the ordinal term, or none.
+    """
+
+    networks: DepthNetworks
+    config: FaceDepthConfig
+    settings: DepthStageConfig
+    phases: Sequence[DepthPhase]
+    clips: list[ClipFrames]
+    device: torch.device
+    seed: int
+    world: World = ALONE
+    how: StepConfig | None = None
+    judged_by: str | None = None
+    repeats: int = REPEATS
+    truth: Sequence[StoredClip] = ()
+    faces: Sequence[FoundFaces] = ()
+
+    def __post_init__(self) -> None:
+        self.networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        synchronise_batch_norm(self.networks, self.world)
+        self._step = self.how or StepConfig(precision=pick_precision(self.device), max_gradient=MAX_DEPTH_GRADIENT)
+        self.health = HealthWatch()
+        self.optimizer = torch.optim.AdamW(
+            self.networks.parameters(), betas=ADAM_BETAS, weight_decay=WEIGHT_DECAY, fused=True
+        )
+        self.optimizers: Mapping[str, Optimizer] = {"depth": self.optimizer}
+        self.modules: Mapping[str, nn.Module] = {"networks": self.networks}
+        self.averaged: nn.Module = self.networks
+        self.pairs = fixed_pairs(self.clips, NUM_ROWS, self.device)
+
+    def dataset(self, length: int) -> Dataset[Any]:
+        (phase,) = self.phases
+        frames = ConsecutiveFrames(self.clips, length, self.seed, gaps=phase.gaps, repeats=self.repeats)
+        labels: list[Dataset[Any]] = []
+        if self.truth:
+            labels.append(TrueDepths(self.truth, length, self.seed))
+        if self.faces:
+            labels.append(OrderedFaces(self.faces, phase.image_size, length, self.seed))
+        return Beside(frames, *labels) if labels else frames
+
+    def step(self, phase: DepthPhase, batch: Any, step: int) -> StepReport:
+        for group in self.optimizer.param_groups:
+            group["lr"] = phase.learning_rate_at(step)
+        frames, labels = self._unpacked(batch, phase.image_size)
+        terms, finite = depth_step(self.networks, self.optimizer, frames, labels, self.settings, step, self._step)
+        return StepReport(terms | self.health.see(terms), finite)
+
+    def _unpacked(self, batch: Any, size: int) -> tuple[NeighbouringFrames, DepthLabels]:
+        """A batch of `dataset` on the device, its frames at the phase's size."""
+        frame, neighbours, *rest = batch
+        images = to_device((frame, *neighbours.unbind(1)), self.device)
+        frames = NeighbouringFrames(*(resize_images(image, size) for image in images))
+        given = iter(to_device(tuple(rest), self.device))
+        return frames, DepthLabels(next(given) if self.truth else None, next(given) if self.faces else None)
+
+    def panel(self, average: nn.Module, path: Path) -> dict[str, float]:
+        assert isinstance(average, DepthNetworks)
+        for message in self.health.warnings():
+            warnings.warn(f"stage 1 may have gone astray: {message}", stacklevel=1)
+        return depth_panel(average.depth, *self.pairs, path)
+
+    def export(self, average: nn.Module, path: Path) -> None:
+        """F_d, which is all that stage 2 needs; F_p goes beside it, for `dagan evaluate-depth`."""
+        assert isinstance(average, DepthNetworks)
+        save_model(path, average.depth, self.config)
+        save_model(path.with_name(POSE_MODEL), average.pose, average.pose.config)

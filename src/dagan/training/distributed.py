@@ -2,7 +2,9 @@
 
 Hugging Face Accelerate joins them and finds each its device; one process alone needs neither. Gradients are averaged in
 one piece after the backward passes, not by DistributedDataParallel: phases train different networks, which it would
-have to search for in every step, and at two dozen million weights there is hardly anything to overlap.
+have to search for in every step, and at two dozen million weights there is hardly anything to overlap. Accelerate's
+own trainer, gather and samplers are not used: a resumed run must equal an uninterrupted one bit for bit, in any number
+of processes, and they keep no such promise.
 """
 
 import os

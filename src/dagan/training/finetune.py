@@ -14,11 +14,11 @@ from dagan.losses.perceptual import PerceptualLoss
 from dagan.models.discriminator import Discriminator, DiscriminatorConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.nn.vgg import VGG
-from dagan.training.generation_stage import GenerationNetworks, Phase
+from dagan.training.forward import GenerationNetworks
+from dagan.training.generation_stage import GenerationStage, Phase
 from dagan.training.journal import JournalConfig
 from dagan.training.loop import LoopConfig
 from dagan.training.recipes import FINETUNE_RECIPE, FINETUNE_RECONSTRUCTION, RELEASED_RECIPE
-from dagan.training.stages import GenerationStage
 from dagan.training.validation import Pairs, to_images
 
 HELD_OUT = 0.2  # the last part of the clip, which is not trained on

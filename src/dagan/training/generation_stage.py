@@ -1,26 +1,34 @@
-"""Stage 2: the talking head, F_d frozen (Sec. 3.5)."""
+"""Stage 2 whole: the talking head, F_d frozen (Sec. 3.5): phases, optimisers, one step, what the loop sees of it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import Dataset
 
+from dagan.data.clips import ClipFrames
+from dagan.data.landmarks import LandmarkTracks
+from dagan.data.sampling import REPEATS, SourceDrivingPairs
 from dagan.losses.adversarial import discriminator_adversarial
 from dagan.losses.objective import PAPER_OBJECTIVE, Objective
-from dagan.losses.perceptual import PerceptualLoss
-from dagan.losses.step_state import PairBatch, Share, StepState
-from dagan.models.discriminator import Discriminator
-from dagan.models.talking_head import TalkingHead
-from dagan.training.batches import rows_of
+from dagan.losses.values import PairBatch, Values
+from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+from dagan.models.weights import save_model
+from dagan.training.batch_norm import synchronise_batch_norm
+from dagan.training.batches import resize_images, rows_of, to_device
 from dagan.training.distributed import ALONE, World, average_gradients
+from dagan.training.forward import GenerationNetworks, Share, forward, look_again
 from dagan.training.guard import RunningState, clip_gradients, step_if
-from dagan.training.schedule import falling
-from dagan.training.step import PLAIN_STEP, StepConfig
-from dagan.types import Rendering
+from dagan.training.journal import StepReport
+from dagan.training.pair_dataset import PairDataset, frame_changes
+from dagan.training.panels import NUM_ROWS, generation_panel
+from dagan.training.schedule import falling, step_of_phase
+from dagan.training.step import PLAIN_STEP, StepConfig, pick_precision
+from dagan.training.validation import NUM_PAIRS, Measure, Pairs, fixed_pairs, validate
 
 ADAM_BETAS = (0.5, 0.999)  # as FOMM
 
@@ -45,39 +53,6 @@ class Phase:
     def learning_rate_at(self, step: int) -> float:
         """Of the phase's own step, from 0: constant, then linear down."""
         return self.learning_rate * falling(step, self.steps, self.decay)
-
-
-class GenerationNetworks(nn.Module):
-    """What stage 2 trains (all but F_d and the face reader), and the frozen networks it looks through."""
-
-    def __init__(self, model: TalkingHead, discriminator: Discriminator, perceptual: PerceptualLoss):
-        super().__init__()
-        self.model, self.discriminator, self.perceptual = model, discriminator, perceptual
-        self.frozen: tuple[str, ...] = ()
-        for part in self.model.given():
-            part.requires_grad_(False)
-        self.train()
-
-    def train(self, mode: bool = True) -> "GenerationNetworks":
-        """Training mode for all but the frozen networks: F_d's running statistics must not move."""
-        super().train(mode)
-        self.perceptual.eval()
-        for part in self.model.given():
-            part.eval()
-        return self
-
-    def freeze(self, parts: Sequence[str]) -> None:
-        """These parts of the model stay as they are, running statistics too; all others but F_d and the face reader are
-        trained."""
-        if tuple(parts) == self.frozen:
-            return
-        self.frozen = tuple(parts)
-        self.model.requires_grad_(True)
-        for given in self.model.given():
-            given.requires_grad_(False)
-        self.train()
-        for part in parts:
-            self.model.get_submodule(part).requires_grad_(False).eval()
 
 
 def compile_networks(networks: GenerationNetworks) -> None:
@@ -111,12 +86,10 @@ def generation_optimizers(networks: GenerationNetworks) -> GenerationOptimizers:
 
 
 class StepResult(NamedTuple):
-    """Unweighted terms for the log, whether the step was taken (a bool on the device), and the rendering of its last
-    part when the objective made one. Everything is detached."""
+    """Unweighted terms for the log, detached, and whether the step was taken (a bool on the device)."""
 
     terms: dict[str, Tensor]
     finite: Tensor
-    rendering: Rendering | None
 
 
 def generation_step(
@@ -132,15 +105,25 @@ def generation_step(
     `batch` is this process's share. All processes and parts draw the same random numbers, each for its own samples.
     Nothing waits for the device.
     """
+    objective.check(batch)
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     before, random = RunningState(networks.model, networks.discriminator), torch.get_rng_state()
-    sums: dict[str, Tensor] = {}
+    parts: list[dict[str, Tensor]] = []
     for part, share in parts_of(batch, config.accumulate, world):
         torch.set_rng_state(random)
-        state = StepState(networks.model, networks.discriminator, networks.perceptual, part, share)
-        terms = backward(networks, objective, state, config)
-        sums = {name: sums[name] + value if sums else value for name, value in terms.items()}
+        networks.discriminator.requires_grad_(False)
+        with torch.autocast(part.source.device.type, dtype=config.precision, enabled=config.is_mixed):
+            values, terms = forward(networks, part, objective.looks), dict[str, Tensor]()
+            for name, term in objective.terms.items():
+                values = look_again(networks, values, term.looks, share)
+                terms[name] = term.function(values)
+            total = objective.total(terms)
+        (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
+        terms["total"] = total
+        if objective.is_adversarial:
+            terms["discriminator"] = discriminator_backward(networks, values, config)
+        parts.append({name: value.detach() for name, value in terms.items()})
     average_gradients(networks.model, networks.discriminator)
     norms = {"gradient": clip_gradients([networks.model], config.max_gradient)}
     if objective.is_adversarial:
@@ -148,8 +131,22 @@ def generation_step(
     finite = torch.stack(list(norms.values())).isfinite().all()
     step_if(finite, *(optimizers if objective.is_adversarial else optimizers[:1]))
     before.keep_if(finite)
-    rendering = state.rendering if "rendering" in state.__dict__ else None
-    return StepResult({name: value / config.accumulate for name, value in sums.items()} | norms, finite, rendering)
+    return StepResult(mean_terms(parts) | norms, finite)
+
+
+def discriminator_backward(networks: GenerationNetworks, values: Values, config: StepConfig) -> Tensor:
+    """Gradients of D's least-squares loss on the driving frame and the frame just generated; gives the loss."""
+    networks.discriminator.requires_grad_(True)
+    image, keypoints = values.rendering.generated.detach(), values.driving.keypoints  # no gradient of D reaches either
+    with torch.autocast(image.device.type, dtype=config.precision, enabled=config.is_mixed):
+        loss = discriminator_adversarial(values.judged_real, networks.discriminator(image, keypoints))
+    (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
+    return loss
+
+
+def mean_terms(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each term over the parts of a batch."""
+    return {name: sum((part[name] for part in parts[1:]), start=parts[0][name]) / len(parts) for name in parts[0]}
 
 
 def parts_of(batch: PairBatch, count: int, world: World) -> Iterator[tuple[PairBatch, Share]]:
@@ -166,34 +163,6 @@ def parts_of(batch: PairBatch, count: int, world: World) -> Iterator[tuple[PairB
         yield rows_of(batch, slice(start, stop)), Share(mine * world.size, place)
 
 
-def backward(
-    networks: GenerationNetworks, objective: Objective, state: StepState, config: StepConfig
-) -> dict[str, Tensor]:
-    """Adds the gradients of one part, first of the generator side, then of D, and gives the terms, detached."""
-    device_type = state.batch.source.device.type
-    with torch.autocast(device_type, dtype=config.precision, enabled=config.is_mixed):
-        networks.discriminator.requires_grad_(False)
-        terms = objective(state)
-        total = objective.total(terms)
-    (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
-    detached = {name: value.detach() for name, value in terms.items()} | {"total": total.detach()}
-    if objective.is_adversarial:
-        detached["discriminator"] = discriminator_backward(networks, state, config)
-    return detached
-
-
-def discriminator_backward(networks: GenerationNetworks, state: StepState, config: StepConfig) -> Tensor:
-    """Gradients of D's least-squares loss on the driving frame and the frame just generated; gives the loss."""
-    networks.discriminator.requires_grad_(True)
-    device_type = state.batch.source.device.type
-    with torch.autocast(device_type, dtype=config.precision, enabled=config.is_mixed):
-        keypoints = state.driving.keypoints  # for discriminators that see them, without gradient
-        fake = networks.discriminator(state.rendering.generated.detach(), keypoints)
-        loss = discriminator_adversarial(state.judged_real, fake)
-    (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
-    return loss.detach()
-
-
 def resized(batch: PairBatch, size: int) -> PairBatch:
     """The batch with square images of the phase's size (anti-aliased); landmarks are relative and stay."""
     if batch.source.shape[-1] == size:
@@ -201,6 +170,66 @@ def resized(batch: PairBatch, size: int) -> PairBatch:
     return batch._replace(source=resize_images(batch.source, size), driving=resize_images(batch.driving, size))
 
 
-def resize_images(image: Float[Tensor, "b 3 h w"], size: int) -> Float[Tensor, "b 3 s s"]:
-    """Square images of another size, anti-aliased."""
-    return F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)
+@dataclass(kw_only=True)
+class GenerationStage:
+    """Stage 2 over clips; `validation` clips are of people that are not trained on.
+
+    `how`: None for whole batches, in the precision that suits the device. `measures` are taken of generated and
+    driving images of the validation pairs, beside L1. `compiled`: through torch.compile, which takes minutes at first.
+    """
+
+    networks: GenerationNetworks
+    config: TalkingHeadConfig
+    phases: Sequence[Phase]
+    clips: list[ClipFrames]
+    tracks: LandmarkTracks | None
+    validation: list[ClipFrames]
+    device: torch.device
+    seed: int
+    world: World = ALONE
+    how: StepConfig | None = None
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    compiled: bool = False
+    judged_by: str | None = "validation_l1"
+    repeats: int = REPEATS  # visits to each person in an epoch
+    judged_on: Pairs | None = None  # instead of one pair of each validation clip
+
+    def __post_init__(self) -> None:
+        self.networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        synchronise_batch_norm(self.networks, self.world)
+        self._step = self.how or StepConfig(precision=pick_precision(self.device))
+        self._optimizers = generation_optimizers(self.networks)
+        self.optimizers: Mapping[str, Optimizer] = self._optimizers._asdict()
+        self.modules: Mapping[str, nn.Module] = {
+            "model": self.networks.model,
+            "discriminator": self.networks.discriminator,
+        }
+        self.averaged: nn.Module = self.networks.model
+        self.pairs = self.judged_on or fixed_pairs(self.validation or self.clips, NUM_PAIRS, self.device)
+        self._changes = frame_changes(self.tracks) if self.tracks is not None else None
+        if self.compiled:
+            compile_networks(self.networks)
+
+    def dataset(self, length: int) -> Dataset[Any]:
+        pairs = SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats, changes=self._changes)
+        return PairDataset(pairs, self.tracks)
+
+    def step(self, phase: Phase, batch: Any, step: int) -> StepReport:
+        rate = phase.learning_rate_at(step_of_phase(self.phases, step))
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        self.networks.freeze(phase.frozen)
+        objective = Objective(phase.objective)
+        pairs = resized(PairBatch(*to_device(batch, self.device)), phase.image_size)
+        result = generation_step(self.networks, self._optimizers, objective, pairs, self._step, self.world)
+        return StepReport(result.terms, result.finite, objective.weights)
+
+    def panel(self, average: nn.Module, path: Path) -> dict[str, float]:
+        assert isinstance(average, TalkingHead)
+        generation_panel(average, self.pairs.source[:NUM_ROWS], self.pairs.driving[:NUM_ROWS], path)
+        return validate(average, self.pairs, self.measures)
+
+    def export(self, average: nn.Module, path: Path) -> None:
+        assert isinstance(average, TalkingHead)
+        save_model(path, average, self.config)

@@ -1,4 +1,7 @@
-"""What a run writes down while it goes: metrics.jsonl always, TensorBoard and Weights & Biases when asked for."""
+"""What a run logs: metrics.jsonl always, TensorBoard and Weights & Biases when asked for.
+
+Accelerate's trackers do not take back what a killed run logged after its last checkpoint; these do.
+"""
 
 import json
 import time

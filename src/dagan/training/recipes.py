@@ -7,9 +7,8 @@ from dataclasses import replace
 from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.pose import PoseConfig
-from dagan.training.depth_stage import DepthStageConfig
+from dagan.training.depth_stage import DepthPhase, DepthStageConfig
 from dagan.training.generation_stage import Phase
-from dagan.training.stages import DepthPhase
 
 # Stage 1 of the lite model: 128 px, neighbours up to half a second away. The bump prior gives the face its sign (nose
 # to the front) and is gone after 200 steps. A slow end calms the map: half of what is learned (docs/depth.md).
@@ -36,7 +35,7 @@ def depth_recipe(
 # cost of a sample at half size. Where it finds keypoints then stays: a detector that goes on learning beside the
 # generator comes to know the people of the clips, and finds others' faces half as well (docs/decisions.md). Then
 # motion, judged on the warped frame at 64 px, without a generator; then everything at half size, then at full size.
-# Retargeting, which reenacted frames ask for, is trained before full size: scripts/train_retargeting.py.
+# Retargeting, which reenacted frames ask for, is trained before full size: `dagan train-retargeting`.
 FOUND = ("keypoints.stem", "keypoints.hourglass", "keypoints.heatmap")
 EQUIVARIANCE = (("equivariance", 10.0), ("jacobian_equivariance", 10.0))
 LITE_TERMS = (
@@ -139,4 +138,30 @@ FINETUNE_RECIPE = (
     ),
 )
 
-RECIPES = {"lite": LITE_RECIPE, "paper": PAPER_RECIPE, "released": RELEASED_RECIPE}
+# Table 4 again on a laptop (`dagan ablate`): no landmarks, the last fifth annealed, and no discriminator, which costs
+# more than it brings within an evening. L_E's other half is for the rows whose keypoints have local frames (FOMM).
+TABLE_4_TERMS = (("perceptual", 10.0), ("reconstruction", 200.0), ("equivariance", 10.0), ("keypoint_distance", 10.0))
+TABLE_4_RECIPE = (
+    Phase(
+        steps=2_000,
+        batch_size=8,
+        image_size=128,
+        learning_rate=4e-4,
+        objective=(
+            ("perceptual", 10.0),
+            ("reconstruction", 200.0),
+            ("equivariance", 10.0),
+            ("keypoint_distance", 10.0),
+        ),
+        decay=0.2,
+    ),
+)
+TABLE_4_JACOBIANS_RECIPE = (replace(TABLE_4_RECIPE[0], objective=(*TABLE_4_TERMS, ("jacobian_equivariance", 10.0))),)
+
+RECIPES = {
+    "lite": LITE_RECIPE,
+    "paper": PAPER_RECIPE,
+    "released": RELEASED_RECIPE,
+    "table_4": TABLE_4_RECIPE,
+    "table_4_jacobians": TABLE_4_JACOBIANS_RECIPE,
+}

@@ -4,7 +4,7 @@ In a phase of `dagan train` nearly all the time would go into finding the same k
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +18,10 @@ from dagan.data.landmarks import LandmarkTracks
 from dagan.errors import UserError
 from dagan.face import MIRRORED_EXPRESSIONS, NUM_LANDMARKS, mirrored
 from dagan.losses.retargeting import expression_placing, expression_reading, expression_transfer
-from dagan.models.talking_head import TalkingHead
+from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.training.guard import clip_gradients, step_if
 from dagan.training.validation import to_images
-from dagan.transfer.retargeting import FaceRetargeting
+from dagan.transfer.retargeting import FaceRetargeting, FaceRetargetingConfig
 
 FRAMES_AT_ONCE = 16
 READING, PLACING, TRANSFER = 1.0, 10.0, 3.0  # weights of the losses
@@ -50,6 +50,23 @@ class RetargetingRecipe:
     seed: int = 0
 
 
+def with_retargeting(
+    model: TalkingHead, config: TalkingHeadConfig
+) -> tuple[TalkingHead, TalkingHeadConfig, FaceRetargeting]:
+    """The model and its config with retargeting networks: its own, or new ones.
+
+    Raises:
+        UserError: the model's keypoints are not the face's.
+    """
+    if config.face is None:
+        raise UserError("this model knows nothing of faces (its config's `face` is null); train one with --landmarks")
+    if isinstance(model.retargeting, FaceRetargeting):
+        return model, config, model.retargeting
+    networks = FaceRetargetingConfig()
+    model.retargeting = retargeting = networks.build().to(next(model.parameters()).device)
+    return model, replace(config, face=replace(config.face, retargeting=networks)), retargeting
+
+
 @torch.no_grad()
 def find_faces(model: TalkingHead, clips: Sequence[ClipFrames], tracks: LandmarkTracks, per_clip: int) -> Faces:
     """`per_clip` frames of each clip, evenly over those whose landmarks are known. Raises UserError if none are."""
@@ -68,7 +85,7 @@ def find_faces(model: TalkingHead, clips: Sequence[ClipFrames], tracks: Landmark
         parts.append(Faces(landmarks, _detected(model, clip, chosen), expression, torch.full_like(size, start), size))
         start += len(chosen)
     if not parts:
-        raise UserError(f"no face is known in any of {len(clips)} clips; make their landmarks: scripts/landmarks.py")
+        raise UserError(f"no face is known in any of {len(clips)} clips; make their landmarks with `dagan landmarks`")
     return Faces(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 

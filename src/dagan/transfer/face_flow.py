@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.face import NUM_LANDMARKS
-from dagan.geometry.local_motion import LocalMotion, invert_2x2
+from dagan.geometry.local_motion import invert_2x2
 from dagan.types import Keypoints
 
 REACH = 0.4  # of a landmark's own part in the motion, in root mean square radii of the face: 0.15 in a usual frame
@@ -42,6 +42,3 @@ def whole_face(source: Keypoints, driving: Keypoints, grid: Float[Tensor, "h w 2
     """`face_flow` of keypoints of which the first are the face's landmarks: one motion more beside those of each."""
     count = NUM_LANDMARKS
     return face_flow(source.position[:, :count].float(), driving.position[:, :count].float(), grid)[:, None]
-
-
-FACE_MOTIONS: dict[str, tuple[LocalMotion, ...]] = {"parts": (), "whole": (whole_face,)}

@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 # With an NVIDIA GPU: make install TORCH_INDEX= (an empty index: the CUDA builds)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 ASSETS := src/dagan/assets
+# Tests run in two processes, each with one thread, which then do not wait for each other.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: help install install-dev demo test test-slow lint docs clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       animate the bundled photo: out/demo.mp4"
-	@echo "make test       ruff, mypy and the fast tests"
+	@echo "make test       ruff, mypy and the fast tests (WORKERS=2 processes)"
 	@echo "make test-slow  the tests that take longer"
 	@echo "make lint       mend format and lint"
 	@echo "make docs       the pages as a site: out/site/index.html"
@@ -47,10 +50,10 @@ test: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow and not data and not gpu"
+	$(PYTEST) -m "not slow and not data and not gpu"
 
 test-slow: install-dev
-	$(BIN)/pytest -m "slow or data or gpu"
+	$(PYTEST) -m "slow or data or gpu"
 
 lint: install-dev
 	$(BIN)/ruff check --fix .
@@ -67,4 +70,4 @@ $(VENV)/.installed-docs: requirements-docs.txt $(VENV)/.installed
 
 clean:
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,10 +31,14 @@ def model(tiny_model):
 
 def test_whole_numbers_are_chosen_where_the_model_agrees_in_them(model, machine):
     assert choose(model, CPU) == Choice("openvino", "int8")
-    model.agreement = {"int8": FAR, "bf16": NEAR}
-    assert choose(model, CPU) == Choice("openvino", "bf16")
     model.agreement = {"int8": FAR, "bf16": FAR}
     assert choose(model, CPU) == Choice("openvino", "fp32")
+
+
+def test_openvinos_bfloat16_rounds_coordinates_and_is_used_only_when_asked_for(model, machine):
+    model.agreement = {"int8": FAR, "bf16": NEAR}
+    assert choose(model, CPU) == Choice("openvino", "fp32")
+    assert choose(model, CPU, precision="bf16") == Choice("openvino", "bf16")
 
 
 def test_a_file_that_says_nothing_of_its_precisions_is_computed_in_float32(model, machine):
@@ -45,9 +49,9 @@ def test_a_file_that_says_nothing_of_its_precisions_is_computed_in_float32(model
 
 def test_what_the_processor_does_not_compute_in_hardware_is_not_chosen(model, machine):
     machine(native=("bf16",))
-    assert choose(model, CPU) == Choice("openvino", "bf16")
-    machine(native=())
     assert choose(model, CPU) == Choice("openvino", "fp32")
+    machine(packages=(), native=())
+    assert choose(model, CPU) == Choice("torch", "fp32")
 
 
 def test_what_is_not_installed_is_not_chosen(model, machine):

@@ -1,6 +1,7 @@
 """`dagan export MODEL -o DIR --format onnx`: a model as graphs that run without PyTorch."""
 
 import argparse
+import time
 from pathlib import Path
 
 from dagan.errors import UserError
@@ -28,10 +29,16 @@ def run(args: argparse.Namespace) -> int:
     from dagan.runtime.onnx_graphs import OPSET, animation_graphs, write_graphs
     from dagan.runtime.samples import portrait_frames
 
+    print("reading the model", flush=True)
     model = load(args.model)
     image, _ = portrait_frames(args.size, 0)  # what the graphs are checked with
     graphs = animation_graphs(model, image)
-    differences = write_graphs(graphs, args.output, args.tolerance)
+    started = time.perf_counter()
+
+    def say(step: str) -> None:
+        print(f"{time.perf_counter() - started:5.1f} s  {step}", flush=True)
+
+    differences = write_graphs(graphs, args.output, args.tolerance, say)
     for name, difference in differences.items():
         path = args.output / f"{name}.onnx"
         size = path.stat().st_size / 2**20

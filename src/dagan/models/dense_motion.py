@@ -154,7 +154,7 @@ class NearnessPrior(nn.Module):
     def forward(self, logits: Float[Tensor, "b s h w"], driving: Keypoints) -> Float[Tensor, "b s h w"]:
         size = (logits.shape[2], logits.shape[3])
         near = self.gain * gaussians(driving.position.float(), size, PRIOR_VARIANCE)  # b k h w
-        background, *pieces = (bias.expand(len(near), 1, *size) for bias in (self.background, *self.pieces))
+        background, *pieces = (bias.expand(near.shape[0], 1, *size) for bias in (self.background, *self.pieces))
         return logits + torch.cat([background, near, *pieces], dim=1)
 
 
@@ -167,5 +167,5 @@ def sparse_motions(
 ) -> Float[Tensor, "b s h w 2"]:
     """The background's identity motion, then those of keypoints and pieces."""
     grid = build_grid(image.shape[2], image.shape[3], image)
-    identity = grid.expand(len(image), 1, -1, -1, -1)
+    identity = grid.expand(image.shape[0], 1, -1, -1, -1)
     return torch.cat([identity, *(motion(source, driving, grid) for motion in motions)], dim=1)

@@ -1,7 +1,7 @@
 """How near the pictures of each precision are to those of float32: measured once, kept in the model file.
 
-Measured in PyTorch, which computes the rounding of any precision on any processor, so that a model file says the same
-wherever it was packed. Real engines round in a few more places: `dagan bench` shows what they give on this machine.
+Measured in PyTorch, which rounds as int8 of OpenVINO and bfloat16 of PyTorch do on any processor, so that a model file
+says the same wherever it was packed. `dagan bench` shows what the engines themselves give on this machine.
 """
 
 from collections.abc import Callable, Iterable

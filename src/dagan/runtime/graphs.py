@@ -96,7 +96,7 @@ class PictureGraph(Graph):
     def forward(self, *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
         names = self.signature.points
         driving, image, *source = gathered(names, tensors[: len(names)]), *tensors[len(names) :]
-        view = self._source(names, image, source, len(driving.position))
+        view = self._source(names, image, source, driving.position.shape[0])
         return self.model.render(view, driving).generated
 
 

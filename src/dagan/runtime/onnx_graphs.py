@@ -3,14 +3,13 @@
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from dagan.errors import UserError
 from dagan.models.talking_head import TalkingHead
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 OPSET = 18
 TOLERANCE = 1e-4  # largest difference of any output from PyTorch's, of images and coordinates of order 1
-NUM_STEPS = 3  # of a graph: tracing, translating, checking
 CHECKED_BATCH = 3  # not the one that is traced, so that a fixed batch shows
 
 
@@ -73,8 +71,12 @@ def engine_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
     }
 
 
-def write_graphs(graphs: dict[str, OnnxGraph], folder: Path, tolerance: float = TOLERANCE) -> dict[str, float]:
+def write_graphs(
+    graphs: dict[str, OnnxGraph], folder: Path, tolerance: float = TOLERANCE, say: Callable[[str], object] = len
+) -> dict[str, float]:
     """Writes NAME.onnx for each graph; gives the largest difference from PyTorch that each was checked to have.
+
+    `say` is told of each step before it begins.
 
     Raises:
         UserError: the packages for export are missing, or a graph differs from PyTorch by more than `tolerance`.
@@ -82,8 +84,7 @@ def write_graphs(graphs: dict[str, OnnxGraph], folder: Path, tolerance: float = 
     if not is_installed("onnx", "onnxscript", "onnxruntime"):
         raise UserError("writing ONNX needs more packages: pip install 'dagan[export]'")
     folder.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=NUM_STEPS * len(graphs), unit="step", disable=None, leave=False) as steps:
-        return {name: _write(graph, folder / f"{name}.onnx", tolerance, steps) for name, graph in graphs.items()}
+    return {name: _write(graph, folder / f"{name}.onnx", tolerance, say) for name, graph in graphs.items()}
 
 
 def open_session(path: Path, num_threads: int) -> "onnxruntime.InferenceSession":
@@ -104,18 +105,15 @@ def _appearance(signature: Signature, source: View) -> dict[str, Tensor]:
     return dict(zip(signature.appearance, flat_appearance(source), strict=True))
 
 
-def _write(graph: OnnxGraph, path: Path, tolerance: float, steps: "tqdm[NoReturn]") -> float:
+def _write(graph: OnnxGraph, path: Path, tolerance: float, say: Callable[[str], object]) -> float:
     partial = path.with_name(f".{path.stem}.{os.getpid()}.onnx")
     try:
-        steps.set_description(f"tracing {path.name}")
+        say(f"tracing {path.name}: following the model's operations")
         program = _traced(graph)
-        steps.update()
-        steps.set_description(f"translating {path.name}")
+        say(f"translating {path.name} to ONNX")
         _translate(graph, program, partial)
-        steps.update()
-        steps.set_description(f"checking {path.name}")
+        say(f"checking {path.name} in ONNX Runtime")
         difference = _difference(graph, partial)
-        steps.update()
         if not difference <= tolerance:
             reason = f"{path.name} differs from PyTorch by {difference:.1e}, more than {tolerance:g}: not written"
             raise UserError(f"{reason}; a model that trained little, or at another size, may need more --tolerance")

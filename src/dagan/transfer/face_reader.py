@@ -169,7 +169,7 @@ class BlendshapeNet(nn.Module):
         seen = seen - seen.mean(1, keepdim=True)
         distance = seen.square().sum(2, keepdim=True).sqrt().mean(1, keepdim=True).clamp_min(EPS)
         tokens = self.lift(self.gather((SCALE * seen / distance).mT).mT)
-        mixed = self.blocks(torch.cat([self.extra.expand(len(tokens), -1, -1), tokens], 1))
+        mixed = self.blocks(torch.cat([self.extra.expand(tokens.shape[0], -1, -1), tokens], 1))
         return torch.sigmoid(self.head(mixed[:, 0]))
 
 

@@ -106,7 +106,7 @@ def fit_pose(
     weight = weight / weight.sum()
     centre, middle = (weight * points).sum(1, keepdim=True), (weight * shape).sum(1, keepdim=True)
     wanted, body = points - centre, shape - middle
-    ahead = torch.eye(3, dtype=points.dtype, device=points.device).expand(len(points), 3, 3)
+    ahead = torch.eye(3, dtype=points.dtype, device=points.device).expand(points.shape[0], 3, 3)
     rotation = ahead if near is None else near
     for _ in range(STEPS if near is None else LAST_STEPS):
         rotation = _turned(rotation, wanted, body, weight)
@@ -188,4 +188,6 @@ def on_face(seen: Float[Tensor, "b n 2"], rotation: Float[Tensor, "b 3 3"]) -> F
 
 def image_to_face(rotation: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 2 2"]:
     """`on_face` as a matrix."""
-    return on_face(torch.eye(2, dtype=rotation.dtype, device=rotation.device).expand(len(rotation), 2, 2), rotation).mT
+    return on_face(
+        torch.eye(2, dtype=rotation.dtype, device=rotation.device).expand(rotation.shape[0], 2, 2), rotation
+    ).mT

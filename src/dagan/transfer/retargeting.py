@@ -139,7 +139,7 @@ class FaceRetargeting(nn.Module):
     def _placed(self, face: FaceShape, rotation: Tensor, before: Tensor, after: Tensor) -> Float[Tensor, "_b _n"]:
         parts = [*_flat(face), rotation[:, :2].flatten(1), before]
         # to a size that is named: the largest of several unknown ones takes exporters minutes
-        placed: Tensor = self.placer(torch.cat([*(part.expand(len(after), -1) for part in parts), after], 1))
+        placed: Tensor = self.placer(torch.cat([*(part.expand(after.shape[0], -1) for part in parts), after], 1))
         return placed
 
 

@@ -43,8 +43,8 @@ def block(same_clip: Report, still: Report, cross: Report, cross_first: Report) 
     l1, psnr = still.tally("L1"), still.tally("PSNR")
     # With relative motion the driving frame's own pose and units are not the aim.
     identity = [cross.tally("CSIM")]
-    return f"""Made by `python scripts/results.py ../shared/clips/test -o results --workers 2`; `docs/evaluate.md` defines
-everything.
+    return f"""Made by `python scripts/results.py ../shared/clips/test -o results --workers 2`; `docs/evaluate.md`
+defines everything.
 Numbers of other papers are measured with other networks and cannot be compared.
 
 **Self-reenactment**: {pairs(same_clip)} of {people(same_clip)} people who were never trained on, frames at least

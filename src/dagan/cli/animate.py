@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from dagan.cli.device import add_device_argument, add_runtime_arguments, pick_device
 from dagan.cli.progress import Progress, counted
 from dagan.errors import UserError
-from dagan.files import check_output as check_no_input
-from dagan.files import write_text
 
 if TYPE_CHECKING:
     from dagan.inference.animator import Animator, RestFrame
@@ -125,7 +123,9 @@ def check_faces_of(driver: "Driver", path: Path) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Checks what needs no file to be opened and nothing to be imported."""
+    """Checks what needs no file to be opened."""
+    from dagan.files import check_output as check_no_input
+
     for kind, path in (("source image", args.source), ("driving video or motion", args.driving)):
         if not path.is_file():
             raise UserError(f"no such {kind}: {path}")
@@ -182,6 +182,7 @@ def _write(driver: "Driver", motion: "RecordedMotion", animator: "Animator", qua
 
 def _report(args: argparse.Namespace, photo: "PhotoFraming", driver: "Driver") -> None:
     """Says in a line what was out of the ordinary; writes it for each frame where that is asked for."""
+    from dagan.files import write_text
     from dagan.inference.track_report import frame_reports, report_of
 
     said = [f"{args.source}: {photo.note}"] if photo.note else []

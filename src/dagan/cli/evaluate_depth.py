@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.evaluate import positive
+from dagan.cli.sizes import pixels
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help=f"write {JSON_NAME} and {TEXT_NAME} there")
     heads = parser.add_argument_group("drawn heads")
     heads.add_argument("--heads", type=positive, default=20, metavar="N", help="held-out heads (default: 20)")
-    heads.add_argument("--size", type=positive, default=128, metavar="N", help="pixels of a frame (default: 128)")
+    heads.add_argument("--size", type=pixels, default=128, metavar="N", help="pixels of a frame (default: 128)")
     heads.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep the drawn heads there (default: OUT/cache, or dagan's cache)"
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dagan.cli.device import add_device_argument, add_runtime_arguments, pick_device
 from dagan.cli.progress import Progress, counted
+from dagan.cli.sizes import check_size
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from dagan.inference.recorded_motion import RecordedMotion
 
 DEFAULT_SIZE = 256  # what the bundled weights were trained at
-SIZE_STEP = 32  # the networks halve an image up to five times
-MAX_SIZE = 2048
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -134,10 +133,7 @@ def _check(args: argparse.Namespace) -> None:
             check_no_input(output, [args.source, args.driving])
     if args.report is not None and not args.report.parent.is_dir():
         raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
-    if not SIZE_STEP <= args.size <= MAX_SIZE or args.size % SIZE_STEP:
-        raise UserError(
-            f"--size is {args.size}; expected a multiple of {SIZE_STEP} up to {MAX_SIZE}, such as {DEFAULT_SIZE}"
-        )
+    check_size(args.size)
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion: leave it out, or use --motion relative")
     if args.rest is not None and args.motion == "absolute":

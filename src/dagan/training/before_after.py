@@ -65,13 +65,13 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 
 
 def read_outcome(folder: Path) -> Outcome | None:
-    """What `write_outcome` wrote, None where it has not."""
-    path = folder / f"{NAME}.json"
-    if not path.exists():
+    """What `write_outcome` wrote, None where it has not or where its file is damaged."""
+    try:
+        facts = json.loads((folder / f"{NAME}.json").read_bytes())
+        old, new = facts["stopping_l1"]
+        return Outcome((old, new), dict(facts["before"]), dict(facts["after"]))
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    facts = json.loads(path.read_text())
-    old, new = facts["stopping_l1"]
-    return Outcome((old, new), facts["before"], facts["after"])
 
 
 @torch.inference_mode()

@@ -152,11 +152,12 @@ def test_an_engine_asked_for_by_name_is_not_replaced(scene, broken):
 
 
 @pytest.mark.slow
-def test_openvino_survives_every_damaged_file_in_its_cache(scene, cache):
+def test_openvino_survives_damaged_files_in_its_cache(scene, cache):
     pytest.importorskip("openvino")
     model, source = scene
     first = build_engine(model, source, "openvino", "fp32").picture(source.keypoints)
-    for path in sorted(path for path in (cache / "openvino").rglob("*") if path.is_file() and path.name != ".lock"):
+    for kind in ("picture.xml", "picture.bin", "*.blob"):
+        path = next((cache / "openvino").rglob(kind))
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         with pytest.warns(UserWarning, match="are damaged"):
             engine = build_engine(model, source, "openvino", "fp32")

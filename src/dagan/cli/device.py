@@ -20,14 +20,14 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
         "--runtime",
         choices=["auto", "torch", "onnx", "openvino"],
         default="auto",
-        help="what computes: auto (default) is OpenVINO if it is installed (pip install 'dagan[fast]') and the "
-        "processor has bfloat16, else PyTorch; onnx is ONNX Runtime",
+        help="what computes: auto (default) is the fastest that is installed, on a GPU PyTorch; onnx is ONNX Runtime",
     )
     parser.add_argument(
         "--precision",
         choices=["auto", "fp32", "bf16", "int8"],
         default="auto",
-        help="auto (default): bfloat16 if the processor has it; fp32: exact; int8: faster, with OpenVINO",
+        help="auto (default): the fastest that the processor has and that the model file says is near enough to fp32; "
+        "fp32: exact; int8: with OpenVINO",
     )
 
 

@@ -4,8 +4,10 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -130,9 +132,18 @@ def _traced(graph: OnnxGraph) -> torch.export.ExportedProgram:
     free: dict[int, Any] = {0: torch.export.Dim("batch")}
     fixed: dict[int, Any] = {}
     shapes = tuple(free if index < graph.num_batched else fixed for index in range(len(values)))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), patch("torch.autocast", _NoAutocast):
         warnings.simplefilter("ignore")
-        return torch.export.export(graph.module.eval(), batched, dynamic_shapes=_nested(graph, shapes), strict=True)
+        # Not strict: reading the bytecode, too, takes three times as long, for the same graph.
+        return torch.export.export(graph.module.eval(), batched, dynamic_shapes=_nested(graph, shapes), strict=False)
+
+
+class _NoAutocast(nullcontext[None]):
+    """In place of regions without autocast, in which a graph of float32 is anyway: each would be translated by itself,
+    several times over."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__(None)
 
 
 @torch.no_grad()
@@ -147,6 +158,7 @@ def _translate(graph: OnnxGraph, program: torch.export.ExportedProgram, path: Pa
             output_names=list(graph.outputs),
             opset_version=OPSET,
             dynamo=True,
+            optimize=False,  # runtimes do it when they load a graph
             external_data=False,
             verbose=False,
         )

@@ -148,14 +148,14 @@ def _turned(rotation: Tensor, wanted: Tensor, body: Tensor, weight: Tensor) -> F
     share = by_turn.mT @ by_scale / by_scale.square().sum(1, keepdim=True).clamp_min(TINY)  # b 3 1
     without = by_turn - by_scale @ share.mT
     a, b, c = (without.mT @ without + DAMPING * torch.eye(3, dtype=x.dtype, device=x.device)).unbind(-1)
-    adjugate = torch.stack([_cross(b, c), _cross(c, a), _cross(a, b)], -2)
-    determinant = (a * _cross(b, c)).sum(-1, keepdim=True)
+    adjugate = _cross(torch.stack([b, c, a], -2), torch.stack([c, a, b], -2))  # b 3 3
+    determinant = (a * adjugate[:, 0]).sum(-1, keepdim=True)
     step = (adjugate @ (without.mT @ residual))[..., 0] / determinant
     return _rotation(step / 2) @ rotation
 
 
-def _cross(a: Float[Tensor, "b 3"], b: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3"]:
-    return a[:, [1, 2, 0]] * b[:, [2, 0, 1]] - a[:, [2, 0, 1]] * b[:, [1, 2, 0]]
+def _cross(a: Float[Tensor, "*b 3"], b: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+    return a[..., [1, 2, 0]] * b[..., [2, 0, 1]] - a[..., [2, 0, 1]] * b[..., [1, 2, 0]]
 
 
 def _rotation(half: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dagan.errors import UserError
@@ -38,6 +38,7 @@ def fuzzed(strategy: st.SearchStrategy[Any], share: float = 1.0) -> Callable[[Te
         derandomize=EXAMPLES is None,
         database=None,
         suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, *([Phase.shrink] if not os.environ.get("QUICK") else [])],
     )(given(strategy)(test))
 
 
@@ -47,13 +48,15 @@ def takes_or_refuses(parse: Callable[[], object]) -> None:
         try:
             parse()
         except UserError as error:
-            assert len(str(error).splitlines()) == 1, f"not one line: {str(error)!r}"
+            said = str(error)
+            if len(said.splitlines()) != 1:
+                raise AssertionError(f"not one line: {said!r}") from error
 
 
 @contextmanager
 def _bounded() -> Iterator[None]:
     def end(_signal: int, _frame: FrameType | None) -> None:
-        raise AssertionError(f"took more than {SECONDS} s")
+        raise TookTooLongError
 
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
@@ -61,6 +64,8 @@ def _bounded() -> Iterator[None]:
     start = _peak()
     try:
         yield
+    except TookTooLongError as late:
+        raise AssertionError(f"took more than {SECONDS} s") from late
     finally:
         faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -76,6 +81,10 @@ def _peak(reset: bool = True) -> float:
     if reset:
         REFERENCES.write_text("5")
     return next(float(line.split()[1]) / 1e3 for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+
+
+class TookTooLongError(BaseException):
+    """Not an `Exception`, so that no parser takes it for a damaged file."""
 
 
 class Edit(NamedTuple):
@@ -119,7 +128,8 @@ def nested(levels: int) -> list[Any]:
 
 
 ODD = st.one_of(
-    st.sampled_from([None, True, False, "", "text", "nan", "-1", "a\nb", "\x00", "../..", [], {}, [None], {"kind": "x"}]),
+    st.sampled_from([None, True, False, "", "text", "nan", "-1", "a\nb", "\x00", "../.."]),
+    st.sampled_from([[], {}, [None], {"kind": "x"}]),
     st.sampled_from([float("nan"), float("inf"), -float("inf"), 1e308, -0.5, 0.0, 5e-324]),
     st.sampled_from([0, -1, 1, 3, 2**31, 2**63, -(2**63) - 1, 10**20, 10**400]),
     st.recursive(
@@ -133,12 +143,13 @@ ODD = st.one_of(
 
 def changed(plain: Any) -> st.SearchStrategy[Any]:
     """Plain data (as of JSON) with a few of its values replaced, removed, or added to."""
-    steps = st.lists(st.tuples(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(0, 5), ODD), min_size=1, max_size=3)
+    ways = st.lists(st.integers(0, 40), min_size=1, max_size=6)
+    steps = st.lists(st.tuples(ways, st.integers(0, 5), ODD), min_size=1, max_size=3)
 
     def build(edits: list[tuple[list[int], int, Any]]) -> Any:
         found = copy.deepcopy(plain)
         for way, action, value in edits:
-            found = _replaced(found, way, action, value)
+            found = _replaced(found, way, action, copy.deepcopy(value))
         return found
 
     return steps.map(build)

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import strategies as st
+from mutations import ODD, damaged, fuzzed, takes_or_refuses
 
 import published
 from dagan.cli.import_ import _write_depth, _write_model
 from dagan.released.published import DEPTH, read_published
-from dagan.geometry.warp import PixelConvention
-from mutations import ODD, damaged, fuzzed, takes_or_refuses
 
 SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 4, 7, 64, 1000]), max_size=5).map(tuple)
 TYPES = [torch.float16, torch.float64, torch.int8, torch.bool, torch.complex64]
@@ -40,8 +39,8 @@ def narrow(tmp_path_factory):
     """Whole published models, as narrow as they go: their content by kind."""
     folder = tmp_path_factory.mktemp("narrow")
     depth = [torch.load(path, weights_only=True) for path in published.write_published_depth(folder)]
-    kinds = {kind: torch.load(published.write_published(folder, kind), weights_only=True) for kind in ("dagan", "spade")}
-    return {"depth": depth, **{kind: [content, *depth] for kind, content in kinds.items()}}
+    files = {kind: published.write_published(folder, kind) for kind in ("dagan", "spade")}
+    return {"depth": depth} | {kind: [torch.load(file, weights_only=True), *depth] for kind, file in files.items()}
 
 
 def import_all(paths: list[Path], output: Path) -> None:
@@ -49,7 +48,7 @@ def import_all(paths: list[Path], output: Path) -> None:
     if found.kind == DEPTH:
         _write_depth(found, output, {})
     else:
-        _write_model(found, output, next(iter(PixelConvention)), {})
+        _write_model(found, output, "centres", {})
 
 
 @fuzzed(st.data(), share=2)

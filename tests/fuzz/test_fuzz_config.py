@@ -3,11 +3,11 @@
 import json
 
 from hypothesis import strategies as st
+from mutations import DEEP, ODD, changed, fuzzed, takes_or_refuses
 
 from dagan.config import from_plain, override, to_plain
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.presets import LITE, RELEASED
-from mutations import DEEP, ODD, changed, fuzzed, takes_or_refuses
 
 PRESETS = [LITE, *RELEASED.values()]
 PATHS = ["", ".", "depth", "depth.num_layers", "generator.decoder", "motion.local_motion", "keypoints.kernel.x", "kind"]

@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from mutations import FIELDS, damaged, fuzzed, takes_or_refuses
 
 from dagan.data.landmarks import LandmarkTracks, read_relief
-from mutations import FIELDS, damaged, fuzzed, takes_or_refuses
 from parts import face_clips
 
 CLIPS = face_clips(1, num_frames=4, size=8)

@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 from hypothesis import strategies as st
+from mutations import DEEP, ODD, changed, damaged, fuzzed, takes_or_refuses
+from tensor_files import header_of, with_header, with_metadata
 
 from dagan.config import to_plain
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.weights import AGREEMENT, load, load_config, load_depth, save_model
-from mutations import DEEP, ODD, changed, damaged, fuzzed, takes_or_refuses
 from parts import tiny_head
-from tensor_files import header_of, with_header, with_metadata
 
 HEAD = to_plain(tiny_head())
 DEPTH = FaceDepthConfig(base_width=4, decoder_widths=(4, 4, 4, 4, 4), working_size=32)

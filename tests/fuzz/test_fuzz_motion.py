@@ -5,12 +5,12 @@ from fractions import Fraction
 import pytest
 import torch
 from hypothesis import strategies as st
+from mutations import changed, damaged, fuzzed, takes_or_refuses
 from safetensors.torch import save
+from tensor_files import header_of, with_header, with_metadata
 
 from dagan.face import NUM_EXPRESSIONS, NUM_LANDMARKS
 from dagan.inference.recorded_motion import FORMAT, load_motion
-from mutations import changed, damaged, fuzzed, takes_or_refuses
-from tensor_files import header_of, with_header, with_metadata
 
 MOTION = save(
     {

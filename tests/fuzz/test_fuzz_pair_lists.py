@@ -2,16 +2,17 @@
 
 import pytest
 from hypothesis import strategies as st
+from mutations import damaged, fuzzed, takes_or_refuses
 
 from dagan.data.pair_lists import read_pair_list
-from mutations import damaged, fuzzed, takes_or_refuses
 
 LIST = b"""source,driving,frame,source_sha256,driving_sha256
 test/ann/0000001.png,test/ann/0000002.png,,,
 /data/test/bob.mp4,C:\\data\\test\\ann,1,,
 test/bob/0000003.png,test/bob/0000004.png,,00ff,ff00
 """
-CELLS = ["test/ann", "ann/0000001.png", "bob.mp4", "bob/7", "/", "..", "", "~", "\0", "x" * 300, "1e999", "nan", '"', "é"]
+PLACES = ["test/ann", "ann/0000001.png", "bob.mp4", "bob/7", "/", "..", "", "~", "x" * 300, "é"]
+CELLS = [*PLACES, "\0", "1e999", "nan", '"', "\r", "\u2028"]
 ROWS = st.lists(st.lists(st.sampled_from(CELLS) | st.text(max_size=6), max_size=6).map(",".join), max_size=4)
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from hypothesis import strategies as st
+from mutations import ODD, changed, damaged, fuzzed, takes_or_refuses
 from torch import nn
 
 from dagan.training.before_after import NAME, Outcome, read_outcome, write_outcome
@@ -16,7 +17,6 @@ from dagan.training.ema import MovingAverage
 from dagan.training.journal import METRICS, JsonLines
 from dagan.training.run_folder import RUN_FILE, record_start
 from dagan.training.state import Progress, resume, run_state
-from mutations import ODD, changed, damaged, fuzzed, takes_or_refuses
 
 START = {"step": 0, "dagan": "0.1.0", "commit": None}
 RUN = {"data": {"clips": 1}, "starts": [START]}
@@ -96,7 +96,8 @@ def test_any_outcome_of_fine_tuning_is_taken_or_refused(tmp_path, data):
     write_outcome(tmp_path, Outcome((0.2, 0.1), {"l1": 0.2, "csim": 0.8}, {"l1": 0.1, "csim": 0.9}))
     file = tmp_path / f"{NAME}.json"
     plain = json.loads(file.read_text())
-    file.write_bytes(data.draw(changed(plain).map(lambda found: json.dumps(found).encode()) | damaged(file.read_bytes())))
+    values = changed(plain).map(lambda found: json.dumps(found).encode())
+    file.write_bytes(data.draw(values | damaged(file.read_bytes())))
 
     def used():
         outcome = read_outcome(tmp_path)

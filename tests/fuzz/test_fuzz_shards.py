@@ -7,10 +7,10 @@ import tarfile
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from mutations import FIELDS, changed, damaged, fuzzed, takes_or_refuses
 from PIL import Image
 
 from dagan.data.shards import index_tar, open_shards, read_index, write_index
-from mutations import FIELDS, changed, damaged, fuzzed, takes_or_refuses
 
 BLOCK = 512
 SIZES = [b"\x80" + b"\x00" * 3 + b"\x7f" * 8, b"\x80" + b"\xff" * 11, b"\xff" * 12, b"77777777777\0", b"-0000000001\0"]

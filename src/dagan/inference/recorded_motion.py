@@ -1,6 +1,8 @@
 """A recorded motion: the keypoints and expressions of a driving video, without any of its pixels, and its file."""
 
 import hashlib
+import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,6 +22,7 @@ from dagan.types import Keypoints
 JITTER = 0.07  # standard deviation of the coefficients of a held expression, from frame to frame (docs/decisions.md)
 SUFFIX = ".safetensors"
 FORMAT = "dagan-motion-1"
+_RATE = re.compile(r"[0-9]{1,18}(/[0-9]{1,18}|\.[0-9]{1,18})?")  # no exponents: 1e999999999 takes hours
 REMEDY = "record it again with this model, or give the video itself"
 
 
@@ -187,11 +190,12 @@ def _keypoints(tensors: dict[str, Tensor], path: str | Path) -> Keypoints:
 
 def _rate(text: str, path: str | Path) -> Fraction:
     try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise UserError(f"damaged motion file: {path} has frame rate {text!r}") from error
+        rate = Fraction(text) if _RATE.fullmatch(text) else Fraction(0)
+    except ZeroDivisionError:
+        rate = Fraction(0)
     if rate <= 0:
-        raise UserError(f"damaged motion file: {path} has frame rate {text!r}; expected more than 0")
+        shown = textwrap.shorten(repr(text), 40, placeholder=" ...")
+        raise UserError(f"damaged motion file: {path} has frame rate {shown}; expected a number more than 0")
     return rate
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from dagan.errors import UserError
 from dagan.files import write_text
 from dagan.models.talking_head import TalkingHead
 from dagan.training.panels import write_panel
@@ -65,13 +66,18 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 
 
 def read_outcome(folder: Path) -> Outcome | None:
-    """What `write_outcome` wrote, None where it has not."""
+    """What `write_outcome` wrote, None where it has not. Raises UserError when it is damaged."""
     path = folder / f"{NAME}.json"
     if not path.exists():
         return None
-    facts = json.loads(path.read_text())
-    old, new = facts["stopping_l1"]
-    return Outcome((old, new), facts["before"], facts["after"])
+    try:
+        facts = json.loads(path.read_text())
+        old, new = facts["stopping_l1"]
+        before = {name: float(value) for name, value in facts["before"].items()}
+        after = {name: float(facts["after"][name]) for name in ("l1", *before)}
+        return Outcome((float(old), float(new)), before, after)
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged; delete it, and the models are measured again") from error
 
 
 @torch.inference_mode()

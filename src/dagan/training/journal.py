@@ -114,10 +114,13 @@ class JsonLines:
             self._forget_after(start)
 
     def _forget_after(self, start: int) -> None:
-        """Drops the lines of steps that will be made again, and one that was cut short."""
-        lines = self.path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= start]
-        if len(kept) < len(lines):
+        """Drops the lines of steps that will be made again, and one that was cut short. Raises UserError for damage."""
+        try:
+            lines = self.path.read_text().split("\n")
+            kept = [line + "\n" for line in lines[:-1] if float(json.loads(line)["step"]) <= start]
+        except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError) as error:
+            raise UserError(f"{self.path} is damaged; move it away, and the run goes on with a new one") from error
+        if len(kept) < len(lines) - 1 or lines[-1]:
             write_text(self.path, "".join(kept))
 
     def scalars(self, step: int, phase: str, values: Mapping[str, float]) -> None:

@@ -100,14 +100,26 @@ def git_commit(folder: Path = Path(__file__).parent) -> str | None:
 
 
 def record_start(folder: Path, start: dict[str, Any], data: dict[str, Any] | None) -> None:
-    """Adds a start to run.json; warns when the data or the code are not those of the start before."""
+    """Adds a start to run.json; warns when the data or the code are not those of the start before.
+
+    Raises UserError when run.json is damaged.
+    """
     path = folder / RUN_FILE
-    run: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"data": data, "starts": []}
+    run: dict[str, Any] = _read_run(path) if path.exists() else {"data": data, "starts": []}
     if run["starts"]:
         if run["data"] != data:
             warnings.warn(f"the clips are not those that the run in {folder} began with (see {path})", stacklevel=2)
         before = run["starts"][-1]["dagan"], run["starts"][-1]["commit"]
         if before != (now := (start["dagan"], start["commit"])):
             warnings.warn(f"the run goes on with other code: {now} after {before}", stacklevel=2)
-    run["starts"].append(start)
-    write_json(path, run)
+    write_json(path, {**run, "starts": [*run["starts"], start]})
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    """What run.json says, with its `data` and `starts`. Raises UserError when it is damaged."""
+    try:
+        run = json.loads(path.read_text())
+        starts = [{"dagan": start["dagan"], "commit": start["commit"], **start} for start in run["starts"]]
+        return {**run, "data": run["data"], "starts": starts}
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged; move it away, and the run goes on with a new one") from error

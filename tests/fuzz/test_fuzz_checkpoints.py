@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from mutations import ODD, damaged, fuzzed, takes_or_refuses
 
 import published
+import dagan.models.weights
+import dagan.presets
+import dagan.released.foreign  # noqa: F401 - here, for importing takes longer than an example may
 from dagan.cli.import_ import _write_depth, _write_model
 from dagan.released.published import DEPTH, read_published
 

@@ -76,7 +76,7 @@ def _read(name: str, folders: Sequence[Path], *fields: str) -> dict[str, np.ndar
     try:
         check_unpacked(path, MOST_BYTES)
         with np.load(path, allow_pickle=False) as track:
-            read = {field: track[field] for field in fields}
+            read = {field: np.asarray(track[field]) for field in fields}  # bytes, where it is no array
     except UserError:
         raise
     except Exception as error:  # a damaged file makes the readers fail in many ways: KeyError, zlib.error, ...

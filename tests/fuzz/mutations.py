@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from dagan.errors import UserError
 
-USUAL = 30  # examples of each test in `make test`
+USUAL = 20  # examples of each test in `make test`
 EXAMPLES = os.environ.get("DAGAN_FUZZ_EXAMPLES")
 SECONDS = 10.0  # for one example
 MEGABYTES = 200.0  # that one example may take
@@ -38,7 +38,7 @@ def fuzzed(strategy: st.SearchStrategy[Any], share: float = 1.0) -> Callable[[Te
         derandomize=EXAMPLES is None,
         database=None,
         suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, *([Phase.shrink] if not os.environ.get("QUICK") else [])],
+        phases=[Phase.generate, Phase.shrink],
     )(given(strategy)(test))
 
 
@@ -137,7 +137,7 @@ ODD = st.one_of(
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
         max_leaves=5,
     ),
-    st.sampled_from([100, 400, 800]).map(nested),
+    st.sampled_from([50, 200]).map(nested),
 )
 
 

@@ -16,7 +16,9 @@ from parts import tiny_head
 HEAD = to_plain(tiny_head())
 DEPTH = FaceDepthConfig(base_width=4, decoder_widths=(4, 4, 4, 4, 4), working_size=32)
 AGREED = {"int8": {"median": 40.0, "least": 30.0}}
-TEXTS = st.sampled_from(["[" * DEEP, "9" * 5000, "", "null", "\x00", '{"a":' * DEEP]) | st.text(max_size=8)
+TEXTS = st.sampled_from(["[" * DEEP, "9" * 5000, "", "null", "\x00", '{"a":' * DEEP, "[" * 700 + "]" * 700]) | st.text(
+    max_size=8
+)
 
 
 def saved(folder, config):

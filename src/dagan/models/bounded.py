@@ -34,9 +34,7 @@ def check_sizes(plain: Any, path: Path, name: str = "config", levels: int = 0) -
         UserError: it names the field.
     """
     if levels > DEEPEST:
-        raise UserError(
-            f"{path}: the configuration is nested more than {DEEPEST} levels deep; give a file written by dagan"
-        )
+        raise UserError(f"{path}: its configuration is nested over {DEEPEST} levels deep; give a file written by dagan")
     if isinstance(plain, dict):
         parts: Iterable[tuple[str, Any]] = ((f"{name}.{key}", value) for key, value in plain.items())
     elif isinstance(plain, list):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dagan.inference.recorded_motion import RecordedMotion
 
 DEFAULT_SIZE = 256  # what the bundled weights were trained at
+MOST_DIGITS = 9  # of a frame's number: 463 days at 25 frames/s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,9 +144,9 @@ def _check(args: argparse.Namespace) -> None:
 def _parse_rest(text: str) -> "RestFrame":
     if text in ("best", "first"):
         return "best" if text == "best" else "first"
-    if text.isdecimal():
+    if text.isdecimal() and len(text) <= MOST_DIGITS:
         return int(text)
-    raise UserError(f"--rest is {text}; expected best, first or a frame number from 0")
+    raise UserError(f"--rest is {text!r}; expected best, first or a frame number from 0")
 
 
 def _parse_faces(args: argparse.Namespace) -> "tuple[FaceChoice, FaceChoice]":

@@ -123,7 +123,7 @@ def _read_agreement(path: Path) -> dict[str, Agreement]:
     try:
         plain = json.loads(read_metadata(path).get(AGREEMENT, "{}"))
         return {name: Agreement(float(one["median"]), float(one["least"])) for name, one in plain.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise UserError(f"{path} says nothing readable of its precisions; measure them: dagan bench --store") from error
 
 

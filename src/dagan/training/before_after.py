@@ -69,8 +69,10 @@ def read_outcome(folder: Path) -> Outcome | None:
     try:
         facts = json.loads((folder / f"{NAME}.json").read_bytes())
         old, new = facts["stopping_l1"]
-        return Outcome((old, new), dict(facts["before"]), dict(facts["after"]))
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        before = {name: float(value) for name, value in facts["before"].items()}
+        after = {name: float(facts["after"][name]) for name in ("l1", *before)}
+        return Outcome((float(old), float(new)), before, after)
+    except (FileNotFoundError, ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
 
 

@@ -136,7 +136,7 @@ def _step_of(line: str) -> int:
     """-1 for a line that is damaged."""
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, TypeError, KeyError):
+    except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError):
         return -1
 
 

@@ -129,7 +129,7 @@ def _read_run(path: Path) -> dict[str, Any]:
         run = json.loads(path.read_bytes())
         run["starts"] = [dict(start) for start in run["starts"]]
         _ = run["data"], [(start["dagan"], start["commit"]) for start in run["starts"]]
-    except (ValueError, TypeError, KeyError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         warnings.warn(f"{path} is damaged: it begins anew with this start", stacklevel=3)
         return {}
     return dict(run)
@@ -145,5 +145,4 @@ def record_start(folder: Path, start: dict[str, Any], data: dict[str, Any] | Non
         before = run["starts"][-1]["dagan"], run["starts"][-1]["commit"]
         if before != (now := (start["dagan"], start["commit"])):
             warnings.warn(f"the run goes on with other code: {now} after {before}", stacklevel=2)
-    run["starts"].append(start)
-    write_json(path, run)
+    write_json(path, {**run, "starts": [*run["starts"], start]})

@@ -70,6 +70,8 @@ def main() -> None:
         for engine, pipe in pipes.items():
             pipe.send(max(1, args.frames // 4) if engine == "naive" else args.frames)
             rounds[-1][engine] = pipe.recv()
+    for pipe in pipes.values():
+        pipe.send(0)
     print(f"| {args.preset} | ms/frame | CPU ms | ready s | peak MiB | to naive |\n|{' --- |' * 6}")
     for engine, (picture, ready) in first.items():
         wall, cpu, peak = map(statistics.median, zip(*(one[engine] for one in rounds[1:]), strict=True))

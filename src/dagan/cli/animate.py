@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     rest, faces = _parse_rest(args.rest or "best"), _parse_faces(args)
     _check(args)
-    with Progress("loading the model and looking for the faces"):
+    with Progress("preparing the model and looking for faces"):
         animator, photo, driver = _load(args, rest, faces)
     if not args.force and rest != "first":
         check_faces_of(driver, args.driving)

@@ -16,10 +16,14 @@ def sends(number: int):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_command_that_is_asked_to_end_says_so_and_exits_as_shells_expect(monkeypatch, capsys, number, code):
-    monkeypatch.setattr(config, "run", sends(number))
-    assert main.main(["config", "list"]) == code
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP is ignored
+    try:
+        monkeypatch.setattr(config, "run", sends(number))
+        assert main.main(["config", "list"]) == code
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
     assert capsys.readouterr().err == f"dagan: ended by {number.name}\n"
-    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):

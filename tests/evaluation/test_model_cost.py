@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from dagan.evaluation.model_cost import cost_table, model_cost
 from dagan.models.talking_head import FaceConfig
 from dagan.presets import LITE, LITE_BASELINE, LITE_TABLE_4
@@ -8,6 +10,7 @@ SIDE = 128
 C, N = LITE_BASELINE.generator.widths[-1], (SIDE // 8) ** 2  # channels and positions of the attention
 
 
+@pytest.mark.slow
 def test_self_attention_costs_its_projections_and_its_two_products():
     plain, attended = model_cost(LITE_TABLE_4["baseline_fdn"], SIDE), model_cost(LITE_TABLE_4["dagan_sa"], SIDE)
     inner = C // 8
@@ -22,6 +25,7 @@ def test_the_frozen_depth_network_is_not_counted_as_trained():
     assert 0 < seeing.trained - plain.trained < 20_000  # one input channel more
 
 
+@pytest.mark.slow
 def test_a_face_reader_is_given_not_trained():
     cost = model_cost(LITE, SIDE)
     without = model_cost(replace(LITE, face=FaceConfig(retargeting=LITE.face.retargeting, reader=None)), SIDE)

@@ -61,6 +61,7 @@ def test_any_bytes_are_a_checkpoint_or_are_refused(tmp_path, small, data):
     takes_or_refuses(lambda: read_published([path]))
 
 
+@pytest.mark.slow
 @fuzzed(st.data(), share=0.2)
 def test_any_tensors_are_a_model_or_are_refused(tmp_path, narrow, data):
     parts = narrow[data.draw(st.sampled_from(sorted(narrow)))]

@@ -129,6 +129,7 @@ def test_every_preset_comes_back_from_a_file_with_the_same_output(name: str, tmp
     assert torch.equal(load(tmp_path / "model.safetensors")(*images).generated, generated)
 
 
+@pytest.mark.slow
 def test_lite_costs_at_most_8_gmac_per_driving_frame_with_the_source_cached() -> None:
     with FakeTensorMode():
         model, image = LITE.build().eval(), torch.rand(1, 3, 256, 256)

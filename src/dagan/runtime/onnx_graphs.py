@@ -93,6 +93,7 @@ def open_session(path: Path, num_threads: int) -> "onnxruntime.InferenceSession"
     """The graph in ONNX Runtime on the CPU."""
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # what it cannot fold beforehand, it computes
     options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

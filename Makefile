@@ -10,13 +10,16 @@ ASSETS := src/dagan/assets
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help install install-dev demo test test-slow lint docs clean
+FUZZ_EXAMPLES ?= 100000
+
+.PHONY: help install install-dev demo test test-slow fuzz lint docs clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo       animate the bundled photo: out/demo.mp4"
 	@echo "make test       ruff, mypy and the fast tests (WORKERS=2 processes)"
 	@echo "make test-slow  the tests that take longer"
+	@echo "make fuzz       every parser of files and options on $(FUZZ_EXAMPLES) damaged inputs a test (FUZZ_EXAMPLES)"
 	@echo "make lint       mend format and lint"
 	@echo "make docs       the pages as a site: out/site/index.html"
 	@echo "make install    .venv with pinned dependencies and dagan"
@@ -54,6 +57,9 @@ test: install-dev
 
 test-slow: install-dev
 	$(PYTEST) -m "slow or data or gpu"
+
+fuzz: install-dev
+	DAGAN_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz
 
 lint: install-dev
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""The README's results: evaluates the bundled weights on test clips and writes the tables between the README's marks.
+"""The numbers of docs/evaluate.md: evaluates the bundled weights on test clips and writes OUT/results.md.
 
 python scripts/results.py ../shared/clips/test -o results --workers 2      (about 12 minutes on two free cores)
 python scripts/results.py ../shared/clips/test -o results --written        (only writes what results/ holds already)
@@ -13,8 +13,6 @@ from dagan.evaluation.markdown import table
 from dagan.evaluation.report import COLUMNS, Report, cells, number, read_report
 from dagan.files import write_text
 
-README = Path(__file__).parents[1] / "README.md"
-START, END = "<!-- results -->", "<!-- end of results -->"
 CROSS = ["--protocol", "cross", "--motion", "relative", "--pairs-per-clip", "3"]
 ARGUMENTS = {
     "self": [],
@@ -36,10 +34,7 @@ def main() -> int:
         folder = str(args.out / name)
         if not args.written and dagan(["evaluate", args.clips, *more, "--workers", args.workers, "-o", folder]):
             return 1
-    before, _, rest = README.read_text().partition(START)
-    _, _, after = rest.partition(END)
-    reports = [read_report(args.out / name) for name in ARGUMENTS]
-    write_text(README, before + START + block(*reports) + END + after)
+    write_text(args.out / "results.md", block(*(read_report(args.out / name) for name in ARGUMENTS)))
     return 0
 
 
@@ -48,10 +43,8 @@ def block(same_clip: Report, still: Report, cross: Report, cross_first: Report) 
     l1, psnr = still.tally("L1"), still.tally("PSNR")
     # With relative motion the driving frame's own pose and units are not the aim.
     identity = [cross.tally("CSIM")]
-    return f"""
-## Results
-
-Made by `python scripts/results.py ../shared/clips/test -o results --workers 2`; `docs/evaluate.md` defines everything.
+    return f"""Made by `python scripts/results.py ../shared/clips/test -o results --workers 2`; `docs/evaluate.md`
+defines everything.
 Numbers of other papers are measured with other networks and cannot be compared.
 
 **Self-reenactment**: {pairs(same_clip)} of {people(same_clip)} people who were never trained on, frames at least

@@ -1,12 +1,14 @@
 """Small videos for tests, made with PyAV directly, so that a reader or writer under test does not check itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from PIL import Image
 
 
@@ -124,3 +126,15 @@ def jump_and_beep(path: Path) -> tuple[float, float]:
     scale = max(float(np.abs(samples).max()) for _, _, samples in chunks)
     loud = [start + np.flatnonzero(np.abs(samples) > scale / 4)[:1] / rate for start, rate, samples in chunks]
     return shown[int(np.argmax(changes)) + 1][0], float(np.concatenate(loud)[0])
+
+
+@contextmanager
+def disk_full_after(num_bytes: int) -> Iterator[None]:
+    """No file can grow beyond so many bytes, as on a full disk (Unix)."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

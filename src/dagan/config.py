@@ -1,4 +1,4 @@
-"""Configurations (frozen dataclasses) as plain data and back, and overrides by dotted path.
+"""Configurations (frozen dataclasses, NamedTuples) as plain data and back, and overrides by dotted path.
 
 A field whose type is a union of dataclasses is stored with the class's name under "kind". Nothing is imported or
 executed on the way: only classes named in the type annotations can come out.
@@ -8,14 +8,20 @@ errors that name the field it would be no shorter than this.
 """
 
 import dataclasses
+import json
+import reprlib
 import sys
 import types
 from enum import Enum
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dagan.errors import UserError
 
 T = TypeVar("T")
+hints_of = cache(get_type_hints)
+shown = reprlib.Repr()  # of a value in a message: however long or deeply nested, one short line
+shown.maxstring = shown.maxother = shown.maxlong = 80
 
 
 def to_plain(value: Any) -> Any:
@@ -45,8 +51,10 @@ def _parse(kind: Any, plain: Any, path: str) -> Any:
         return _checked(known, plain, path, f"one of {', '.join(map(str, get_args(kind)))}")
     if origin is tuple:
         return _parse_tuple(get_args(kind), plain, path)
-    if dataclasses.is_dataclass(kind):
-        return _parse_dataclass(kind, plain, path)
+    if origin is dict:
+        return _parse_dict(get_args(kind)[1], plain, path)
+    if _is_record(kind):
+        return _parse_record(kind, plain, path)
     if isinstance(kind, type) and issubclass(kind, Enum):
         names = [member.value for member in kind]
         return kind(_checked(plain in names, plain, path, f"one of {', '.join(map(str, names))}"))
@@ -57,19 +65,24 @@ def _parse(kind: Any, plain: Any, path: str) -> Any:
     return _checked(fits, plain, path, kind.__name__)
 
 
+def _is_record(kind: Any) -> bool:
+    """Whether a type is a dataclass or a NamedTuple."""
+    return dataclasses.is_dataclass(kind) or (isinstance(kind, type) and hasattr(kind, "_fields"))
+
+
 def _parse_union(members: tuple[Any, ...], plain: Any, path: str) -> Any:
     if plain is None:
         return _checked(type(None) in members, plain, path, "a value")
     members = tuple(member for member in members if member is not type(None))
     if isinstance(plain, dict):
         named: dict[str, Any] = {str(member.__name__): member for member in members if isinstance(member, type)}
-        named = {name: member for name, member in named.items() if dataclasses.is_dataclass(member)}
+        named = {name: member for name, member in named.items() if _is_record(member)}
         kind = plain.get("kind")
         if len(named) == 1 and kind is None:
             kind = next(iter(named))
         _checked(isinstance(kind, str) and kind in named, kind, f"{path}.kind", f"one of {', '.join(named)}")
-        return _parse_dataclass(named[str(kind)], plain, path)
-    simple = [member for member in members if not dataclasses.is_dataclass(member)]
+        return _parse_record(named[str(kind)], plain, path)
+    simple = [member for member in members if not _is_record(member)]
     _checked(bool(simple), plain, path, f"one of {', '.join(member.__name__ for member in members)}")
     return _parse(simple[0], plain, path)
 
@@ -82,13 +95,18 @@ def _parse_tuple(members: tuple[Any, ...], plain: Any, path: str) -> tuple[Any, 
     return tuple(_parse(kind, item, f"{path}[{i}]") for i, (kind, item) in enumerate(zip(members, plain, strict=True)))
 
 
-def _parse_dataclass(kind: Any, plain: Any, path: str) -> Any:
+def _parse_dict(kind: Any, plain: Any, path: str) -> dict[str, Any]:
+    _checked(isinstance(plain, dict), plain, path, "names with values")
+    return {str(name): _parse(kind, value, f"{path}.{name}") for name, value in plain.items()}
+
+
+def _parse_record(kind: Any, plain: Any, path: str) -> Any:
     _checked(isinstance(plain, dict), plain, path, f"the fields of {kind.__name__}")
-    hints = get_type_hints(kind)
+    hints = hints_of(kind)
     given = {name: value for name, value in plain.items() if name != "kind"}
     unknown = sorted(set(given) - set(hints))
     if unknown:
-        raise UserError(f"{path} has no field {unknown[0]!r}; it has: {', '.join(hints)}")
+        raise UserError(f"{path} has no field {shown.repr(unknown[0])}; it has: {', '.join(hints)}")
     values = {name: _parse(hints[name], value, f"{path}.{name}") for name, value in given.items()}
     try:
         return kind(**values)
@@ -98,7 +116,7 @@ def _parse_dataclass(kind: Any, plain: Any, path: str) -> Any:
 
 def _checked(fits: bool, plain: Any, path: str, expected: str) -> Any:
     if not fits:
-        raise UserError(f"{path} is {plain!r}; expected {expected}")
+        raise UserError(f"{path} is {shown.repr(plain)}; expected {expected}")
     return plain
 
 
@@ -107,18 +125,16 @@ def override(config: T, path: str, text: str) -> T:
 
     Text that is not JSON is taken as a string. Raises UserError for an unknown field or a value that does not fit.
     """
-    import json
-
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also for a number of thousands of digits
         value = text
     plain = to_plain(config)
     at, names = plain, path.split(".")
     for i, name in enumerate(names):
         if not isinstance(at, dict) or name not in at or name == "kind":
             fields = ", ".join(field for field in at if field != "kind") if isinstance(at, dict) else "no fields"
-            raise UserError(f"unknown setting {path!r}: {'.'.join(names[:i]) or 'the config'} has {fields}")
+            raise UserError(f"unknown setting {shown.repr(path)}: {'.'.join(names[:i]) or 'the config'} has {fields}")
         if i < len(names) - 1:
             at = at[name]
     at[names[-1]] = value

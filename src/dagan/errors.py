@@ -7,4 +7,5 @@ class UserError(ValueError):
 
 def reason_of(error: BaseException) -> str:
     """What an error of a library says, in one line."""
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]
+    said = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
+    return said.splitlines()[0]

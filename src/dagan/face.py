@@ -26,6 +26,7 @@ class Landmark(NamedTuple):
 
 
 # Mean face: the median of the landmarks of 227 clips of 172 people, aligned (Procrustes) and made symmetric.
+# Numbered from 0 in this order.
 LANDMARKS = (
     Landmark("nose_tip", 1, 0.0, 0.527, -1.422, 1.0),
     Landmark("chin", 152, 0.0, 1.697, -0.941, 0.1),

@@ -1,5 +1,6 @@
 """Files to write: they appear whole or not at all, and none replaces an input."""
 
+import errno
 import hashlib
 import os
 import re
@@ -27,11 +28,24 @@ def written_whole(path: Path) -> Iterator[Path]:
     lock = _locked(partial)
     try:
         yield partial
+        _sync(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
         if lock is not None:
             os.close(lock)
+
+
+def _sync(path: Path) -> None:
+    """Waits until the content is on the disk: a power cut must not leave a name without it."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):  # a file system that cannot
+            raise
+    finally:
+        os.close(handle)
 
 
 def remove_leftovers(path: Path) -> None:

@@ -1,12 +1,16 @@
+import json
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
 
+import dagan
 from dagan.cli.main import main
 from dagan.data.decoding import read_frames
+from dagan.data.pictures import read_image
 from dagan.inference.recorded_motion import record_motion, save_motion
 from dagan.inference.video import VideoWriter
 from dagan.models.weights import load
@@ -49,7 +53,6 @@ def test_the_sound_of_the_driving_video_is_copied_untouched(animate, driving, ou
 
 
 def test_frames_are_those_of_the_model(animate, driving, out, portrait, model_file):
-    from dagan.data.pictures import read_image
     from dagan.images import apply_crop
     from dagan.inference.crop import central_square
 
@@ -80,20 +83,39 @@ def test_a_recorded_motion_gives_the_same_pictures_as_its_video(animate, driving
     assert np.abs(by_motion.astype(int) - by_video).max() <= 2  # a level of rounding, coded
 
 
-def test_only_as_many_frames_are_in_flight_as_there_are_workers(animate, driving, monkeypatch):
-    from dagan.inference import drivers
+@pytest.fixture
+def seldom_seen(tmp_path):
+    """A video of the bundled portrait with so many frames that show it, then so many that are black."""
 
-    decoded, lead = [], []
-    write, read = VideoWriter.write, drivers.read_frames
-    monkeypatch.setattr(drivers, "read_frames", lambda *args: (decoded.append(1) or frame for frame in read(*args)))
-    monkeypatch.setattr(VideoWriter, "write", lambda *args: lead.append(len(decoded) - len(lead)) or write(*args))
-    assert animate(driving, "--rest", "first") == 0  # PyTorch has one worker
-    looked_at_for_the_crop = 1
-    assert max(lead) <= 2 + looked_at_for_the_crop
+    def write(num_shown, num_black):
+        photo = read_image(Path(dagan.__file__).parent / "assets" / "astronaut.png")[0:256, 96:352]
+        with VideoWriter(tmp_path / "seldom.mp4", Fraction(10), (256, 256)) as writer:
+            for number in range(num_shown + num_black):
+                writer.write(np.roll(photo, number, 1) if number < num_shown else np.zeros_like(photo))
+        return tmp_path / "seldom.mp4"
+
+    return write
+
+
+def test_frames_without_a_face_are_counted_in_a_line_and_reported(animate, seldom_seen, tmp_path, capsys):
+    assert animate(seldom_seen(5, 3), "--report", str(tmp_path / "report.json")) == 0
+    assert "3 of 8 frames had no face: held" in capsys.readouterr().err
+    report = json.loads((tmp_path / "report.json").read_text())["driving"]
+    assert (report["frames"], report["held"]) == (8, 3)
+    assert [frame["status"] for frame in report["per_frame"]] == ["found"] * 5 + ["held"] * 3
+
+
+def test_a_driver_that_seldom_shows_a_face_is_refused_unless_forced(animate, seldom_seen, out, capsys):
+    driver = seldom_seen(3, 5)
+    assert animate(driver) == 2
+    assert "5 of 8 frames" in capsys.readouterr().err
+    assert not out.exists()
+    assert animate(driver, "--force") == 0
+    assert animate(driver, "--rest", "first") == 0
+    assert "more than half" in capsys.readouterr().err
 
 
 def test_motion_modes_differ(animate, driving, out, model_file, portrait):
-    from dagan.data.pictures import read_image
     from dagan.images import apply_crop
     from dagan.inference.crop import central_square
 

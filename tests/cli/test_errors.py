@@ -157,7 +157,7 @@ def test_scaling_absolute_motion_is_a_contradiction(fails):
 
 
 def test_a_rest_frame_that_is_none_says_what_may_be_given(fails):
-    assert "best, first or the number" in fails("--rest", "last")
+    assert "best, first or a frame number" in fails("--rest", "last")
     assert "there is no frame 99" in fails("--rest", "99")
 
 
@@ -178,8 +178,8 @@ def test_an_interrupt_leaves_the_old_result_and_nothing_else(portrait, driving, 
     written = []
     write = VideoWriter.write
 
-    def interrupted(writer, frame) -> None:
-        write(writer, frame)
+    def interrupted(writer, frame, *times) -> None:
+        write(writer, frame, *times)
         written.append(frame)
         if len(written) == 2:
             raise KeyboardInterrupt

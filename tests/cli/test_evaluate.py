@@ -137,4 +137,4 @@ def test_relative_motion_counts_from_the_frame_that_is_asked_for(clips, weights,
     assert all(0 <= frame < 18 for frame in rests("best"))
     capsys.readouterr()
     assert main([*common, "--rest", "best", "-o", str(tmp_path / "absolute")]) == 2
-    assert "--rest is for relative motion" in capsys.readouterr().err
+    assert "--rest chooses the rest frame of relative motion" in capsys.readouterr().err

@@ -143,7 +143,7 @@ def test_training_ends_when_its_minutes_are_over_and_the_same_command_does_not_t
         (["--from", "absent.safetensors"], "model file not found: absent.safetensors"),
         (["--perceptual", "absent.safetensors"], "perceptual network not found: absent.safetensors"),
         (["-o", "/proc/nothing"], "cannot write the run folder /proc/nothing"),
-        (["--size", "100"], "--size 100: the networks need a multiple of 32"),
+        (["--size", "100"], "--size is 100; expected a multiple of 32"),
         (["--minutes", "0"], "--minutes is 0; it must be more than 0"),
         (["--learning-rate", "-1"], "--learning-rate is -1; it must be more than 0"),
         (["--steps", "0"], "--steps is 0; it must be 1 or more"),

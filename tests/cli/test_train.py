@@ -147,7 +147,7 @@ def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
         (["--clip", "-1"], "--clip is -1; it must be 0 (no clipping) or more"),
         (["--ema", "1"], "--ema is 1.0; it must be 0 or more and below 1"),
         (["--workers", "-1"], "--workers is -1; it must be 0 or more"),
-        (["--size", "100"], "--size 100: the networks need a multiple of 32"),
+        (["--size", "100"], "--size is 100; expected a multiple of 32"),
         (["--depth", "absent.safetensors"], "not found: absent.safetensors"),
         (["--from", "absent.safetensors"], "not found: absent.safetensors"),
         (["--cache", "/proc/nothing"], "/proc/nothing"),

@@ -101,7 +101,7 @@ def test_every_folder_is_searched(tmp_path: Path) -> None:
 
 
 def test_a_clip_without_landmarks_is_named_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"p0__0.*scripts/landmarks\.py"):
+    with pytest.raises(UserError, match=r"p0__0.*dagan landmarks"):
         LandmarkTracks(face_clips(1), [tmp_path])
 
 

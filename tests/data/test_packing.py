@@ -1,5 +1,6 @@
 """Shards: what goes in comes out by number, `webdataset` can read them, and an interrupted run goes on."""
 
+import errno
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from dagan.data.packing import pack
 from dagan.data.shards import list_members, open_shards, read_index
 from dagan.data.storing import PackConfig, encode_h264
 from dagan.errors import UserError
-from media import blocks, frame_folder, truncate, write_video
+from media import blocks, disk_full_after, frame_folder, truncate, write_video
 
 NAMES = ["ann#v.1#0#9", "ann#v.2#0#9", "bob__c00", "eve/é a"]
 
@@ -241,3 +243,35 @@ def test_a_compressed_tar_is_refused_before_it_is_unpacked(tmp_path):
         archive.addfile(info, io.BytesIO(bytes(10_000)))
     with pytest.raises(UserError, match=r"a\.tar is not a tar file that can be read"):
         list_members(tmp_path / "a.tar")
+
+
+def test_a_full_disk_ends_packing_and_the_same_command_goes_on(folder, tmp_path):
+    out, config = tmp_path / "out", PackConfig(shard_bytes=1)
+    with disk_full_after(3000), pytest.raises(OSError, match="too large"):
+        pack(folder, out, config, 1)
+    assert {path.suffix for path in out.iterdir()} <= {".json", ".tar"}
+    pack(folder, out, config, 1)
+    pack(folder, tmp_path / "whole", config, 1)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_clip_is_not_skipped_because_the_disk_is_full(folder, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(packing, "prepare", full)
+    monkeypatch.setattr(packing, "ProcessPoolExecutor", ThreadPoolExecutor)
+    with pytest.raises(OSError, match="No space left"):
+        pack(folder, tmp_path / "out", PackConfig(), 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 30])
+def test_settings_and_an_index_that_a_power_cut_damaged_are_written_again(folder, tmp_path, content):
+    out, config = tmp_path / "out", PackConfig()
+    out.mkdir()
+    (out / "pack.json").write_bytes(content)
+    pack(folder, out, config, 1)
+    whole = contents(out)
+    next(out.glob("shard-*.json")).write_bytes(content)
+    pack(folder, out, config, 1)
+    assert contents(out) == whole

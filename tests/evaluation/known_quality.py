@@ -35,7 +35,7 @@ class KnownQuality:
     def fingerprint(self):
         return self.name
 
-    def build(self):
+    def build(self, rest=""):
         return self
 
     def generate(self, pair, images):
@@ -52,7 +52,7 @@ class OtherPerson:
     def fingerprint(self):
         return self.name
 
-    def build(self):
+    def build(self, rest=""):
         return self
 
     def generate(self, pair, images):

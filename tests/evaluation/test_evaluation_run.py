@@ -216,7 +216,7 @@ class Destroying(SystemConfig):
     def fingerprint(self):
         return self.name
 
-    def build(self):
+    def build(self, rest=""):
         return self
 
     def generate(self, pair, images):

@@ -11,7 +11,7 @@ from torch import Tensor
 from dagan.data.clips import Clip
 from dagan.data.protocols import Frame, pair_of
 from dagan.errors import UserError
-from dagan.evaluation.model_systems import ModelSystem
+from dagan.evaluation.model_systems import FunctionSystem
 from dagan.evaluation.systems import PairImages
 
 CLIP = Clip(Path("ann.mp4"), "ann", "ann")
@@ -23,7 +23,7 @@ class Answer(NamedTuple):
 
 def answered(model):
     images = PairImages(*np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8))
-    return ModelSystem(model).generate(pair_of(Frame(CLIP, 0), Frame(CLIP, 1)), images)
+    return FunctionSystem(model).generate(pair_of(Frame(CLIP, 0), Frame(CLIP, 1)), images)
 
 
 def test_an_image_that_is_not_finite_is_refused():

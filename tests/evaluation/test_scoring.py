@@ -65,7 +65,7 @@ def frame(name, number):
     return Frame(Clip(Path(f"{name}.mp4"), name, name), number)
 
 
-PAIR = ReenactmentPair("key", frame("ann", 3), frame("bob", 7), (frame("bob", 5),))
+PAIR = ReenactmentPair("key", frame("ann", 3), frame("bob", 7), frame("bob", 5))
 IMAGES = PairImages(grey(SOURCE), grey(DRIVING), grey(REST))
 
 
@@ -115,7 +115,7 @@ def test_the_drivers_change_counts_from_its_rest_frame_and_the_results_from_the_
 
 def test_without_a_rest_frame_both_changes_count_from_the_source():
     absolute = IMAGES._replace(rest=None)
-    following = score(grey(GENERATED), images=absolute, pair=PAIR._replace(rests=())).sample.following
+    following = score(grey(GENERATED), images=absolute, pair=PAIR._replace(rest=None)).sample.following
     assert following.head_yaw == (9, 7)
     assert following.smile == pytest.approx((0.7, 0.2))
 

@@ -10,7 +10,7 @@ from dagan.data.pictures import read_image
 from dagan.images import apply_crop, to_pixels
 from dagan.inference.animator import Animator
 from dagan.inference.crop import crop_for_image
-from dagan.inference.drivers import open_driver
+from dagan.inference.drivers import open_driver, watched
 
 ASSETS = files("dagan") / "assets"
 MAX_MEGABYTES = 40
@@ -23,8 +23,8 @@ def shown():
     photo = read_image(str(ASSETS / "astronaut.png"))
     portrait = apply_crop(photo, crop_for_image(photo, "auto"), 256)[None]
     animator.set_source(portrait)
-    driver = open_driver(ASSETS / "driver.safetensors", "auto", 256)
-    return to_pixels(portrait), next(driver.drive(animator))
+    driver = open_driver(ASSETS / "driver.safetensors", "auto")
+    return to_pixels(portrait), next(animator.from_motion(watched(driver, animator, 256)))
 
 
 def test_the_bundled_driver_was_recorded_with_the_bundled_weights(shown):

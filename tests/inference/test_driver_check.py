@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from dagan.errors import UserError
-from dagan.inference.driver_check import check_driver_is_video
+from dagan.inference.drivers import check_driver_is_video
 from media import blocks, write_video
 
 PICTURE = Image.fromarray(np.zeros((16, 16, 3), np.uint8))

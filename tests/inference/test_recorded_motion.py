@@ -138,6 +138,9 @@ def test_a_file_that_is_not_safetensors_is_refused(tmp_path):
         ({"position": torch.zeros(2, 5, 2)}, METADATA | {"fps": "fast"}, "frame rate 'fast'"),
         ({"position": torch.zeros(2, 5, 2)}, METADATA | {"fps": "1/0"}, "frame rate '1/0'"),
         ({"position": torch.zeros(2, 5, 2)}, METADATA | {"fps": "-5"}, "frame rate '-5'"),
+        ({"position": torch.zeros(2, 5, 2)}, METADATA | {"fps": "1e999999999"}, "frame rate '1e999999999'"),
+        ({"position": torch.zeros(2, 5, 2)}, METADATA | {"fps": "9" * 10**6}, "above 0 and up to 1000"),
+        ({"position": torch.zeros(2, 5, 2)}, METADATA | {"fps": "1001"}, "above 0 and up to 1000"),
     ],
 )
 def test_a_file_that_holds_no_sound_motion_is_refused(tmp_path, tensors, metadata, complaint):

@@ -100,7 +100,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     before = file.read_bytes()
-    monkeypatch.setattr("dagan.models.weights.save_file", fail)
+    monkeypatch.setattr("dagan.data.tensor_files.save_file", fail)
     with pytest.raises(OSError, match="No space"):
         save_model(file, tiny_model, tiny_config)
     assert file.read_bytes() == before

@@ -56,7 +56,7 @@ def test_a_measured_agreement_is_stored_in_the_model_file(file, monkeypatch, cap
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--size", "50"], "--size must be a multiple of 32"),
+        (["--size", "50"], "--size is 50; expected a multiple of 32"),
         (["--rounds", "0"], "at least 1"),
         (["--store"], "give MODEL"),
         (["absent.safetensors"], "model file not found"),

@@ -47,6 +47,7 @@ def test_in_float32_an_engine_draws_the_models_picture(scene, runtime):
     torch.testing.assert_close(engine.picture(keypoints), drawn(model, source, frame), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow  # most of a minute: tracing the face reader
 def test_openvino_knows_all_that_a_model_of_faces_computes(tiny_config):
     """It has no rule for some of PyTorch's functions (aten.diagonal), and the bundled model could not be animated."""
     pytest.importorskip("openvino")

@@ -22,10 +22,10 @@ socket.getaddrinfo = look_up
 """
 OPENVINO = """
 import torch
-from dagan.runtime.openvino_engine import _convert
+from dagan.runtime.openvino_engine import _write
 from dagan.runtime.packages import openvino_core
 from pathlib import Path
-_convert(torch.nn.Conv2d(3, 4, 3), [torch.rand(1, 3, 8, 8)], Path(sys.argv[1]) / "graph.xml")
+_write(torch.nn.Conv2d(3, 4, 3), [torch.rand(1, 3, 8, 8)], Path(sys.argv[1]) / "graph.xml")
 openvino_core().compile_model(Path(sys.argv[1]) / "graph.xml", "CPU")
 """
 DETECTION = """

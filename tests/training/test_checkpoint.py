@@ -20,6 +20,7 @@ from dagan.training.checkpoint import (
     save_checkpoint,
     seed_everything,
 )
+from media import disk_full_after
 
 
 class Trap:
@@ -153,3 +154,31 @@ def test_random_generators_go_on_where_they_were() -> None:
     seed_everything(4)
     restore_random_state(state)
     assert [(random.random(), float(np.random.rand()), torch.rand(1).item()) for _ in range(2)] == draws
+
+
+def test_a_stray_file_is_no_checkpoint(tmp_path: Path) -> None:
+    stray = save(tmp_path, 3).rename(tmp_path / "checkpoints" / "step_zzz.pt")
+    save(tmp_path, 5)
+    assert load_checkpoint(tmp_path) == {"step": 5}
+    save_checkpoint(tmp_path, 6, {"step": 6}, keep=1)
+    assert stray.exists()
+    assert load_checkpoint(tmp_path) == {"step": 6}
+
+
+def test_a_run_that_went_on_from_before_a_damaged_checkpoint_keeps_what_it_saves(tmp_path: Path) -> None:
+    save(tmp_path, 10)
+    save(tmp_path, 20).write_bytes(b"")
+    with pytest.warns(UserWarning, match="trying the one before"):
+        assert load_checkpoint(tmp_path) == {"step": 10}
+    save_checkpoint(tmp_path, 15, {"step": 15}, keep=1)
+    assert names(tmp_path) == ["step_00000015.pt"]
+    assert load_checkpoint(tmp_path) == {"step": 15}
+
+
+def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    with disk_full_after(1000), pytest.raises(UserError, match=r"cannot write the checkpoint .*make room") as said:
+        save(tmp_path, 2, weight=torch.zeros(10_000))
+    assert "\n" not in str(said.value)
+    assert names(tmp_path) == ["step_00000001.pt"]
+    save(tmp_path, 2)

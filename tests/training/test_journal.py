@@ -113,3 +113,13 @@ def test_a_package_that_is_not_there_is_named(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError, match="is not installed; pip install"):
         open_sinks(config, tmp_path, 0, {})
+
+
+def test_what_a_power_cut_left_in_the_log_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = JsonLines(path, 0)
+    log.scalars(1, "phase", {"loss": 1.0})
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"st\n' + b"\0" * 50 + b'{"step": 2}\n' + b"[]\n" + b"\xff\0" * 20)
+    JsonLines(path, 5).scalars(6, "phase", {"loss": 2.0})
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 6]

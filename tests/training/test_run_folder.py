@@ -1,18 +1,50 @@
 """A run folder explains itself."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from dagan.errors import UserError
+from dagan.training import run_folder
 from dagan.training.run_folder import fingerprint, git_commit, prepare_folder, record_start
 
 
-def test_a_run_folder_is_made_with_its_parents_and_left_empty(tmp_path: Path) -> None:
+def test_a_run_folder_is_made_with_its_parents_and_holds_only_its_lock(tmp_path: Path) -> None:
     prepare_folder(tmp_path / "runs" / "first")
-    assert list((tmp_path / "runs" / "first").iterdir()) == []
+    assert [path.name for path in (tmp_path / "runs" / "first").iterdir()] == [run_folder.LOCK]
     prepare_folder(tmp_path / "runs" / "first")
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_folder, "PATIENCE", 0.0)
+    with (
+        FileLock(tmp_path / run_folder.LOCK, is_singleton=False),
+        pytest.raises(UserError, match=f"another process trains in {tmp_path}; wait for it, or give another folder"),
+    ):
+        prepare_folder(tmp_path)
+
+
+def test_the_lock_of_a_process_that_is_gone_does_not_block(tmp_path: Path) -> None:
+    (tmp_path / run_folder.LOCK).touch()
+    prepare_folder(tmp_path)
+
+
+def test_a_run_holds_its_folder(tmp_path: Path) -> None:
+    prepare_folder(tmp_path)
+    with pytest.raises(Timeout):
+        FileLock(tmp_path / run_folder.LOCK, is_singleton=False).acquire(timeout=0)
+
+
+@pytest.mark.parametrize("content", ["", "\0" * 40, "[]", '{"starts": [1], "data": null}'])
+def test_a_damaged_run_json_begins_anew(tmp_path: Path, content: str) -> None:
+    (tmp_path / run_folder.RUN_FILE).write_text(content)
+    start = {"step": 7, "dagan": "0.1", "commit": "a"}
+    with pytest.warns(UserWarning, match=r"run.json is damaged: it begins anew"):
+        record_start(tmp_path, start, {"clips": 1})
+    assert json.loads((tmp_path / run_folder.RUN_FILE).read_text()) == {"data": {"clips": 1}, "starts": [start]}
 
 
 def test_a_run_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from dagan.cli.sizes import check_size
 from dagan.errors import UserError
 
 ROWS = ("baseline", "baseline_fdn", "baseline_cam", "dagan_sa", "dagan", "fomm", "fomm_fdn", "fomm_cam", "fomm_fdn_cam")
@@ -57,11 +58,14 @@ def run(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace, presets: Sequence[str]) -> None:
     """Raises UserError for what would only be found out after hours."""
+    from dagan.files import check_output
     from dagan.presets import PRESETS
 
     unknown = [name for name in presets if name not in PRESETS]
     if unknown:
         raise UserError(f"unknown preset {unknown[0]!r}; known: {', '.join(PRESETS)}")
+    check_output(args.run, [*args.clips, args.evaluate])
+    check_size(args.size)
     if args.seeds < 1:
         raise UserError(f"--seeds is {args.seeds}; it must be 1 or more")
     if not args.evaluate.is_dir():

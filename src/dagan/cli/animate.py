@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from dagan.cli.device import add_device_argument, add_runtime_arguments, pick_device
 from dagan.cli.progress import Progress, counted
+from dagan.cli.sizes import check_size
 from dagan.errors import UserError
-from dagan.files import check_output as check_no_input
-from dagan.files import write_text
 
 if TYPE_CHECKING:
     from dagan.inference.animator import Animator, RestFrame
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from dagan.inference.recorded_motion import RecordedMotion
 
 DEFAULT_SIZE = 256  # what the bundled weights were trained at
-SIZE_STEP = 32  # the networks halve an image up to five times
-MAX_SIZE = 2048
+MOST_DIGITS = 9  # of a frame's number: 463 days at 25 frames/s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     rest, faces = _parse_rest(args.rest or "best"), _parse_faces(args)
     _check(args)
-    with Progress("loading the model and looking for the faces"):
+    with Progress("preparing the model and looking for faces"):
         animator, photo, driver = _load(args, rest, faces)
     if not args.force and rest != "first":
         check_faces_of(driver, args.driving)
@@ -125,7 +123,9 @@ def check_faces_of(driver: "Driver", path: Path) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Checks what needs no file to be opened and nothing to be imported."""
+    """Checks what needs no file to be opened."""
+    from dagan.files import check_output as check_no_input
+
     for kind, path in (("source image", args.source), ("driving video or motion", args.driving)):
         if not path.is_file():
             raise UserError(f"no such {kind}: {path}")
@@ -134,10 +134,7 @@ def _check(args: argparse.Namespace) -> None:
             check_no_input(output, [args.source, args.driving])
     if args.report is not None and not args.report.parent.is_dir():
         raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
-    if not SIZE_STEP <= args.size <= MAX_SIZE or args.size % SIZE_STEP:
-        raise UserError(
-            f"--size is {args.size}; expected a multiple of {SIZE_STEP} up to {MAX_SIZE}, such as {DEFAULT_SIZE}"
-        )
+    check_size(args.size)
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion: leave it out, or use --motion relative")
     if args.rest is not None and args.motion == "absolute":
@@ -147,9 +144,9 @@ def _check(args: argparse.Namespace) -> None:
 def _parse_rest(text: str) -> "RestFrame":
     if text in ("best", "first"):
         return "best" if text == "best" else "first"
-    if text.isdecimal():
+    if text.isdecimal() and len(text) <= MOST_DIGITS:
         return int(text)
-    raise UserError(f"--rest is {text}; expected best, first or a frame number from 0")
+    raise UserError(f"--rest is {text!r}; expected best, first or a frame number from 0")
 
 
 def _parse_faces(args: argparse.Namespace) -> "tuple[FaceChoice, FaceChoice]":
@@ -182,6 +179,7 @@ def _write(driver: "Driver", motion: "RecordedMotion", animator: "Animator", qua
 
 def _report(args: argparse.Namespace, photo: "PhotoFraming", driver: "Driver") -> None:
     """Says in a line what was out of the ordinary; writes it for each frame where that is asked for."""
+    from dagan.files import write_text
     from dagan.inference.track_report import frame_reports, report_of
 
     said = [f"{args.source}: {photo.note}"] if photo.note else []

@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagan.cli.sizes import check_size
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.models.talking_head import TalkingHead
 
 DEFAULT_SIZE = 256
-SIZE_STEP = 32
 ROW = "{:<20}{:>10}{:>10}{:>10}{:>12}"
 
 
@@ -32,8 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.size < SIZE_STEP or args.size % SIZE_STEP:
-        raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
+    check_size(args.size)
     if min(args.rounds, args.frames, 1 if args.threads is None else args.threads) < 1:
         raise UserError("--rounds, --frames and --threads must be at least 1")
     if args.store and args.model is None:

@@ -14,11 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from dagan.evaluation.compare import compare
-    from dagan.evaluation.report import read_report
-    from dagan.files import write_text
+    from dagan.evaluation.report import RESULT, read_report
+    from dagan.files import check_output, write_text
 
     if args.out and not Path(args.out).parent.is_dir():
         raise UserError(f"no such folder: {Path(args.out).parent}; make it first, or choose another -o")
+    if args.out:
+        given = [Path(path) for path in (args.first, args.second)]
+        check_output(Path(args.out), [*given, *(path / RESULT for path in given)])
     found = compare(read_report(args.first), read_report(args.second))
     print(found.to_markdown(), end="")
     if args.out:

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from dagan.cli.sizes import pixels
 from dagan.errors import UserError
 
 
@@ -36,7 +37,7 @@ def _add_pairs(pairs: argparse.ArgumentParser) -> None:
         "--export", metavar="DIR", help="also write the pairs as PNG files to DIR/source and DIR/driving"
     )
     pairs.add_argument(
-        "--size", metavar="N", type=positive, default=DEFAULT_SIZE, help="side of exported pictures in pixels (256)"
+        "--size", metavar="N", type=pixels, default=DEFAULT_SIZE, help="side of exported pictures in pixels (256)"
     )
 
 
@@ -103,7 +104,7 @@ def _add_pack(pack: argparse.ArgumentParser) -> None:
         help="original: the clips' own bytes (default); h264: videos with many keyframes; jpeg: one picture per frame",
     )
     pack.add_argument(
-        "--size", metavar="N", type=positive, default=256, help="side of h264 and jpeg frames in pixels (256)"
+        "--size", metavar="N", type=pixels, default=256, help="side of h264 and jpeg frames in pixels (256)"
     )
     pack.add_argument("--key-every", metavar="N", type=positive, default=8, help="frames between h264 keyframes (8)")
     pack.add_argument("--shard-mb", metavar="N", type=positive, default=256, help="size of a shard in MB (256)")
@@ -116,7 +117,9 @@ def _pack(args: argparse.Namespace) -> int:
     from dagan.data.clips import shortened
     from dagan.data.packing import pack
     from dagan.data.storing import PackConfig
+    from dagan.files import check_output
 
+    check_output(args.out, [args.clips])
     if args.size % 2:
         raise UserError(f"--size {args.size}: videos need an even number")
     config = PackConfig(store=args.store, size=args.size, key_every=args.key_every, shard_bytes=args.shard_mb * 2**20)

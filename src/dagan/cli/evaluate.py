@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.progress import Progress
+from dagan.cli.sizes import pixels
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _add_pairs(parser: argparse.ArgumentParser) -> None:
     pairs.add_argument(
         "--size",
         metavar="N",
-        type=positive,
+        type=pixels,
         default=DEFAULT_SIZE,
         help=f"frames are resized to N x N pixels (default: {DEFAULT_SIZE})",
     )
@@ -121,7 +122,7 @@ def add_evaluator_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    folder = _out_folder(args.out) if args.out else None
+    folder = _out_folder(args) if args.out else None
     from dagan.evaluation.compare import compare
     from dagan.evaluation.report import read_report
     from dagan.evaluation.run import evaluate, make_plan
@@ -217,9 +218,15 @@ def positive(text: str) -> int:
     return number
 
 
-def _out_folder(out: str) -> Path:
+def _out_folder(args: argparse.Namespace) -> Path:
     """The folder for results, made now, so that a mistake is reported before the evaluation starts."""
-    folder = Path(out)
+    from dagan.evaluation.report import RESULT
+    from dagan.files import check_output
+
+    folder = Path(args.out)
+    check_output(folder, [Path(args.clips)])
+    if args.compare:
+        check_output(folder / RESULT, [Path(args.compare), Path(args.compare) / RESULT])
     if not folder.parent.is_dir():
         raise UserError(f"no such folder: {folder.parent}; make it first, or choose another -o")
     if folder.exists() and not folder.is_dir():

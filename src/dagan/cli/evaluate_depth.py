@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.evaluate import positive
+from dagan.cli.sizes import pixels
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help=f"write {JSON_NAME} and {TEXT_NAME} there")
     heads = parser.add_argument_group("drawn heads")
     heads.add_argument("--heads", type=positive, default=20, metavar="N", help="held-out heads (default: 20)")
-    heads.add_argument("--size", type=positive, default=128, metavar="N", help="pixels of a frame (default: 128)")
+    heads.add_argument("--size", type=pixels, default=128, metavar="N", help="pixels of a frame (default: 128)")
     heads.add_argument(
         "--cache", type=Path, metavar="DIR", help="keep the drawn heads there (default: OUT/cache, or dagan's cache)"
     )
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from dagan.data.synthetic.store import HELD_OUT_FROM, synthetic_clips
-    from dagan.data.weight_files import cache_folder
+    from dagan.data.weight_files import working_folder
     from dagan.evaluation.depth_heads import evaluate_heads, heads_table, mean_head_of
     from dagan.evaluation.records import plain
     from dagan.files import write_text
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     pose = load_pose(pose_file) if pose_file else None
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
-    cache = args.cache or (args.out / "cache" if args.out is not None else cache_folder() / "heads")
+    cache = args.cache or (args.out / "cache" if args.out is not None else working_folder("heads"))
     held_out = synthetic_clips(range(HELD_OUT_FROM, HELD_OUT_FROM + args.heads), cache, CLIP_FRAMES, args.size)
     mean = mean_head_of(synthetic_clips(range(MEAN_HEADS), cache, 1, args.size))  # it needs first frames only
 

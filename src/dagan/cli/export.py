@@ -4,10 +4,10 @@ import argparse
 import time
 from pathlib import Path
 
+from dagan.cli.sizes import check_size
 from dagan.errors import UserError
 
 DEFAULT_SIZE = 256
-SIZE_STEP = 32
 DEFAULT_TOLERANCE = 5e-4  # between ONNX Runtime's and PyTorch's values; pixels are in [0, 1]
 
 
@@ -21,14 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.size < SIZE_STEP or args.size % SIZE_STEP:
-        raise UserError(f"--size must be a multiple of {SIZE_STEP}, such as {DEFAULT_SIZE}; got {args.size}")
+    check_size(args.size)
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"the output is a file: {args.output}; give a folder")
+    from dagan.files import check_output
     from dagan.models.weights import load
     from dagan.runtime.onnx_graphs import OPSET, animation_graphs, write_graphs
     from dagan.runtime.samples import portrait_frames
 
+    for name in ("source", "frame"):
+        check_output(args.output / f"{name}.onnx", [Path(args.model)] if args.model else [])
     print("reading the model", flush=True)
     model = load(args.model)
     image, _ = portrait_frames(args.size, 0)  # what the graphs are checked with

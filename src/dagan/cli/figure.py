@@ -73,9 +73,11 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from dagan.files import check_output
     from dagan.images import check_target, compose, save_page
 
     check_target(args.out)
+    check_output(args.out, [*(_split(text)[0] for text in args.images), *_model_files(args.model)])
     if not 32 <= args.side <= 2048:
         raise UserError(f"--side {args.side}: expected 32 to 2048 pixels")
     rows, titles, names = {"depth": _depth, "cloud": _depth, "attention": _attention, "grid": _grid}[args.kind](args)
@@ -126,6 +128,12 @@ def _query(text: str) -> tuple[float, float]:
     if not (0 <= x < SIZE and 0 <= y < SIZE):
         raise UserError(f"--query {text}: expected X,Y in pixels from 0 to {SIZE - 1}, such as 128,170")
     return 2 * x / SIZE - 1, 2 * y / SIZE - 1
+
+
+def _model_files(given: str | list[str] | None) -> list[Path]:
+    """The files of --model: one, or NAME=FILE several times."""
+    texts = [given] if isinstance(given, str) else given or []
+    return [Path(part) for text in texts for part in (text, text.partition("=")[2]) if part]
 
 
 def _models(args: argparse.Namespace) -> "dict[str, TalkingHead]":

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.device import add_device_argument, pick_device
-from dagan.cli.training import SIZE_STEP, check_least
+from dagan.cli.sizes import check_size
+from dagan.cli.training import check_least, check_run
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from dagan.training.run_folder import fingerprint, prepare_folder
 
     check_options(args)
+    check_run(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -84,8 +86,7 @@ def check_options(args: argparse.Namespace) -> None:
     """What can be known without importing anything heavy. Raises UserError."""
     if not args.clip.is_file():
         raise UserError(f"no such video: {args.clip}; give a video of one person")
-    if args.size < SIZE_STEP or args.size % SIZE_STEP:
-        raise UserError(f"--size {args.size}: the networks need a multiple of {SIZE_STEP}")
+    check_size(args.size)
     check_least(args, {"steps": 1, "batch_size": 1, "threads": 1, "perceptual_side": 0, "frames": 1})
     for name in ("minutes", "learning_rate"):
         value = getattr(args, name)

@@ -21,9 +21,11 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from dagan.data.clips import find_clips, read_clip
+    from dagan.files import check_output
     from dagan.observers.clip_landmarks import find_landmarks, save_landmarks
     from dagan.observers.mediapipe_face import MediaPipeFace
 
+    check_output(args.out, args.clips)
     clips = [clip for folder in args.clips for clip in find_clips(folder)]
     if len({clip.name for clip in clips}) < len(clips):
         raise UserError("two clips have the same name; find the landmarks of each folder with another -o")

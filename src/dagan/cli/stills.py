@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
 
     from dagan.depth.estimate import load_face_depth
     from dagan.depth.still_clips import write_still_clip
+    from dagan.files import check_output
 
+    check_output(args.out, [args.photos])
     network = load_face_depth(args.depth)
     args.out.mkdir(parents=True, exist_ok=True)
     for photo in tqdm(photos, unit="photo", disable=not sys.stderr.isatty()):

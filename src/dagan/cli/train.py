@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from dagan.cli.building import build_networks
 from dagan.cli.clips import open_data
-from dagan.cli.training import add_common_arguments, check_numbers, join, loop_config, run_config, say, step_config
+from dagan.cli.training import (
+    add_common_arguments,
+    check_numbers,
+    check_run,
+    join,
+    loop_config,
+    run_config,
+    say,
+    step_config,
+)
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from dagan.training.step import MAX_GRADIENT
 
     check_numbers(args)
+    check_run(args)
     published = args.start is not None and "published" in read_metadata(args.start)
     args.recipe = args.recipe or ("released" if published else "lite")
     phases, loop = pick_phases(args), loop_config(args)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from dagan.cli.building import preset_config
 from dagan.cli.clips import open_together
-from dagan.cli.training import add_common_arguments, check_numbers, join, loop_config, run_config, say, step_config
+from dagan.cli.training import (
+    add_common_arguments,
+    check_numbers,
+    check_run,
+    join,
+    loop_config,
+    run_config,
+    say,
+    step_config,
+)
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from dagan.training.schedule import check_split
 
     check_numbers(args)
+    check_run(args)
     check_sources(args)
     config = preset_config(args).depth
     if config is None:

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from dagan.cli.device import add_device_argument, pick_device
+from dagan.cli.sizes import check_size
+from dagan.cli.training import check_run
 from dagan.errors import UserError
 
 
@@ -30,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     for name in ("per_clip", "steps"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be 1 or more")
+    check_size(args.size)
+    check_run(args)
     import torch
 
     from dagan.data.landmarks import LandmarkTracks

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.device import add_device_argument, pick_device
+from dagan.cli.sizes import check_size
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from dagan.training.step import StepConfig
 
 LEAST = {"accumulate": 1, "log_every": 1, "panel_every": 1, "checkpoint_every": 1, "keep": 1, "max_skipped": 1}
-SIZE_STEP = 32  # the networks halve an image up to five times
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, clips: str = "+") -> None:
@@ -152,9 +152,21 @@ def run_config(args: argparse.Namespace, **parts: object) -> dict[str, object]:
 
 def check_numbers(args: argparse.Namespace) -> None:
     """Raises UserError for numbers that no run can have."""
-    if args.size < SIZE_STEP or args.size % SIZE_STEP:
-        raise UserError(f"--size {args.size}: the networks need a multiple of {SIZE_STEP}")
+    check_size(args.size)
     check_least(args, {"steps": 1, "batch_size": 1, "workers": 0, "repeats": 1, "threads": 1, "perceptual_side": 0})
+
+
+def check_run(args: argparse.Namespace) -> None:
+    """Raises UserError when the run would lie in a folder, or replace a file, that it is made from."""
+    from dagan.files import check_output
+    from dagan.training.depth_stage import POSE_MODEL
+    from dagan.training.loop import BEST_MODEL, MODEL
+
+    folders = [*getattr(args, "clips", []), *(getattr(args, "landmarks", None) or [])]
+    check_output(args.run, folders)
+    files = [path for name in ("start", "depth", "perceptual") if (path := getattr(args, name, None)) is not None]
+    for name in (MODEL, BEST_MODEL, POSE_MODEL):
+        check_output(args.run / name, map(Path, files))
 
 
 def check_least(args: argparse.Namespace, least: dict[str, int]) -> None:

@@ -12,9 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dagan.data.colour import FrameColour
-from dagan.data.pictures import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from dagan.data.pictures import MAX_IMAGE_PIXELS, is_picture
-from dagan.data.pictures import read_image as read_image
 from dagan.errors import UserError, reason_of
 
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
 """Face landmarks found beforehand, one file per clip (`dagan landmarks`): where keypoints start, and face relief."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -78,10 +76,10 @@ def _read(name: str, folders: Sequence[Path], *fields: str) -> dict[str, np.ndar
     try:
         check_unpacked(path, MOST_BYTES)
         with np.load(path, allow_pickle=False) as track:
-            read = {field: track[field] for field in fields}
+            read = {field: np.asarray(track[field]) for field in fields}  # bytes, where it is no array
     except UserError:
         raise
-    except (OSError, EOFError, KeyError, MemoryError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # a damaged file makes the readers fail in many ways: KeyError, zlib.error, ...
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path} holds no {' or '.join(fields)} ({reason}); make it again with `dagan landmarks`"

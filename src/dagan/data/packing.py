@@ -4,6 +4,7 @@ The tars are written by `tarfile` and not by webdataset's writer, which stamps t
 same bytes.
 """
 
+import errno
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +28,7 @@ from dagan.data.storing import PackConfig, Prepared, prepare
 from dagan.errors import UserError
 from dagan.files import write_text
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PENDING_PER_JOB = 2  # clips prepared ahead of the writer: what bounds memory
 SETTINGS_FILE = "pack.json"
 SKIPPED_FILE = "skipped.txt"
@@ -82,15 +85,19 @@ def pack(root: str | Path, out: str | Path, config: PackConfig, jobs: int) -> Pa
 
 def _check_settings(out: Path, config: PackConfig) -> None:
     file, settings = out / SETTINGS_FILE, asdict(config)
+    has_shards = any(out.glob("*.tar"))
     if not file.exists():
-        if any(out.glob("*.tar")):
+        if has_shards:
             raise UserError(f"{out} holds tar files that `dagan data pack` did not write; choose another -o")
-        file.write_text(json.dumps(settings) + "\n")
+        write_text(file, json.dumps(settings) + "\n")
         return
     try:
         before = json.loads(file.read_text())
         changed = [f"{name} was {before.get(name)}" for name, value in settings.items() if before.get(name) != value]
     except (ValueError, AttributeError) as error:
+        if not has_shards:  # of a full disk or a power cut
+            write_text(file, json.dumps(settings) + "\n")
+            return
         raise UserError(f"{file} is damaged; choose another -o") from error
     if changed:
         raise UserError(f"{out} holds shards that were packed in another way ({'; '.join(changed)}); choose another -o")
@@ -100,7 +107,10 @@ def _finished(out: Path) -> list[list[PackedClip]]:
     """The clips of each shard that is whole: the first ones without a gap."""
     shards: list[list[PackedClip]] = []
     while shard_path(out, len(shards)).exists():
-        clips = read_index(shard_path(out, len(shards)))
+        try:
+            clips = read_index(shard_path(out, len(shards)))
+        except UserError:  # damaged, as after a power cut: packed again
+            break
         if clips is None:
             break
         shards.append(clips)
@@ -128,6 +138,8 @@ def _prepare_all(clips: Sequence[Clip], config: PackConfig, jobs: int) -> Iterat
                 try:
                     yield clip, future.result()
                 except (UserError, OSError) as error:  # not allowed to be read, or gone meanwhile
+                    if isinstance(error, OSError) and error.errno in DISK_FULL:
+                        raise  # no fault of the clip
                     yield clip, UserError(" ".join(str(error).split()))
         except BrokenProcessPool as error:
             raise UserError("a packing process died (out of memory?); run again with fewer --jobs to go on") from error
@@ -183,9 +195,12 @@ class _ShardWriter:
 
     def discard(self) -> None:
         """Removes what is not whole, if anything."""
-        if self.tar is not None:
-            self.tar.close()
-        self.partial.unlink(missing_ok=True)
+        try:
+            if self.tar is not None:
+                with suppress(OSError):  # a full disk: it writes an end
+                    self.tar.close()
+        finally:
+            self.partial.unlink(missing_ok=True)
 
 
 def _write_lines(file: Path, lines: Sequence[str]) -> None:

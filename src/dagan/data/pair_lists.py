@@ -81,7 +81,7 @@ def read_pair_list(file: str | Path, root: str | Path, limit: int | None = None)
         else:
             pairs.append(_pair(f"{number:06}", source, driving, row))
     if not pairs:
-        first = f"; the first wants .../{'/'.join(_parts(missing[0].path)[-3:])}" if missing else ""
+        first = f"; the first wants .../{_shown(missing[0].path)}" if missing else ""
         raise UserError(f"none of the {len(rows)} pairs of {file} is in {root}{first}")
     return PairList(file.name, hashlib.sha256(file.read_bytes()).hexdigest(), tuple(pairs), tuple(missing))
 
@@ -121,6 +121,11 @@ def _pair(key: str, source: _Place, driving: _Place, row: dict[str, str]) -> Lis
         Frame(source.clip, first, row.get("source_sha256") or None),
         Frame(driving.clip, driving.number, row.get("driving_sha256") or None),
     )
+
+
+def _shown(path: str) -> str:
+    """The end of a path, in one line."""
+    return " ".join("/".join(_parts(path)[-3:]).split())
 
 
 def _whole(text: str) -> int:

@@ -25,7 +25,7 @@ from dagan.data.clips import MIN_FRAMES, PROGRESS_DELAY, Clip, ClipFrames, Store
 from dagan.data.decoding import VIDEO_SUFFIXES
 from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 from dagan.data.seeking import VideoIndex, index_video, read_numbered
-from dagan.errors import UserError
+from dagan.errors import UserError, reason_of
 from dagan.files import write_text
 
 INDEX_VERSION = 1
@@ -214,8 +214,8 @@ def list_members(tar: Path) -> dict[str, list[Member]]:
                     is_video = path.suffix.lower() in VIDEO_SUFFIXES
                     name = unquote(str(path.with_suffix("") if is_video else path.parent))
                     found.setdefault(name, []).append(Member(name, info.name, (info.offset_data, info.size)))
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise UserError(f"{tar} is not a tar file that can be read ({error})") from error
+    except Exception as error:  # a damaged header makes tarfile fail in many ways: MemoryError, OverflowError, ...
+        raise UserError(f"{tar} is not a tar file that can be read ({reason_of(error)})") from error
     return found
 
 

@@ -4,9 +4,13 @@ Every file that was not given by path is checked against its sha256 before it is
 Nothing is downloaded unless the user asks for it: by `dagan fetch NAME`, or by DAGAN_DOWNLOAD=1 for all that is needed.
 """
 
+import atexit
 import hashlib
 import os
+import shutil
 import tempfile
+import warnings
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,12 +89,42 @@ def writable_cache() -> Path | None:
     For what is only faster with a cache: a caller that gets None works without one.
     """
     folder = cache_folder()
+    return folder if _is_writable(folder) else None
+
+
+def working_folder(*names: str) -> Path:
+    """A folder inside the cache, made if it was not there; where it cannot be written, one that goes with this process.
+
+    A warning says so once.
+    """
+    folder = cache_folder().joinpath(*names)
+    if not _is_writable(folder):
+        folder = _temporary_cache().joinpath(*names)
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@cache
+def _temporary_cache() -> Path:
+    place = "there is no home folder" if cache_folder() == NO_CACHE else f"the cache {cache_folder()} cannot be written"
+    warnings.warn(f"{place}: nothing is kept for the next run; name a folder in {CACHE_VARIABLE}", stacklevel=4)
+    folder = Path(tempfile.mkdtemp(prefix="dagan-"))
+    atexit.register(_remove_own, folder, os.getpid())
+    return folder
+
+
+def _remove_own(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # a forked child leaves its parent's folder alone
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_writable(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
+            return True
     except OSError:
-        return None
+        return False
 
 
 def find_weights(wanted: WeightFile, given: str | Path | None = None, *, assets: Path = ASSETS) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from dagan.config import from_plain
 from dagan.evaluation.job import JobResult
 from dagan.evaluation.records import SkippedClip, plain, sample_from_plain
 from dagan.files import write_text
@@ -24,7 +25,7 @@ class ProgressFile:
         self.done: list[JobResult] = []
         if path is None:
             return
-        if path.is_file() and (lines := path.read_text(encoding="utf-8").splitlines()):
+        if path.is_file() and (lines := path.read_text(encoding="utf-8", errors="replace").splitlines()):
             if _load(lines[0]) == {"key": key}:
                 results = (_result(_load(line)) for line in lines[1:])
                 self.done = [result for result in results if result is not None]
@@ -57,7 +58,7 @@ def _packed(features: Float[np.ndarray, "n 3 d"]) -> dict[str, Any]:
 def _load(line: str) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError:
+    except (RecursionError, ValueError):
         return None
 
 
@@ -66,13 +67,14 @@ def _result(found: Any) -> JobResult | None:
         packed = found["features"]
         features = None
         if packed is not None:
-            features = np.frombuffer(base64.b64decode(packed["float32"]), "<f4").reshape(packed["shape"])
+            count, images, width = packed["shape"]
+            features = np.frombuffer(base64.b64decode(packed["float32"]), "<f4").reshape(count, images, width)
         return JobResult(
-            found["job"],
+            from_plain(int, found["job"]),
             tuple(sample_from_plain(sample) for sample in found["samples"]),
-            SkippedClip(**found["skipped"]) if found["skipped"] else None,
+            from_plain(SkippedClip, found["skipped"]) if found["skipped"] else None,
             features,
-            found["num_changed"],
+            from_plain(int, found["num_changed"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (ArithmeticError, KeyError, TypeError, ValueError):
         return None  # the line was cut off when the run was killed: that job is repeated

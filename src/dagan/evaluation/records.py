@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from dagan.config import from_plain
 from dagan.evaluation.metrics.accumulators import Change
 
 
@@ -132,21 +133,6 @@ def plain(value: Any) -> Any:
     return [plain(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 
-def _following(found: dict[str, Any]) -> Following:
-    return Following(**{name: Change(**change) for name, change in found.items()})
-
-
-def sample_from_plain(found: dict[str, Any]) -> Sample:
-    """The inverse of `plain`. Raises KeyError or TypeError when it is no sample."""
-    following = found["following"]
-    return Sample(
-        key=found["key"],
-        source=FrameName(**found["source"]),
-        driving=FrameName(**found["driving"]),
-        generated=Scores(**found["generated"]),
-        unmoved=Scores(**found["unmoved"]),
-        faces=Faces(**found["faces"]),
-        following=_following(following) if following else None,
-        has_image=found["has_image"],
-        rest=FrameName(**found["rest"]) if found["rest"] else None,
-    )
+def sample_from_plain(found: Any) -> Sample:
+    """The inverse of `plain`. Raises UserError when it is no sample."""
+    return from_plain(Sample, found, "sample")

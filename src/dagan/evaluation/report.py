@@ -1,17 +1,17 @@
 """The report of an evaluation, as Markdown and as JSON. Each mean has its coverage, interval and penalised mean."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from dagan.config import from_plain
 from dagan.errors import UserError
 from dagan.evaluation.markdown import bullets, escaped, table
 from dagan.evaluation.metrics.accumulators import Correlation
 from dagan.evaluation.pairs import EvaluationProtocol
 from dagan.evaluation.published import ABSENT, CAVEAT, CROSS_TABLES, SELF_TABLES, PaperTable, Row, rows_beside
-from dagan.evaluation.records import FOLLOWED, METRICS, Faces, Metric, Sample, SkippedClip, plain, sample_from_plain
+from dagan.evaluation.records import FOLLOWED, METRICS, Faces, Metric, Sample, SkippedClip, plain
 from dagan.evaluation.tally import Interval, Tally, tally
 from dagan.observers.faces import ObserverVersion
 
@@ -159,23 +159,9 @@ def read_report(path: str | Path) -> Report:
         found = json.loads(file.read_text(encoding="utf-8"))
         if found["format"] != FORMAT:
             raise ValueError(f"its format is {found['format']}, expected {FORMAT}; evaluate again")
-        return _report(found)
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
+        return from_plain(Report, {field.name: found[field.name] for field in fields(Report)}, "result")
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise UserError(f"{file} is not a result of `dagan evaluate` ({type(error).__name__}: {error})") from error
-
-
-def _report(found: Mapping[str, Any]) -> Report:
-    return Report(
-        model=found["model"],
-        protocol=EvaluationProtocol(**found["protocol"]),
-        observers={use: ObserverVersion(**version) for use, version in found["observers"].items()},
-        samples=tuple(sample_from_plain(sample) for sample in found["samples"]),
-        skipped=tuple(SkippedClip(**skipped) for skipped in found["skipped"]),
-        frechet=Frechet(**found["frechet"]) if found["frechet"] else None,
-        fingerprint=found["fingerprint"],
-        unmeasured=tuple(found["unmeasured"]),
-        notes=tuple(found["notes"]),
-    )
 
 
 def paper_tables(report: Report) -> list[tuple[PaperTable, list[Row]]]:

@@ -37,7 +37,7 @@ def parse_crop(text: str) -> CropChoice:
     """
     if text in _WORDS:
         return _WORDS[text]
-    if not re.fullmatch(r"\s*-?\d+\s*(,\s*-?\d+\s*){3}", text):
+    if not re.fullmatch(r"\s*-?[0-9]{1,6}\s*(,\s*-?[0-9]{1,6}\s*){3}", text):
         raise UserError(f"--crop takes none, auto or x,y,w,h in whole pixels (such as 100,40,256,256), got {text!r}")
     x, y, width, height = (int(number) for number in text.split(","))
     if width < 2 or height < 2:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dagan.data.decoding import DecodeReport, read_frames
+from dagan.data.pictures import is_picture
 from dagan.data.timing import read_timed
 from dagan.errors import UserError
 from dagan.images import Crop
 from dagan.inference.animator import Animator
 from dagan.inference.crop import CropChoice, crop_for_video
-from dagan.inference.driver_check import check_driver_is_video
 from dagan.inference.face_choice import FaceChoice
 from dagan.inference.framing import VideoFraming, frame_video
 from dagan.inference.recorded_motion import SUFFIX, RecordedMotion, load_motion
@@ -124,8 +124,8 @@ def cropped_frames(
 def crop_of_file(path: Path, rate: Fraction, choice: CropChoice) -> Crop:
     """One crop for a whole video file, found in its first ten seconds. Raises UserError as `crop_for_video`."""
     step = max(1, round(rate / LOOKS_PER_SECOND))
-    sample = islice(read_frames(path, DecodeReport()), 0, round(SECONDS_LOOKED_AT * rate), step)
-    return crop_for_video(sample, choice, name=str(path))
+    early = takewhile(lambda frame: frame.time < SECONDS_LOOKED_AT, read_timed(path, DecodeReport()))
+    return crop_for_video((frame.pixels for frame in islice(early, 0, None, step)), choice, name=str(path))
 
 
 def check_faces(driver: Driver, name: str) -> None:
@@ -138,3 +138,9 @@ def check_faces(driver: Driver, name: str) -> None:
         raise UserError(
             f"{lost} of {len(found)} frames of {name} have no face; give a video that shows one, or add --force"
         )
+
+
+def check_driver_is_video(path: Path) -> None:
+    """Raises UserError for a picture: a portrait cannot move as something that does not move."""
+    if is_picture(path):
+        raise UserError(f"DRIVING is a picture: {path}; give a video or a recorded motion")

@@ -1,7 +1,9 @@
 """A recorded motion: the keypoints and expressions of a driving video, without any of its pixels, and its file."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import repeat
@@ -11,15 +13,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dagan.data.tensor_files import save_tensors
 from dagan.errors import UserError
 from dagan.face import NUM_EXPRESSIONS, NUM_LANDMARKS
-from dagan.files import written_whole
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints
 
 JITTER = 0.07  # standard deviation of the coefficients of a held expression, from frame to frame (docs/decisions.md)
 SUFFIX = ".safetensors"
 FORMAT = "dagan-motion-1"
+MAX_RATE = 1000  # frames per second
+RATE = re.compile(r"[0-9]{1,20}(/[0-9]{1,20}|\.[0-9]{1,20})?")
+MAX_SHOWN = 40  # characters of a text from a file in an error message
 REMEDY = "record it again with this model, or give the video itself"
 
 
@@ -130,15 +135,11 @@ def save_motion(motion: RecordedMotion, path: str | Path) -> None:
     Raises:
         UserError: the folder does not exist.
     """
-    from safetensors.torch import save_file
-
     path = Path(path)
     if not path.parent.is_dir():
         raise UserError(f"no such folder for the motion file: {path.parent}; make it first")
     metadata = {"format": FORMAT, "fps": str(motion.fps), "fingerprint": motion.fingerprint}
-    with written_whole(path) as partial:
-        save_file(motion.keypoints.named(), partial, metadata)
-        partial.chmod(0o644)  # safetensors writes for the owner alone
+    save_tensors(path, motion.keypoints.named(), metadata)
 
 
 def load_motion(path: str | Path) -> RecordedMotion:
@@ -186,13 +187,16 @@ def _keypoints(tensors: dict[str, Tensor], path: str | Path) -> Keypoints:
 
 
 def _rate(text: str, path: str | Path) -> Fraction:
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise UserError(f"damaged motion file: {path} has frame rate {text!r}") from error
-    if rate <= 0:
-        raise UserError(f"damaged motion file: {path} has frame rate {text!r}; expected more than 0")
-    return rate
+    """A rate in the forms that `save_motion` writes; `1e999999999` would be a number of as many digits."""
+    if RATE.fullmatch(text) is not None:
+        with suppress(ZeroDivisionError):
+            rate = Fraction(text)
+            if 0 < rate <= MAX_RATE:
+                return rate
+    shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    raise UserError(
+        f"damaged motion file: {path} has frame rate {shown!r}; expected a number above 0 and up to {MAX_RATE}"
+    )
 
 
 REACH = 2  # frames before and after

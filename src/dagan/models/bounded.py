@@ -14,6 +14,7 @@ from dagan.errors import UserError
 MOST = 8192  # of any whole number in a configuration of a model: eight times the widest network that we know
 MOST_PARTS = 512  # of a count (`num_...`): of blocks, of keypoints
 LONGEST = 64  # of any list in one
+DEEPEST = 32  # levels of nesting
 SPARE = 1 << 24  # numbers that a network may need beside its weights: kernels, grids
 FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full}  # called with a size
 
@@ -26,12 +27,14 @@ class Buildable(Protocol[Network]):
     def build(self) -> Network: ...
 
 
-def check_sizes(plain: Any, path: Path, name: str = "config") -> None:
+def check_sizes(plain: Any, path: Path, name: str = "config", levels: int = 0) -> None:
     """Refuses a configuration (plain data) with a number or a list that is larger than any network has.
 
     Raises:
         UserError: it names the field.
     """
+    if levels > DEEPEST:
+        raise UserError(f"{path}: its configuration is nested over {DEEPEST} levels deep; give a file written by dagan")
     if isinstance(plain, dict):
         parts: Iterable[tuple[str, Any]] = ((f"{name}.{key}", value) for key, value in plain.items())
     elif isinstance(plain, list):
@@ -46,7 +49,7 @@ def check_sizes(plain: Any, path: Path, name: str = "config") -> None:
         if isinstance(plain, float) and not math.isfinite(plain):
             raise UserError(f"{path}: {name} is {plain}; expected a finite number")
     for inner, value in parts:
-        check_sizes(value, path, inner)
+        check_sizes(value, path, inner, levels + 1)
 
 
 def _shown(number: int) -> str:

@@ -11,13 +11,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dagan.config import from_plain, to_plain
 from dagan.data.file_checks import check_finite, mistaken_for_weights
+from dagan.data.tensor_files import save_tensors
 from dagan.errors import UserError
-from dagan.files import written_whole
 from dagan.models.bounded import build_bounded, check_sizes
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
 from dagan.models.discriminator import Discriminator, DiscriminatorConfig
@@ -76,9 +75,7 @@ def save_state(
     path = Path(path)
     kept = _apart({name: _stored(value, half) for name, value in state.items()})
     metadata = {"format": FORMATS[type(config)], "config": json.dumps(to_plain(config)), **provenance}
-    with written_whole(path) as partial:
-        save_file(kept, partial, metadata=metadata)
-        partial.chmod(0o644)  # safetensors writes for the owner alone
+    save_tensors(path, kept, metadata)
 
 
 def _stored(value: Tensor, half: bool) -> Tensor:
@@ -119,16 +116,14 @@ def store_agreement(path: str | Path, agreement: Mapping[str, Agreement]) -> Non
     metadata = {**read_metadata(path), AGREEMENT: json.dumps(rounded)}
     with safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    with written_whole(path) as partial:
-        save_file(state, partial, metadata=metadata)
-        partial.chmod(0o644)  # safetensors writes for the owner alone
+    save_tensors(path, state, metadata)
 
 
 def _read_agreement(path: Path) -> dict[str, Agreement]:
     try:
         plain = json.loads(read_metadata(path).get(AGREEMENT, "{}"))
         return {name: Agreement(float(one["median"]), float(one["least"])) for name, one in plain.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise UserError(f"{path} says nothing readable of its precisions; measure them: dagan bench --store") from error
 
 

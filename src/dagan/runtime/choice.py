@@ -1,10 +1,11 @@
 """Which engine computes an animation: the fastest that is installed and agrees well enough with PyTorch in float32."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
 
-from dagan.errors import UserError
+from dagan.errors import UserError, reason_of
 from dagan.models.talking_head import TalkingHead
 from dagan.runtime.engine import Choice, Engine, Precision, Runtime
 from dagan.runtime.onnx_engine import OnnxEngine
@@ -42,10 +43,28 @@ def build_engine(
 ) -> Engine:
     """The engine that `choose` chooses, with its source set. `num_threads` 0: all cores.
 
+    Where nobody asked for it by name, an engine that fails to start is replaced by PyTorch, with a warning.
+
     Raises:
-        UserError: the runtime is not installed, does not have that precision or does not run on the model's device.
+        UserError: the runtime is not installed, does not have that precision, does not run on the model's device or
+            fails to start.
     """
-    choice = choose(model, source.image.device, runtime, precision)
+    device = source.image.device
+    choice = choose(model, device, runtime, precision)
+    try:
+        return _started(choice, model, source, num_threads)
+    except Exception as error:  # other processors, full disks, drivers: no list of what engines raise is complete
+        if choice.runtime == "torch":
+            raise
+        reason = f"{choice} cannot compute this model here ({reason_of(error)})"
+        if runtime != "auto" or precision == "int8":
+            raise UserError(f"{reason}; use --runtime torch") from error
+    choice = choose(model, device, "torch", precision)
+    warnings.warn(f"{reason}: {choice} is used, which is slower", stacklevel=2)
+    return _started(choice, model, source, num_threads)
+
+
+def _started(choice: Choice, model: TalkingHead, source: View, num_threads: int) -> Engine:
     engine = ENGINES[choice.runtime](model, source, choice.precision, num_threads)
     engine.set_source(source)
     return engine

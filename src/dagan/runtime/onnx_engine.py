@@ -1,5 +1,6 @@
 """ONNX Runtime as an engine, in float32: one core per frame, several frames at once."""
 
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from dagan.models.talking_head import TalkingHead
 from dagan.runtime.engine import Precision, Runtime
-from dagan.runtime.graph_cache import engine_folder
+from dagan.runtime.graph_cache import engine_folder, whole_graphs
 from dagan.runtime.graphs import flat_appearance, flat_points, gathered, signature_of
 from dagan.runtime.onnx_graphs import engine_graphs, open_session, write_graphs
 from dagan.types import Keypoints, View
@@ -24,11 +25,10 @@ class OnnxEngine:
     def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
         self.precision = precision  # fp32: its CPU kernels know no other
         folder = engine_folder("onnx", version("onnxruntime"), model, source.image.shape[-1])
-        paths = folder / "keypoints.onnx", folder / "picture.onnx"
-        if not all(path.is_file() for path in paths):
-            _write(model, source, folder)
+        with whole_graphs(folder, partial(_write, model, source, folder)):
+            self._see = open_session(folder / "keypoints.onnx", 1)
+            self._draw = open_session(folder / "picture.onnx", 1)
         self.num_workers = num_threads or torch.get_num_threads()
-        self._see, self._draw = (open_session(path, 1) for path in paths)
         self._signature = signature_of(source)
         self._source: dict[str, np.ndarray] = {}
 

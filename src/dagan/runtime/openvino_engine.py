@@ -3,10 +3,9 @@ that is asked for, one stream per core. With bfloat16 a face reader is a graph o
 by a third of a pixel.
 
 A stream computes one frame on one core, so that cores never wait for each other; frames are independent. Compiled
-graphs are kept in the cache folder (`engine_cache`).
+graphs are kept in the cache folder (`graph_cache`).
 """
 
-import os
 import threading
 import warnings
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from dagan.models.talking_head import TalkingHead
 from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.fold import fold
-from dagan.runtime.graph_cache import engine_folder
+from dagan.runtime.graph_cache import engine_folder, whole_graphs
 from dagan.runtime.graphs import (
     KeypointGraph,
     PictureGraph,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     import openvino
 
 MAX_STREAMS = 8
+KEYPOINTS, PICTURE, READER = "keypoints.xml", "picture.xml", "reader.xml"
 
 
 class OpenVinoEngine:
@@ -62,11 +62,14 @@ class OpenVinoEngine:
             "ENABLE_CPU_PINNING": False,  # the encoder and the decoder want the cores, too
         }
         self._signature = signature_of(source)
-        paths = self._converted(model, source)
-        settings["CACHE_DIR"] = str(paths[0].parent / "compiled")  # halves the time to load
-        self._see, self._draw = (core.compile_model(path, "CPU", settings) for path in paths[:2])
+        version = f"{import_openvino().__version__} {precision}"
+        folder = engine_folder("openvino", version, model, source.image.shape[-1])
+        settings["CACHE_DIR"] = str(folder / "compiled")  # halves the time to load
         precisely = {**settings, "INFERENCE_PRECISION_HINT": "f32"}
-        self._read = core.compile_model(paths[2], "CPU", precisely) if len(paths) > 2 else None
+        with whole_graphs(folder, partial(self._convert, model, source, folder)):
+            self._see = core.compile_model(folder / KEYPOINTS, "CPU", settings)
+            self._draw = core.compile_model(folder / PICTURE, "CPU", settings)
+            self._read = core.compile_model(folder / READER, "CPU", precisely) if self._reads_apart(model) else None
         self._mine = threading.local()
         self._source: tuple[np.ndarray, ...] = ()
 
@@ -102,23 +105,19 @@ class OpenVinoEngine:
         requests: tuple[Any, Any, Any] = self._mine.requests
         return requests
 
-    def _converted(self, model: TalkingHead, source: View) -> list[Path]:
-        """The graphs as files, last a face reader's that is one of its own; made if they are not there."""
-        folder = engine_folder("openvino", import_openvino().__version__, model, source.image.shape[-1])
-        reads_apart = self.precision == "bf16" and model.face_reader is not None
-        names = ("keypoints", "picture", "reader") if reads_apart else ("keypoints", "picture")
-        paths = [folder / f"{name}_{self.precision}.xml" for name in names]
-        if not all(path.with_suffix(".done").is_file() for path in paths):
-            folder.mkdir(parents=True, exist_ok=True)
-            folded = self._folded(model, source.image.shape[-1])
-            driving = flat_points(source.keypoints)
-            if reads_apart and (reader := folded.face_reader) is not None:
-                _convert(reader, [source.image, source.keypoints.position], paths[2])
-                folded.face_reader = None
-            _convert(KeypointGraph(folded, self._signature), [source.image], paths[0])
-            kept = (source.image, *driving, *flat_appearance(source))
-            _convert(PictureGraph(folded, self._signature), [*driving, *kept], paths[1])
-        return paths
+    def _reads_apart(self, model: TalkingHead) -> bool:
+        return self.precision == "bf16" and model.face_reader is not None
+
+    def _convert(self, model: TalkingHead, source: View, folder: Path) -> None:
+        """Writes the graphs; a face reader's is one of its own with bfloat16."""
+        folded = self._folded(model, source.image.shape[-1])
+        driving = flat_points(source.keypoints)
+        if self._reads_apart(model) and (reader := folded.face_reader) is not None:
+            _write(reader, [source.image, source.keypoints.position], folder / READER)
+            folded.face_reader = None
+        _write(KeypointGraph(folded, self._signature), [source.image], folder / KEYPOINTS)
+        kept = (source.image, *driving, *flat_appearance(source))
+        _write(PictureGraph(folded, self._signature), [*driving, *kept], folder / PICTURE)
 
     def _folded(self, model: TalkingHead, side: int) -> TalkingHead:
         if self.precision != "int8":
@@ -127,8 +126,8 @@ class OpenVinoEngine:
 
 
 @torch.no_grad()
-def _convert(graph: nn.Module, inputs: Sequence[Tensor], path: Path) -> None:
-    """Exports a graph for inputs of these shapes and writes it, atomically."""
+def _write(graph: nn.Module, inputs: Sequence[Tensor], path: Path) -> None:
+    """Exports a graph for inputs of these shapes and writes it."""
     openvino = import_openvino()
     examples = tuple(
         tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in inputs
@@ -138,11 +137,7 @@ def _convert(graph: nn.Module, inputs: Sequence[Tensor], path: Path) -> None:
         program = torch.export.export(graph.eval(), examples, strict=False)
         converted = openvino.convert_model(program)
     converted.reshape({index: list(tensor.shape) for index, tensor in enumerate(examples)})
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.xml")
-    openvino.save_model(converted, partial, compress_to_fp16=False)
-    os.replace(partial.with_suffix(".bin"), path.with_suffix(".bin"))
-    os.replace(partial, path)
-    path.with_suffix(".done").touch()
+    openvino.save_model(converted, path, compress_to_fp16=False)
 
 
 def _taken(request: "openvino.InferRequest", index: int) -> Tensor:

@@ -65,13 +65,15 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 
 
 def read_outcome(folder: Path) -> Outcome | None:
-    """What `write_outcome` wrote, None where it has not."""
-    path = folder / f"{NAME}.json"
-    if not path.exists():
+    """What `write_outcome` wrote, None where it has not or where its file is damaged."""
+    try:
+        facts = json.loads((folder / f"{NAME}.json").read_bytes())
+        old, new = facts["stopping_l1"]
+        before = {name: float(value) for name, value in facts["before"].items()}
+        after = {name: float(facts["after"][name]) for name in ("l1", *before)}
+        return Outcome((float(old), float(new)), before, after)
+    except (FileNotFoundError, ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
-    facts = json.loads(path.read_text())
-    old, new = facts["stopping_l1"]
-    return Outcome((old, new), facts["before"], facts["after"])
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """Run checkpoints: everything that a run needs to go on exactly, written whole or not at all, the last few kept."""
 
-import os
 import random
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -15,6 +15,7 @@ from dagan.files import written_whole
 
 FOLDER = "checkpoints"
 SUFFIX = ".pt"
+NAME = re.compile(r"step_([0-9]{8,18})\.pt")
 OLD_CHECKPOINT = "checkpoint.pt"  # one file, of runs before several were kept
 
 
@@ -24,23 +25,29 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """The checkpoints of a run folder, newest first."""
-    return sorted((folder / FOLDER).glob(f"step_*{SUFFIX}"), reverse=True)
+    """The checkpoints of a run folder, newest first; other files are none of ours."""
+    found = ((NAME.fullmatch(path.name), path) for path in (folder / FOLDER).glob(f"step_*{SUFFIX}"))
+    return [path for _, path in sorted(((int(name[1]), path) for name, path in found if name), reverse=True)]
 
 
 def save_checkpoint(
     folder: Path, step: int, state: dict[str, Any], keep: int = 3, best_step: int | None = None
 ) -> None:
     """Write `state` (tensors, numbers, strings and containers of them), atomically; then drop all checkpoints but the
-    newest `keep` and that of `best_step`."""
+    newest `keep` and that of `best_step`, and those of later steps, which were damaged.
+
+    Raises:
+        UserError: it cannot be written (a full disk); the checkpoints before stay.
+    """
     path = checkpoint_path(folder, step)
     path.parent.mkdir(exist_ok=True)
     with written_whole(path) as partial:
-        torch.save(state, partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())  # a machine that loses power must not leave a name without its content
+        try:
+            torch.save(state, partial)
+        except (OSError, RuntimeError) as error:  # PyTorch's writer does not say why it failed
+            raise UserError(f"cannot write the checkpoint {path} (is the disk full?); make room and go on") from error
     kept = [
-        *checkpoints_in(folder)[: max(keep, 1)],
+        *[one for one in checkpoints_in(folder) if one.name <= path.name][: max(keep, 1)],
         *([] if best_step is None else [checkpoint_path(folder, best_step)]),
     ]
     for old in set(checkpoints_in(folder)) - set(kept):

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from dagan.data.tensor_files import save_tensors
 from dagan.errors import UserError
 from dagan.training.batches import named_tensors
 from dagan.training.distributed import World, copy_flat
@@ -98,7 +98,7 @@ class Guard:
         path = self.folder / BATCH_FILE
         tensors = {name: self.world.gather(value.cpu().contiguous()) for name, value in named_tensors(seen.batch)}
         if self.world.is_main:
-            save_file(tensors, path, metadata={"step": str(seen.step + 1)})
+            save_tensors(path, tensors, {"step": str(seen.step + 1)})
         raise UserError(
             f"{self.limit} steps in a row, the last of them step {seen.step + 1}, had gradients that are not finite; "
             f"its batch is in {path}; try a smaller learning rate, --clip 10 or --precision fp32"

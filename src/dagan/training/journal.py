@@ -114,9 +114,9 @@ class JsonLines:
             self._forget_after(start)
 
     def _forget_after(self, start: int) -> None:
-        """Drops the lines of steps that will be made again, and one that was cut short."""
-        lines = self.path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= start]
+        """Drops the lines of steps that will be made again, and what a full disk or a power cut left half written."""
+        lines = self.path.read_text(errors="replace").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and 0 <= _step_of(line) <= start]
         if len(kept) < len(lines):
             write_text(self.path, "".join(kept))
 
@@ -130,6 +130,14 @@ class JsonLines:
 
     def close(self) -> None:
         """Every line was closed as it was written."""
+
+
+def _step_of(line: str) -> int:
+    """-1 for a line that is damaged."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ArithmeticError, KeyError, RecursionError, TypeError, ValueError):
+        return -1
 
 
 class TensorBoard:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from dagan import __version__
 from dagan.errors import UserError
@@ -22,11 +23,18 @@ from dagan.files import write_text
 from dagan.training.distributed import World
 
 RUN_FILE = "run.json"
+LOCK = ".lock"
+PATIENCE = 8.0  # seconds: the workers of a run that was killed hold its lock until they notice (5 s in PyTorch)
+HELD: dict[Path, FileLock] = {}  # by the folders of this process; the system releases them with the process
 PACKAGES = ("torch", "numpy", "accelerate", "safetensors", "av", "tensorboard")
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the run folder. Raises UserError when it cannot be written."""
+    """Make the run folder, and hold it until this process ends: two runs in one folder would mix their files.
+
+    Raises:
+        UserError: it cannot be written, or another process holds it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable.{os.getpid()}"
@@ -34,6 +42,20 @@ def prepare_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UserError(f"cannot write the run folder {folder}: {error.strerror}; give another with -o") from error
+    _hold(folder.resolve())
+
+
+def _hold(folder: Path) -> None:
+    if folder in HELD:
+        return
+    lock = FileLock(folder / LOCK, is_singleton=False)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout as error:
+        raise UserError(f"another process trains in {folder}; wait for it, or give another folder with -o") from error
+    except (OSError, NotImplementedError):  # a file system without locks
+        return
+    HELD[folder] = lock
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -99,15 +121,28 @@ def git_commit(folder: Path = Path(__file__).parent) -> str | None:
     return done.stdout.strip() or None
 
 
+def _read_run(path: Path) -> dict[str, Any]:
+    """What run.json says; nothing where it is not there or damaged, as after a power cut."""
+    if not path.exists():
+        return {}
+    try:
+        run = json.loads(path.read_bytes())
+        run["starts"] = [dict(start) for start in run["starts"]]
+        _ = run["data"], [(start["dagan"], start["commit"]) for start in run["starts"]]
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        warnings.warn(f"{path} is damaged: it begins anew with this start", stacklevel=3)
+        return {}
+    return dict(run)
+
+
 def record_start(folder: Path, start: dict[str, Any], data: dict[str, Any] | None) -> None:
     """Adds a start to run.json; warns when the data or the code are not those of the start before."""
     path = folder / RUN_FILE
-    run: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"data": data, "starts": []}
+    run = _read_run(path) or {"data": data, "starts": []}
     if run["starts"]:
         if run["data"] != data:
             warnings.warn(f"the clips are not those that the run in {folder} began with (see {path})", stacklevel=2)
         before = run["starts"][-1]["dagan"], run["starts"][-1]["commit"]
         if before != (now := (start["dagan"], start["commit"])):
             warnings.warn(f"the run goes on with other code: {now} after {before}", stacklevel=2)
-    run["starts"].append(start)
-    write_json(path, run)
+    write_json(path, {**run, "starts": [*run["starts"], start]})

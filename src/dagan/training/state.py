@@ -74,7 +74,7 @@ def resume(stage: Stage, average: MovingAverage, plain: dict[str, Any], folder: 
         changed = differences(with_new_fields(json.loads(state["config"]), current), current)
         if not changed:
             return _restore(stage, average, state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # what is missing, or the first misfit
+    except Exception as error:  # what is missing, or the first misfit: PyTorch and NumPy fail in many ways
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"the checkpoint in {folder} does not fit this run: {reason}; give another -o") from error
     raise UserError(

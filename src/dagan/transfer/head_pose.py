@@ -16,8 +16,8 @@ LEAST_SCALE = 1e-3
 LEAST_FORESHORTENING = 0.5  # of the face's plane, when an expression is brought back to it: 60 degrees
 ALIKE_TURNS = (0.17, 0.17, 0.32)  # radians of yaw, pitch and roll that matter as much as one another
 TINY = 1e-6
-# Of the products with a vector (x, y, z), which coordinate each takes, and its sign: how a point that is seen moves with
-# a turn about each axis, b 2 3; and the matrix of a cross product, row by row. Few operations, for exporters.
+# Which coordinate of (x, y, z) stands where, and its sign, in how a seen point moves with a turn about each axis (2 3),
+# and in the matrix of a cross product, row by row: few operations, which exporters like.
 TURNS, TURN_SIGNS = ((0, 2, 1), (2, 0, 0)), ((0.0, 1.0, -1.0), (-1.0, 0.0, 1.0))
 CROSS, CROSS_SIGNS = (0, 2, 1, 2, 0, 0, 1, 0, 0), (0.0, -1.0, 1.0, 1.0, 0.0, -1.0, -1.0, 1.0, 0.0)
 

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     import onnxruntime
 
 OPSET = 18
-TOLERANCE = 1e-4  # largest difference of any output from PyTorch's, of images and coordinates of order 1
+# Largest difference of any output from PyTorch's, of images and coordinates of order 1: an eighth of a grey level. The
+# bundled model differs by 1.2e-4, in a few pixels, on processors with AVX2.
+TOLERANCE = 5e-4
 CHECKED_BATCH = 3  # not the one that is traced, so that a fixed batch shows
 
 

@@ -16,6 +16,10 @@ LEAST_SCALE = 1e-3
 LEAST_FORESHORTENING = 0.5  # of the face's plane, when an expression is brought back to it: 60 degrees
 ALIKE_TURNS = (0.17, 0.17, 0.32)  # radians of yaw, pitch and roll that matter as much as one another
 TINY = 1e-6
+# Which coordinate of (x, y, z) stands where, and its sign, in how a seen point moves with a turn about each axis (2 3),
+# and in the matrix of a cross product, row by row: few operations, which exporters like.
+TURNS, TURN_SIGNS = ((0, 2, 1), (2, 0, 0)), ((0.0, 1.0, -1.0), (-1.0, 0.0, 1.0))
+CROSS, CROSS_SIGNS = (0, 2, 1, 2, 0, 0, 1, 0, 0), (0.0, -1.0, 1.0, 1.0, 0.0, -1.0, -1.0, 1.0, 0.0)
 
 
 class FacePose(NamedTuple):
@@ -137,19 +141,19 @@ def _scale(wanted: Tensor, flat: Tensor, weight: Tensor) -> Float[Tensor, " b"]:
 
 def _turned(rotation: Tensor, wanted: Tensor, body: Tensor, weight: Tensor) -> Float[Tensor, "b 3 3"]:
     """One Gauss-Newton step on rotation and scale together; the scale is eliminated, and three unknowns are left."""
-    x, y, z = (body @ rotation.mT).unbind(-1)
-    flat, none = torch.stack([x, y], -1), torch.zeros_like(x)
+    seen = body @ rotation.mT
+    flat = seen[..., :2]
     scale = _scale(wanted, flat, weight)[:, None, None]
-    by_turn = torch.stack([torch.stack([none, z, -y], -1), torch.stack([-z, none, x], -1)], -2)  # b n 2 3
+    by_turn = seen[..., TURNS] * seen.new_tensor(TURN_SIGNS)  # b n 2 3
     root = weight.sqrt()
     by_turn = (scale[..., None] * root[..., None] * by_turn).flatten(1, 2)
     by_scale = (root * flat).flatten(1)[..., None]
     residual = (root * (wanted - scale * flat)).flatten(1)[..., None]
     share = by_turn.mT @ by_scale / by_scale.square().sum(1, keepdim=True).clamp_min(TINY)  # b 3 1
     without = by_turn - by_scale @ share.mT
-    a, b, c = (without.mT @ without + DAMPING * torch.eye(3, dtype=x.dtype, device=x.device)).unbind(-1)
-    adjugate = _cross(torch.stack([b, c, a], -2), torch.stack([c, a, b], -2))  # b 3 3
-    determinant = (a * adjugate[:, 0]).sum(-1, keepdim=True)
+    rows = (without.mT @ without + DAMPING * torch.eye(3, dtype=seen.dtype, device=seen.device)).mT
+    adjugate = _cross(rows[:, [1, 2, 0]], rows[:, [2, 0, 1]])  # b 3 3
+    determinant = (rows[:, 0] * adjugate[:, 0]).sum(-1, keepdim=True)
     step = (adjugate @ (without.mT @ residual))[..., 0] / determinant
     return _rotation(step / 2) @ rotation
 
@@ -160,9 +164,7 @@ def _cross(a: Float[Tensor, "*b 3"], b: Float[Tensor, "*b 3"]) -> Float[Tensor, 
 
 def _rotation(half: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
     """Cayley's: a rotation about `half` whatever its length, by twice as much where it is short."""
-    x, y, z = half.unbind(-1)
-    none = torch.zeros_like(x)
-    cross = torch.stack([none, -z, y, z, none, -x, -y, x, none], -1).view(-1, 3, 3)
+    cross = (half[:, CROSS] * half.new_tensor(CROSS_SIGNS)).view(-1, 3, 3)
     by = 2 / (1 + half.square().sum(-1))
     return torch.eye(3, dtype=half.dtype, device=half.device) + by[:, None, None] * (cross + cross @ cross)
 

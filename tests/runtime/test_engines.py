@@ -48,7 +48,6 @@ def test_in_float32_an_engine_draws_the_models_picture(scene, runtime):
 
 
 @pytest.mark.slow  # most of a minute: tracing the face reader
-@pytest.mark.slow
 def test_openvino_knows_all_that_a_model_of_faces_computes(tiny_config):
     """It has no rule for some of PyTorch's functions (aten.diagonal), and the bundled model could not be animated."""
     pytest.importorskip("openvino")

@@ -24,7 +24,7 @@ def shown():
     portrait = apply_crop(photo, crop_for_image(photo, "auto"), 256)[None]
     animator.set_source(portrait)
     driver = open_driver(ASSETS / "driver.safetensors", "auto")
-    return to_pixels(portrait), next(animator.from_motion(watched(driver, animator, 256)))
+    return to_pixels(portrait), next(animator.from_motion(watched(driver, animator)))
 
 
 def test_the_bundled_driver_was_recorded_with_the_bundled_weights(shown):

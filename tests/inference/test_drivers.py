@@ -97,7 +97,7 @@ def test_frames_without_a_face_hold_the_last_pose(video, lossless_frames, animat
     black = np.zeros((SIDE, SIDE, 3), np.uint8)
     lossless_frames([person(i) for i in range(8)] + [black] * 8 + [person(i) for i in range(8)])
     driver = open_driver(video, "auto")
-    motion = watched(driver, animator, 64)
+    motion = watched(driver, animator)
     position = motion.keypoints.position
     assert driver.framing.found.tolist() == [True] * 8 + [False] * 8 + [True] * 8
     assert torch.equal(position[8:16], position[7:8].expand(8, -1, -1))

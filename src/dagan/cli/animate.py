@@ -74,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
     with Progress("preparing the model and looking for faces"):
         animator, photo, driver = _load(args, rest, faces)
     if not args.force and rest != "first":
-        check_faces_of(driver, args.driving)
+        _check_faces(driver, args.driving)
     loaded = time.perf_counter()
-    motion = _watched(driver, animator, args.size)
+    motion = _watched(driver, animator)
     num_frames = _write(driver, motion, animator, photo.quarter, args.output)
     ended = time.perf_counter()
     rate = num_frames / (ended - loaded)
@@ -116,7 +116,8 @@ def _load(
         return animator, photo, opening.result()
 
 
-def check_faces_of(driver: "Driver", path: Path) -> None:
+def _check_faces(driver: "Driver", path: Path) -> None:
+    """Raises UserError for a video of which more than half has no face."""
     from dagan.inference.drivers import check_faces
 
     check_faces(driver, str(path))
@@ -156,11 +157,11 @@ def _parse_faces(args: argparse.Namespace) -> "tuple[FaceChoice, FaceChoice]":
     return parse_face(args.face), parse_face(args.driving_face)
 
 
-def _watched(driver: "Driver", animator: "Animator", size: int) -> "RecordedMotion":
+def _watched(driver: "Driver", animator: "Animator") -> "RecordedMotion":
     """The driver's whole motion."""
     from dagan.inference.drivers import watched
 
-    return watched(driver, animator, size, lambda frames: counted(frames, "watching the driver", driver.num_frames))
+    return watched(driver, animator, lambda frames: counted(frames, "watching the driver", driver.num_frames))
 
 
 def _write(driver: "Driver", motion: "RecordedMotion", animator: "Animator", quarter: int, output: Path) -> int:

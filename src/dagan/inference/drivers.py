@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,8 @@ from dagan.inference.crop import CropChoice, crop_for_video
 from dagan.inference.face_choice import FaceChoice
 from dagan.inference.framing import VideoFraming, frame_video
 from dagan.inference.recorded_motion import SUFFIX, RecordedMotion, load_motion
-from dagan.inference.video import probe
+from dagan.inference.track_report import report_of
+from dagan.inference.video import VideoInfo, probe
 from dagan.transfer.bounded import bounded
 from dagan.transfer.holding import ease_frames, held_motion
 
@@ -65,9 +65,7 @@ def open_driver(path: Path, choice: CropChoice, face: FaceChoice = "largest") ->
     if path.suffix.lower() == SUFFIX:
         motion = load_motion(path)
         return Driver(motion.fps, len(motion), motion=motion)
-    check_driver_is_video(path)
-    info = probe(path)
-    framing = frame_video(lambda: read_frames(path, DecodeReport()), float(info.rate), choice, face, name=str(path))
+    info, framing = _framed(path, choice, face)
     times = (
         tuple(Shown(time, lasts) for _, time, lasts in read_timed(path, DecodeReport())) if info.is_variable else None
     )
@@ -76,12 +74,12 @@ def open_driver(path: Path, choice: CropChoice, face: FaceChoice = "largest") ->
 
 
 def watched(
-    driver: Driver, animator: Animator, size: int, show: Callable[[Frames], Frames] = lambda frames: frames
+    driver: Driver, animator: Animator, show: Callable[[Frames], Frames] = lambda frames: frames
 ) -> RecordedMotion:
     """The driver's motion as the portrait follows it: the last pose is held in frames without a face, and the head
     grows and shrinks no further than a photo can follow.
 
-    A video is decoded and watched, `size` pixels a frame; `show` wraps its frames, to show progress.
+    A video is decoded and watched; `show` wraps its frames, to show progress.
 
     Raises:
         UserError: the motion was recorded with another model, there is no such rest frame, or the video is damaged.
@@ -91,7 +89,7 @@ def watched(
         return driver.motion
     assert driver.path is not None
     assert driver.framing is not None
-    frames = driver.framing.pictures(read_frames(driver.path), size)
+    frames = driver.framing.pictures(read_frames(driver.path), animator.size)
     return followable(animator.watch(show(frames), driver.rate), driver.framing.found, animator)
 
 
@@ -115,10 +113,15 @@ def cropped_frames(
     Raises:
         UserError: no such file, not a video, no frames, or no face.
     """
-    check_driver_is_video(path)
-    read = partial(read_frames, path, DecodeReport())
-    framing = frame_video(read, float(probe(path).rate), choice, face, name=str(path))
+    _, framing = _framed(path, choice, face)
     return framing, framing.pictures(read_frames(path), size)
+
+
+def _framed(path: Path, choice: CropChoice, face: FaceChoice) -> tuple[VideoInfo, VideoFraming]:
+    """What a video file holds, and how its frames are cropped."""
+    check_driver_is_video(path)
+    info = probe(path)
+    return info, frame_video(lambda: read_frames(path, DecodeReport()), float(info.rate), choice, face, name=str(path))
 
 
 def crop_of_file(path: Path, rate: Fraction, choice: CropChoice) -> Crop:
@@ -132,11 +135,11 @@ def check_faces(driver: Driver, name: str) -> None:
     """Raises UserError for a video of which more than half has no face."""
     if driver.framing is None:
         return
-    found = driver.framing.found
-    if 2 * int(found.sum()) < len(found):
-        lost = len(found) - int(found.sum())
+    counts = report_of(driver.framing)
+    if counts.is_mostly_lost:
         raise UserError(
-            f"{lost} of {len(found)} frames of {name} have no face; give a video that shows one, or add --force"
+            f"{counts.held} of {counts.frames} frames of {name} have no face; "
+            "give a video that shows one, or add --force"
         )
 
 

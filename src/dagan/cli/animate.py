@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from dagan.inference.face_choice import FaceChoice
     from dagan.inference.recorded_motion import RecordedMotion
 
-DEFAULT_SIZE = 256  # what the bundled weights were trained at
+DEFAULT_SIZE = 256
+MAX_SIDE = 1920
+LEAST_SIDE, LARGEST_SIDE = 32, 4096  # of --max-side
 MOST_DIGITS = 9  # of a frame's number: 463 days at 25 frames/s
 
 
@@ -62,7 +64,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--driving-face", metavar="largest|N|x,y", default="largest", help="the same for DRIVING, in its first frame")
     add("--force", action="store_true", help="animate although more than half of the driver's frames have no face")
     add("--report", metavar="OUT.json", type=Path, help="write which frames had a face, and the crop of each")
-    add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the result (default {DEFAULT_SIZE})")
+    add(
+        "--frame",
+        choices=["photo", "face"],
+        default="photo",
+        help="photo: the whole photo, with the head alive in it (default); face: the square of --crop alone",
+    )
+    add(
+        "--max-side",
+        metavar="PIXELS",
+        type=int,
+        help=f"longest side of a result of --frame photo: larger photos are shrunk (default {MAX_SIDE})",
+    )
+    add(
+        "--size", metavar="PIXELS", type=int, help=f"side of a result of --frame face (default {DEFAULT_SIZE})"
+    )
     add_device_argument(parser)
     add_runtime_arguments(parser)
 
@@ -97,8 +113,8 @@ def _load(
 
     from concurrent.futures import ThreadPoolExecutor
 
-    from dagan.images import apply_crop
     from dagan.inference.animator import Animator
+    from dagan.inference.canvas import shrunk
     from dagan.inference.crop import frame_photo, parse_crop
     from dagan.inference.drivers import open_driver
     from dagan.inference.quarter_turn import turn
@@ -110,8 +126,11 @@ def _load(
     with ThreadPoolExecutor(1) as aside:  # looks for faces in the driving video while the engine is built
         opening = aside.submit(open_driver, args.driving, driving_choice, faces[1])
         model = load(args.model, pick_device(args.device))
-        animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale)
-        animator.set_source(apply_crop(turn(picture, photo.quarter), photo.crop, args.size)[None])
+        animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale, args.frame)
+        upright, crop = turn(picture, photo.quarter), photo.crop
+        if args.frame == "photo":
+            upright, crop = shrunk(upright, crop, args.max_side or MAX_SIDE)
+        animator.set_source(upright, crop, args.size or DEFAULT_SIZE)
         animator.prepare()
         return animator, photo, opening.result()
 
@@ -135,11 +154,22 @@ def _check(args: argparse.Namespace) -> None:
             check_no_input(output, [args.source, args.driving])
     if args.report is not None and not args.report.parent.is_dir():
         raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
-    check_size(args.size)
+    _check_sizes(args)
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion: leave it out, or use --motion relative")
     if args.rest is not None and args.motion == "absolute":
         raise UserError("--rest is for relative motion: leave it out, or use --motion relative")
+
+
+def _check_sizes(args: argparse.Namespace) -> None:
+    if args.size is not None and args.frame == "photo":
+        raise UserError("--size is the side of the face's square: add --frame face, or give --max-side for the photo")
+    if args.max_side is not None and args.frame == "face":
+        raise UserError("--max-side is for whole photos: leave it out, or give --size for the face's square")
+    if args.size is not None:
+        check_size(args.size)
+    if args.max_side is not None and not LEAST_SIDE <= args.max_side <= LARGEST_SIDE:
+        raise UserError(f"--max-side is {args.max_side}; expected {LEAST_SIDE} to {LARGEST_SIDE} pixels")
 
 
 def _parse_rest(text: str) -> "RestFrame":
@@ -170,7 +200,8 @@ def _write(driver: "Driver", motion: "RecordedMotion", animator: "Animator", qua
     from dagan.inference.video import VideoWriter
 
     pictures, times = animator.from_motion(motion), driver.times or ()
-    size = (animator.size, animator.size)
+    width, height = animator.picture_size
+    size = (width, height) if quarter % 2 == 0 else (height, width)
     with VideoWriter(output, driver.rate, size, driver.audio) as writer:
         for number, picture in enumerate(counted(pictures, "animating", len(motion))):
             shown = times[number] if number < len(times) else (None, None)

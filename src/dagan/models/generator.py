@@ -93,5 +93,5 @@ class Generator(nn.Module):
         warped = tuple(occlude(warp(feature, motion.flow), occlusion) for feature in source.appearance.features)
         refined = self.refine(warped[-1], source.appearance.depth_features, with_attention)
         warped_image = warp(source.image, motion.flow)
-        generated = self.decoder(refined.feature, warped[:-1], warped_image, occlusion, driving.position)
-        return Rendering(generated, *motion, warped=warped_image, attention=refined.attention)
+        image, weight = self.decoder(refined.feature, warped[:-1], warped_image, occlusion, driving.position)
+        return Rendering(image, *motion, warped=warped_image, weight=weight, attention=refined.attention)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dagan.face import NUM_LANDMARKS
 from dagan.geometry.registration import on_torso, register
+from dagan.models.composition import Composition, CompositionConfig, layers_of
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.dense_motion import DenseMotionNet, MotionConfig
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
@@ -19,7 +20,7 @@ from dagan.transfer.face_reader import FaceReader, FaceReaderConfig
 from dagan.transfer.face_transfer import face_transfer
 from dagan.transfer.relative import Transfer, mover, offset_transfer
 from dagan.transfer.retargeting import FaceRetargetingConfig
-from dagan.types import Agreement, Keypoints, Rendering, View
+from dagan.types import Agreement, Keypoints, Layers, Rendering, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class TalkingHeadConfig:
     motion: MotionConfig = MotionConfig()
     generator: GeneratorConfig = GeneratorConfig()
     face: FaceConfig | None = None
+    composition: CompositionConfig = CompositionConfig()
 
     def __post_init__(self) -> None:
         if self.depth is None and self.keypoints.modality is Modality.RGBD:
@@ -76,6 +78,7 @@ class TalkingHeadConfig:
             self.generator.build(),
             face.transfer() if face is not None else offset_transfer,
             face.reader.build() if face is not None and face.reader is not None else None,
+            self.composition.build(),
             follows_torso=face is not None,
         )
 
@@ -95,6 +98,7 @@ class TalkingHead(nn.Module):
         generator: Generator,
         retargeting: Transfer = offset_transfer,
         face_reader: FaceReader | None = None,
+        composition: Composition | None = None,
         *,
         follows_torso: bool = False,
     ):
@@ -105,6 +109,7 @@ class TalkingHead(nn.Module):
         self.generator = generator
         self.retargeting = retargeting
         self.face_reader = face_reader
+        self.composition = composition or CompositionConfig().build()
         self.follows_torso = follows_torso
         self.agreement: Mapping[str, Agreement] = {}  # by precision, where a model file tells it
 
@@ -182,6 +187,10 @@ class TalkingHead(nn.Module):
         motion = self.motion(encoded.image, encoded.keypoints, driving, background)
         rendering: Rendering = self.generator(encoded, motion, driving, with_attention)
         return rendering
+
+    def layers(self, source: View, driving: Keypoints) -> Layers:
+        """What `composition` draws a picture from, at any resolution of the source: `render` taken apart."""
+        return layers_of(self.render(source, driving), self.generator.pixels)
 
     def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Rendering:
         """The source moved as in the driving frame of the same video."""

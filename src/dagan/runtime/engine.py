@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.types import Keypoints, View
+from dagan.types import Keypoints, Layers, View
 
 Runtime = Literal["auto", "torch", "onnx", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
@@ -24,7 +24,7 @@ class Choice(NamedTuple):
 
 @runtime_checkable
 class Engine(Protocol):
-    """Networks of one model at one image size. `keypoints` and `picture` may be called by `num_workers` threads."""
+    """Networks of one model at one image size. `keypoints` and `layers` may be called by `num_workers` threads."""
 
     name: Runtime
     precision: Precision
@@ -38,6 +38,6 @@ class Engine(Protocol):
         """What the model sees in a driving frame."""
         ...
 
-    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
-        """The portrait moved to keypoints, RGB in [0, 1]."""
+    def layers(self, driving: Keypoints) -> Layers:
+        """The portrait moved to keypoints, before it is put together (`models/composition.py`)."""
         ...

@@ -1,6 +1,6 @@
 """A talking head cut into functions of tensors alone, as exporters and inference engines take them.
 
-`KeypointGraph` runs once per driving frame, `PictureGraph` after it; `SourceGraph` once per source; `FrameGraph` is
+`KeypointGraph` runs once per driving frame, `LayersGraph` after it; `SourceGraph` once per source; `FrameGraph` is
 keypoints, transfer and picture in one. Tensors that a model does not have (jacobians, what a face reader sees, depth
 features) are left out.
 """
@@ -90,14 +90,14 @@ class KeypointGraph(Graph):
         return flat_keypoints(self.model.view(frame).keypoints)
 
 
-class PictureGraph(Graph):
-    """Points to move to (b), then source image, points and appearance (1), to generated pictures (b)."""
+class LayersGraph(Graph):
+    """Points to move to (b), then source image, points and appearance (1), to the layers of pictures (b)."""
 
-    def forward(self, *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         names = self.signature.points
         driving, image, *source = gathered(names, tensors[: len(names)]), *tensors[len(names) :]
         view = self._source(names, image, source, driving.position.shape[0])
-        return self.model.render(view, driving).generated
+        return tuple(self.model.layers(view, driving))
 
 
 class FrameGraph(Graph):

@@ -14,7 +14,7 @@ from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.graph_cache import engine_folder, whole_graphs
 from dagan.runtime.graphs import flat_appearance, flat_points, gathered, signature_of
 from dagan.runtime.onnx_graphs import engine_graphs, open_session, write_graphs
-from dagan.types import Keypoints, View
+from dagan.types import Keypoints, Layers, View
 
 
 class OnnxEngine:
@@ -27,7 +27,7 @@ class OnnxEngine:
         folder = engine_folder("onnx", version("onnxruntime"), model, source.image.shape[-1])
         with whole_graphs(folder, partial(_write, model, source, folder)):
             self._see = open_session(folder / "keypoints.onnx", 1)
-            self._draw = open_session(folder / "picture.onnx", 1)
+            self._draw = open_session(folder / "layers.onnx", 1)
         self.num_workers = num_threads or torch.get_num_threads()
         self._signature = signature_of(source)
         self._source: dict[str, np.ndarray] = {}
@@ -42,10 +42,10 @@ class OnnxEngine:
             self._signature.keypoints, [*map(torch.from_numpy, self._see.run(None, {"frame": frame.numpy()}))]
         )
 
-    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
+    def layers(self, driving: Keypoints) -> Layers:
         points = zip(self._signature.points, flat_points(driving), strict=True)
         moved = {f"driving_{name}": part.numpy() for name, part in points}
-        return torch.from_numpy(self._draw.run(["picture"], {**moved, **self._source})[0])
+        return Layers(*map(torch.from_numpy, self._draw.run(list(Layers._fields), {**moved, **self._source})))
 
 
 @torch.inference_mode(mode=False)

@@ -19,7 +19,7 @@ from dagan.runtime.fold import fold
 from dagan.runtime.graphs import (
     FrameGraph,
     KeypointGraph,
-    PictureGraph,
+    LayersGraph,
     Signature,
     SourceGraph,
     flat_appearance,
@@ -28,7 +28,7 @@ from dagan.runtime.graphs import (
     signature_of,
 )
 from dagan.runtime.packages import import_onnxruntime, is_installed
-from dagan.types import View
+from dagan.types import Layers, View
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -63,15 +63,15 @@ def animation_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
 
 
 def engine_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
-    """The two graphs of an engine: `keypoints` of a driving frame, and the `picture` for keypoints."""
+    """The two graphs of an engine: `keypoints` of a driving frame, and the `layers` for keypoints."""
     source, folded, signature = _prepared(model, image)
     points = dict(zip(signature.points, flat_points(source.keypoints), strict=True))
     driving = {f"driving_{name}": part for name, part in points.items()}
     kept = {"image": source.image, **points, **_appearance(signature, source)}
-    drawn = OnnxGraph(PictureGraph(folded, signature), {**driving, **kept}, len(driving), ("picture",))
+    drawn = OnnxGraph(LayersGraph(folded, signature), {**driving, **kept}, len(driving), Layers._fields)
     return {
         "keypoints": OnnxGraph(KeypointGraph(folded, signature), {"frame": image}, 1, signature.keypoints),
-        "picture": drawn,
+        "layers": drawn,
     }
 
 
@@ -169,7 +169,7 @@ def _translate(graph: OnnxGraph, program: torch.export.ExportedProgram, path: Pa
 
 def _nested(graph: OnnxGraph, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
     """The shapes as `forward` takes its arguments: some graphs gather all or the rest of them with a star."""
-    if not isinstance(graph.module, PictureGraph | FrameGraph):
+    if not isinstance(graph.module, LayersGraph | FrameGraph):
         return shapes
     gathered = 1 if isinstance(graph.module, FrameGraph) else 0
     return (*shapes[:gathered], shapes[gathered:])

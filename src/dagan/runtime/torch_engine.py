@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from dagan.models.talking_head import TalkingHead
 from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.fold import fold
-from dagan.runtime.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, gathered, signature_of
-from dagan.types import Keypoints, View
+from dagan.runtime.graphs import KeypointGraph, LayersGraph, flat_appearance, flat_points, gathered, signature_of
+from dagan.types import Keypoints, Layers, View
 
 # Where Winograd's transform (by NNPACK, in PyTorch) beats the direct convolution: wide, and not too small.
 WINOGRAD_CHANNELS = 128
@@ -33,7 +33,7 @@ class TorchEngine:
         change_convolutions_of(folded, HalfConv if self.precision == "bf16" else _winograd_where_faster)
         folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._signature = signature_of(source)
-        self._see, self._draw = (graph(folded, self._signature) for graph in (KeypointGraph, PictureGraph))
+        self._see, self._draw = (graph(folded, self._signature) for graph in (KeypointGraph, LayersGraph))
         self._source: tuple[Tensor, ...] = ()
 
     def set_source(self, source: View) -> None:
@@ -46,9 +46,8 @@ class TorchEngine:
         return gathered(self._signature.keypoints, self._see(placed))
 
     @torch.inference_mode()
-    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
-        drawn: Tensor = self._draw(*flat_points(driving), *self._source)
-        return drawn
+    def layers(self, driving: Keypoints) -> Layers:
+        return Layers(*self._draw(*flat_points(driving), *self._source))
 
 
 class HalfConv(nn.Module):

@@ -1,0 +1,26 @@
+"""Unknown pixels of an image from the known ones around them, by an average of ever larger neighbourhoods.
+
+The pull-push algorithm (Gortler et al., The Lumigraph, 1996): weighted averages at half the size, again and again; then
+back, each unknown pixel from the size below. No network, linear in the number of pixels.
+"""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+LEAST = 1e-6
+SURE = 2.0  # half of a coarse pixel known is enough to take its average as it is
+
+
+def fill(image: Float[Tensor, "b c h w"], known: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h w"]:
+    """The image with the pixels where `known` is 0 filled in; those where it is 1 stay as they are."""
+    height, width = image.shape[2:]
+    if min(height, width) <= 2:
+        mean = (image * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp_min(LEAST)
+        return known * image + (1 - known) * mean
+    half = ((height + 1) // 2, (width + 1) // 2)
+    share = F.adaptive_avg_pool2d(known, half)
+    average = F.adaptive_avg_pool2d(image * known, half) / share.clamp_min(LEAST)
+    coarse = fill(average, (SURE * share).clamp_max(1))
+    around = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
+    return known * image + (1 - known) * around

@@ -76,9 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help=f"longest side of a result of --frame photo: larger photos are shrunk (default {MAX_SIDE})",
     )
-    add(
-        "--size", metavar="PIXELS", type=int, help=f"side of a result of --frame face (default {DEFAULT_SIZE})"
-    )
+    add("--size", metavar="PIXELS", type=int, help=f"side of a result of --frame face (default {DEFAULT_SIZE})")
     add_device_argument(parser)
     add_runtime_arguments(parser)
 

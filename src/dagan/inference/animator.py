@@ -40,8 +40,8 @@ class Stage(NamedTuple):
 class Animator:
     """Animates one photo. It is encoded once; several driving frames are computed at the same time.
 
-    Driving frames are RGB squares of `side` pixels, `h w 3` uint8 (or `1 3 h w` float in [0, 1]); pictures are uint8, of
-    `picture_size`. `frame`: pictures are the whole "photo", or the square of the "face" alone.
+    Driving frames are RGB squares of `side` pixels, `h w 3` uint8 (or `1 3 h w` float in [0, 1]); pictures are uint8
+    of `picture_size`. `frame`: pictures are the whole "photo", or the square of the "face" alone.
     `motion`: "relative" moves the portrait by how the driver moved since its rest frame, so that the portrait keeps its
     proportions; "absolute" takes over the driver's own pose and proportions. `rest`: the rest frame of a recorded
     motion: "best" (pose and expression closest to the portrait's), "first" or a number. A stream of frames is not known

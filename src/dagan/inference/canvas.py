@@ -9,12 +9,14 @@ from torch import Tensor
 
 from dagan.images import Crop, apply_crop
 
-Picture = UInt8[np.ndarray, "h w 3"]  # RGB
+Picture = UInt8[np.ndarray, "_h _w 3"]  # RGB
 
 
 class Canvas(NamedTuple):
-    """`photo`: upright, None for pictures of the square alone. `crop`: the square that moves, which may reach beyond the
-    photo. `size`: its side in pictures, that of the crop unless the square is alone."""
+    """`photo`: upright; None for pictures of the square alone. `crop`: the square that moves, maybe beyond the photo.
+
+    `size`: the square's side in pictures, which is the crop's own unless the square is alone.
+    """
 
     photo: Picture | None
     crop: Crop

@@ -18,9 +18,13 @@ def fill(image: Float[Tensor, "b c h w"], known: Float[Tensor, "b 1 h w"]) -> Fl
     if min(height, width) <= 2:
         mean = (image * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp_min(LEAST)
         return known * image + (1 - known) * mean
-    half = ((height + 1) // 2, (width + 1) // 2)
-    share = F.adaptive_avg_pool2d(known, half)
-    average = F.adaptive_avg_pool2d(image * known, half) / share.clamp_min(LEAST)
+    share = _halved(known)
+    average = _halved(image * known) / share.clamp_min(LEAST)
     coarse = fill(average, (SURE * share).clamp_max(1))
     around = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
     return known * image + (1 - known) * around
+
+
+def _halved(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+    """Means of 2 x 2 pixels; at the end of an odd side, of what is there."""
+    return F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)

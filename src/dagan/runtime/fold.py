@@ -48,6 +48,12 @@ def fold(model: TalkingHead, side: int, narrow: bool = True, winograd: bool = Fa
     return folded
 
 
+def fold_network(network: nn.Module, side: int) -> nn.Module:
+    """A network that is not part of the model, for images of `side` pixels; it is changed."""
+    _fold_children(network, side)
+    return network
+
+
 def affine_by_formula(
     source: Keypoints, driving: Keypoints, grid: Float[Tensor, "h w 2"]
 ) -> Float[Tensor, "b k h w 2"]:

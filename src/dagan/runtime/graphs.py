@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.models.talking_head import TalkingHead
-from dagan.types import Appearance, Keypoints, View
+from dagan.types import Appearance, Backdrop, Keypoints, View
 
 POINTS = ("position", "jacobian")  # of keypoints, what a picture is drawn from; the rest is for transfers
 
@@ -76,11 +76,16 @@ class Graph(nn.Module):
 
 
 class SourceGraph(Graph):
-    """Image to keypoints and appearance."""
+    """Image to keypoints, appearance and backdrop; `matte` finds the person in it."""
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+    def __init__(self, model: TalkingHead, signature: Signature, matte: nn.Module) -> None:
+        super().__init__(model, signature)
+        self.matte = matte
+
+    def forward(self, image: Float[Tensor, "b 3 h h"]) -> tuple[Tensor, ...]:
         view = self.model.encode(self.model.view(image))
-        return (*flat_keypoints(view.keypoints), *flat_appearance(view))
+        backdrop = self.model.composition.backdrop(image, self.matte(image))
+        return (*flat_keypoints(view.keypoints), *flat_appearance(view), *backdrop)
 
 
 class KeypointGraph(Graph):
@@ -101,16 +106,19 @@ class LayersGraph(Graph):
 
 
 class FrameGraph(Graph):
-    """Driving frames (b), source image, keypoints and appearance (1), initial driving keypoints (1), to pictures (b).
+    """Driving frames (b), source image, keypoints, appearance and backdrop (1), initial driving keypoints (1), to
+    pictures (b).
 
     Relative motion: initial are the keypoints of the driver's rest frame. Absolute motion: initial are the source's
     own keypoints, for which `offset_transfer` gives the driver's own, `face_transfer` the driver's head and expression,
     and `FaceRetargeting` an expression as much stronger as its gain says.
     """
 
-    def forward(self, frame: Float[Tensor, "b 3 h w"], *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
-        names = self.signature.keypoints
-        image, *source, initial = *tensors[: -len(names)], gathered(names, tensors[-len(names) :])
+    def forward(self, frame: Float[Tensor, "b 3 h h"], *tensors: Tensor) -> Float[Tensor, "b 3 h h"]:
+        names, parts = self.signature.keypoints, len(Backdrop._fields)
+        rest, initial = tensors[: -len(names)], gathered(names, tensors[-len(names) :])
+        (image, *source), backdrop = rest[:-parts], Backdrop(*rest[-parts:])
         view = self._source(names, image, source, frame.shape[0])
         driving = self.model.view(frame).keypoints
-        return self.model.render(view, self.model.retargeting(view.keypoints, initial)(driving)).generated
+        layers = self.model.layers(view, self.model.retargeting(view.keypoints, initial)(driving))
+        return self.model.composition(layers, backdrop)

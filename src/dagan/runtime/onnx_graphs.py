@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from dagan.errors import UserError
+from dagan.models.matte import load_matte
 from dagan.models.talking_head import TalkingHead
-from dagan.runtime.fold import fold
+from dagan.runtime.fold import fold, fold_network
 from dagan.runtime.graphs import (
     FrameGraph,
     KeypointGraph,
@@ -28,7 +29,7 @@ from dagan.runtime.graphs import (
     signature_of,
 )
 from dagan.runtime.packages import import_onnxruntime, is_installed
-from dagan.types import Layers, View
+from dagan.types import Backdrop, Layers, View
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -53,11 +54,13 @@ def animation_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
     """The two graphs of an export: `source`, once per portrait, and `frame`, once per batch of driving frames."""
     source, folded, signature = _prepared(model, image)
     keypoints = dict(zip(signature.keypoints, flat_keypoints(source.keypoints), strict=True))
-    kept = {"image": source.image, **keypoints, **_appearance(signature, source)}
+    matte = fold_network(load_matte(), image.shape[-1])
+    backdrop = model.composition.backdrop(source.image, matte(source.image))
+    kept = {"image": source.image, **keypoints, **_appearance(signature, source), **backdrop._asdict()}
     initial = {f"initial_{name}": part for name, part in keypoints.items()}
-    seen = (*signature.keypoints, *signature.appearance)
+    seen = (*signature.keypoints, *signature.appearance, *Backdrop._fields)
     return {
-        "source": OnnxGraph(SourceGraph(folded, signature), {"image": source.image}, 1, seen),
+        "source": OnnxGraph(SourceGraph(folded, signature, matte), {"image": source.image}, 1, seen),
         "frame": OnnxGraph(FrameGraph(folded, signature), {"frame": image, **kept, **initial}, 1, ("picture",)),
     }
 

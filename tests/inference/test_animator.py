@@ -12,7 +12,6 @@ from dagan.images import to_pixels, to_tensor
 from dagan.inference import animator as animator_module
 from dagan.inference.animator import Animator
 from dagan.inference.recorded_motion import record_motion
-from dagan.models.composition import CompositionConfig
 from dagan.models.matte import load_matte
 from dagan.models.talking_head import FaceConfig
 from dagan.types import Keypoints, Layers
@@ -62,12 +61,6 @@ def by_hand(model, seeds, seed: int = 0, draw=drawn) -> np.ndarray:
     source, *driving = (model.view(image(number)) for number in (seed, *seeds))
     move = model.mover(source.keypoints, driving[0].keypoints)
     return np.stack([draw(model, source, move(view.keypoints)) for view in driving]).astype(int)
-
-
-@pytest.fixture
-def tiny_config(tiny_config):
-    """All of the picture moves: the matte finds nobody in noise."""
-    return replace(tiny_config, composition=CompositionConfig(rim=0.02, has_plate=False))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dagan.cli.sizes import check_size
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    from dagan.inference.animator import Animator, RestFrame
+    from dagan.inference.animator import Animator, FrameKind, RestFrame
     from dagan.inference.crop import PhotoFraming
     from dagan.inference.drivers import Driver
     from dagan.inference.face_choice import FaceChoice
@@ -67,16 +67,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--frame",
         choices=["photo", "face"],
-        default="photo",
         help="photo: the whole photo, with the head alive in it (default); face: the square of --crop alone",
     )
     add(
         "--max-side",
         metavar="PIXELS",
         type=int,
-        help=f"longest side of a result of --frame photo: larger photos are shrunk (default {MAX_SIDE})",
+        help=f"longest side of a whole photo: larger ones are shrunk (default {MAX_SIDE})",
     )
-    add("--size", metavar="PIXELS", type=int, help=f"side of a result of --frame face (default {DEFAULT_SIZE})")
+    add(
+        "--size",
+        metavar="PIXELS",
+        type=int,
+        help=f"side of the square of --frame face, which this option stands for, too (default {DEFAULT_SIZE})",
+    )
     add_device_argument(parser)
     add_runtime_arguments(parser)
 
@@ -124,9 +128,10 @@ def _load(
     with ThreadPoolExecutor(1) as aside:  # looks for faces in the driving video while the engine is built
         opening = aside.submit(open_driver, args.driving, driving_choice, faces[1])
         model = load(args.model, pick_device(args.device))
-        animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale, args.frame)
+        frame = _frame(args)
+        animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale, frame)
         upright, crop = turn(picture, photo.quarter), photo.crop
-        if args.frame == "photo":
+        if frame == "photo":
             upright, crop = shrunk(upright, crop, args.max_side or MAX_SIDE)
         animator.set_source(upright, crop, args.size or DEFAULT_SIZE)
         animator.prepare()
@@ -152,22 +157,25 @@ def _check(args: argparse.Namespace) -> None:
             check_no_input(output, [args.source, args.driving])
     if args.report is not None and not args.report.parent.is_dir():
         raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
-    _check_sizes(args)
+    _frame(args)
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion: leave it out, or use --motion relative")
     if args.rest is not None and args.motion == "absolute":
         raise UserError("--rest is for relative motion: leave it out, or use --motion relative")
 
 
-def _check_sizes(args: argparse.Namespace) -> None:
-    if args.size is not None and args.frame == "photo":
-        raise UserError("--size is the side of the face's square: add --frame face, or give --max-side for the photo")
-    if args.max_side is not None and args.frame == "face":
-        raise UserError("--max-side is for whole photos: leave it out, or give --size for the face's square")
+def _frame(args: argparse.Namespace) -> "FrameKind":
+    """Whether the result is the whole photo or the face's square. Raises UserError for sizes that do not fit that."""
+    frame: FrameKind = args.frame or ("photo" if args.size is None else "face")
+    if args.size is not None and frame == "photo":
+        raise UserError("--size is the side of the face's square: use --frame face, or --max-side for the photo")
+    if args.max_side is not None and frame == "face":
+        raise UserError("--max-side is for whole photos: leave it out, or give --size alone for the face's square")
     if args.size is not None:
         check_size(args.size)
     if args.max_side is not None and not LEAST_SIDE <= args.max_side <= LARGEST_SIDE:
         raise UserError(f"--max-side is {args.max_side}; expected {LEAST_SIDE} to {LARGEST_SIDE} pixels")
+    return frame
 
 
 def _parse_rest(text: str) -> "RestFrame":

@@ -27,7 +27,6 @@ FrameKind = Literal["photo", "face"]
 Frame = Picture | Float[Tensor, "1 3 h w"]  # RGB bytes, or RGB in [0, 1]
 Draw = Callable[[Keypoints], Picture]
 SIDE_STEP = 32  # the networks halve a picture up to five times
-SIDE = 256  # pixels of what the networks see of a photo, as they were trained
 
 
 class Stage(NamedTuple):
@@ -79,8 +78,8 @@ class Animator:
         """Sets the photo to animate, and restarts. Returns what the model sees in it.
 
         `crop`: the square of an upright photo that moves (`inference.crop.frame_photo` finds it); the networks see it
-        at 256 pixels. None: the photo is such a square already, and they see it as it is. `size`: the side in pixels of
-        pictures of the face alone; None: as the photo has it.
+        at `model.side` pixels. None: the photo is such a square already, and they see it as it is. `size`: the side in
+        pixels of pictures of the face alone; None: as the photo has it.
 
         Raises:
             UserError: no crop is given, and the photo is not a square of a multiple of 32 pixels.
@@ -90,7 +89,7 @@ class Animator:
             image = _checked_square(_tensor(photo))
             crop = Crop(0, 0, image.shape[-1])
         else:
-            image = apply_crop(pixels, crop, SIDE)[None]
+            image = apply_crop(pixels, crop, self.model.side)[None]
         image = image.to(self._device)
         whole = self._frame == "photo"
         canvas = Canvas(pixels if whole else None, crop, crop.size if whole or size is None else size)

@@ -41,7 +41,10 @@ class FaceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TalkingHeadConfig:
-    """The whole model as one value; the default is the paper's Baseline (Table 4)."""
+    """The whole model as one value; the default is the paper's Baseline (Table 4).
+
+    `side`: of the square images that it was trained on, in pixels; photos are shown to it at this size.
+    """
 
     depth: FaceDepthConfig | None = None
     keypoints: KeypointConfig = KeypointConfig()
@@ -49,8 +52,11 @@ class TalkingHeadConfig:
     generator: GeneratorConfig = GeneratorConfig()
     face: FaceConfig | None = None
     composition: CompositionConfig = CompositionConfig()
+    side: int = 256
 
     def __post_init__(self) -> None:
+        if self.side < 32 or self.side % 32:
+            raise ValueError(f"side is {self.side}; expected a multiple of 32, such as 256")
         if self.depth is None and self.keypoints.modality is Modality.RGBD:
             raise ValueError("RGB-D keypoints need a depth network: set depth, or keypoints.modality to rgb")
         if self.depth is None and self.generator.refine.needs_depth:
@@ -80,6 +86,7 @@ class TalkingHeadConfig:
             face.reader.build() if face is not None and face.reader is not None else None,
             self.composition.build(),
             follows_torso=face is not None,
+            side=self.side,
         )
 
 
@@ -101,6 +108,7 @@ class TalkingHead(nn.Module):
         composition: Composition | None = None,
         *,
         follows_torso: bool = False,
+        side: int = 256,
     ):
         super().__init__()
         self.depth = depth
@@ -111,6 +119,7 @@ class TalkingHead(nn.Module):
         self.face_reader = face_reader
         self.composition = composition or CompositionConfig().build()
         self.follows_torso = follows_torso
+        self.side = side
         self.agreement: Mapping[str, Agreement] = {}  # by precision, where a model file tells it
 
     def given(self) -> list[nn.Module]:

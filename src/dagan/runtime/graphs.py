@@ -121,4 +121,5 @@ class FrameGraph(Graph):
         view = self._source(names, image, source, frame.shape[0])
         driving = self.model.view(frame).keypoints
         layers = self.model.layers(view, self.model.retargeting(view.keypoints, initial)(driving))
-        return self.model.composition(layers, backdrop)
+        picture: Tensor = self.model.composition(layers, backdrop)
+        return picture

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dagan.evaluation.figures import Pair
     from dagan.images import Tile
-    from dagan.models.talking_head import TalkingHead
+    from dagan.models.family import Family
 
 SIZE = 256
 SHOT = "PATH[:FRAME]"
@@ -136,7 +136,7 @@ def _model_files(given: str | list[str] | None) -> list[Path]:
     return [Path(part) for text in texts for part in (text, text.partition("=")[2]) if part]
 
 
-def _models(args: argparse.Namespace) -> "dict[str, TalkingHead]":
+def _models(args: argparse.Namespace) -> "dict[str, Family]":
     import dagan
 
     device = pick_device(args.device)

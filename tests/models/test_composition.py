@@ -82,7 +82,7 @@ def test_the_sharp_photo_shows_where_the_weight_says_so():
 
 def rendering(weight: torch.Tensor | None, generated: torch.Tensor, warped: torch.Tensor) -> Rendering:
     flow = coordinate_grid(16, 16, torch.empty(0))[None]
-    return Rendering(generated, flow, torch.ones(1, 2, 16, 16), torch.ones(1, 1, 16, 16), flow, warped, weight)
+    return Rendering(generated, flow, torch.ones(1, 2, 16, 16), torch.ones(1, 1, 16, 16), warped, None, flow, weight)
 
 
 def test_layers_put_together_are_the_generated_image():

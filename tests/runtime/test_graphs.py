@@ -10,7 +10,7 @@ from dagan.runtime.graphs import (
     LayersGraph,
     SourceGraph,
     flat_appearance,
-    flat_keypoints,
+    flat_code,
     flat_points,
     signature_of,
 )
@@ -30,7 +30,7 @@ def scene(tiny_model):
 
 
 def kept(source) -> tuple[torch.Tensor, ...]:
-    return (source.image, *flat_keypoints(source.keypoints), *flat_appearance(source))
+    return (source.image, *flat_code(source.keypoints), *flat_appearance(source))
 
 
 def drawn_by_graph(model, source, *tensors) -> torch.Tensor:
@@ -56,7 +56,7 @@ def composed(model, source, driving) -> torch.Tensor:
 def test_the_source_graph_gives_keypoints_then_appearance_under_their_names(scene):
     model, source, _ = scene
     signature = signature_of(source)
-    assert signature.keypoints == ("position", "jacobian")
+    assert signature.code == ("position", "jacobian")
     assert signature.appearance[-1] == "depth_features"
     found = SourceGraph(model, signature, HalfMatte())(source.image)
     *seen, person, plate, rest, matte = found
@@ -68,7 +68,7 @@ def test_one_source_serves_a_batch_of_driving_frames(scene):
     model, source, frames = scene
     driving = model.view(frames).keypoints
     pictures = flat_image(
-        Layers(*LayersGraph(model, signature_of(source))(*flat_keypoints(driving), *kept(source))), source.image
+        Layers(*LayersGraph(model, signature_of(source))(*flat_code(driving), *kept(source))), source.image
     )
     alone = model.render(source, model.view(frames[1:]).keypoints).generated
     torch.testing.assert_close(pictures[1:], alone, rtol=0, atol=1e-5)
@@ -82,7 +82,7 @@ def test_one_source_serves_a_batch_with_the_whole_faces_motion_too(tiny_config):
         source = model.encode(model.view(torch.rand(1, 3, SIDE, SIDE)))
         driving = model.view(frames).keypoints
         pictures = flat_image(
-            Layers(*LayersGraph(model, signature_of(source))(*flat_keypoints(driving), *kept(source))), source.image
+            Layers(*LayersGraph(model, signature_of(source))(*flat_code(driving), *kept(source))), source.image
         )
         alone = model.render(source, model.view(frames[1:]).keypoints).generated
     torch.testing.assert_close(pictures[1:], alone, rtol=0, atol=1e-5)
@@ -93,7 +93,7 @@ def test_initial_keypoints_of_the_driver_make_motion_relative(scene):
     first, second = (model.view(frame[None]).keypoints for frame in frames)
     expected = composed(model, source, transfer(source.keypoints, second, first))
     known = (*kept(source), *backdrop(model, source))
-    found = FrameGraph(model, signature_of(source))(frames[1:], *known, *flat_keypoints(first))
+    found = FrameGraph(model, signature_of(source))(frames[1:], *known, *flat_code(first))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
@@ -109,7 +109,7 @@ def test_motion_is_relative_by_retargeting_too(tiny_config, face_reader):
         first, second = (model.view(frame[None]).keypoints for frame in frames[:2])
         expected = model.render(source, model.mover(source.keypoints, first)(second)).generated
         known = (*kept(source), *backdrop(model, source))
-        found = FrameGraph(model, signature_of(source))(frames[1:], *known, *flat_keypoints(first))
+        found = FrameGraph(model, signature_of(source))(frames[1:], *known, *flat_code(first))
         points = model.mover(source.keypoints, first)(second)
         drawn = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
         pictures = flat_image(
@@ -122,7 +122,7 @@ def test_motion_is_relative_by_retargeting_too(tiny_config, face_reader):
 def test_initial_keypoints_of_the_source_make_motion_absolute(scene):
     model, source, frames = scene
     known = (*kept(source), *backdrop(model, source))
-    found = FrameGraph(model, signature_of(source))(frames, *known, *flat_keypoints(source.keypoints))
+    found = FrameGraph(model, signature_of(source))(frames, *known, *flat_code(source.keypoints))
     alone = [composed(model, source, model.view(frame[None]).keypoints) for frame in frames]
     expected = torch.cat(alone)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import cached_property, partial
-from typing import Literal, NamedTuple, get_args
+from functools import cache, cached_property, partial
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -15,17 +15,17 @@ from dagan.images import Crop, apply_crop, to_pixels, to_tensor
 from dagan.inference.canvas import Canvas, Picture, sharp_square
 from dagan.inference.in_flight import Workers
 from dagan.inference.recorded_motion import RecordedMotion, check_motion, fingerprint, motion_of
-from dagan.models.matte import load_matte
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
+from dagan.models.matte import MatteNet, load_matte
 from dagan.runtime.choice import build_engine
 from dagan.runtime.engine import Engine, Precision, Runtime
-from dagan.types import Backdrop, Keypoints, Rendering, View
+from dagan.types import Backdrop, Layers, Rendering
 
 MotionMode = Literal["relative", "absolute"]
 RestFrame = Literal["best", "first"] | int
 FrameKind = Literal["photo", "face"]
 Frame = Picture | Float[Tensor, "1 3 h w"]  # RGB bytes, or RGB in [0, 1]
-Draw = Callable[[Keypoints], Picture]
+Draw = Callable[[Any], Picture]
 SIDE_STEP = 32  # the networks halve a picture up to five times
 
 
@@ -53,7 +53,7 @@ class Animator:
 
     def __init__(
         self,
-        model: TalkingHead,
+        model: Family,
         runtime: Runtime = "auto",
         precision: Precision = "auto",
         motion: MotionMode = "relative",
@@ -61,20 +61,20 @@ class Animator:
         adapt_scale: bool = False,
         frame: FrameKind = "photo",
     ) -> None:
-        self.model: TalkingHead = model.eval()
+        self.model: Family = model.eval()
         self._runtime, self._precision, self._motion = runtime, precision, motion
         self._rest = _checked_rest(motion, rest)
         self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
         self._device = next(model.parameters()).device
         self._frame = frame
-        self._source: View | None = None
+        self._source: Any = None  # the view of the photo
         self._stage: Stage | None = None
         self._engine: Engine | None = None
         self._num_restarts = 0
-        self._move: tuple[int, Callable[[Keypoints], Keypoints]] | None = None
+        self._move: tuple[int, Callable[[Any], Any]] | None = None
 
     @torch.inference_mode()
-    def set_source(self, photo: Frame, crop: Crop | None = None, size: int | None = None) -> View:
+    def set_source(self, photo: Frame, crop: Crop | None = None, size: int | None = None) -> Any:
         """Sets the photo to animate, and restarts. Returns what the model sees in it.
 
         `crop`: the square of an upright photo that moves (`inference.crop.frame_photo` finds it); the networks see it
@@ -93,7 +93,7 @@ class Animator:
         image = image.to(self._device)
         whole = self._frame == "photo"
         canvas = Canvas(pixels if whole else None, crop, crop.size if whole or size is None else size)
-        matte = load_matte().to(self._device)(image)
+        matte = _matte(self._device)(image)
         backdrop = self.model.composition.backdrop(sharp_square(pixels, canvas).to(self._device), matte)
         self._stage = Stage(canvas, backdrop)
         if self._source is not None and self._source.image.shape != image.shape:
@@ -152,7 +152,7 @@ class Animator:
         Raises:
             UserError: as `from_motion`.
         """
-        source = self._encoded().keypoints
+        source = self._encoded().code
         check_motion(motion, source, self._fingerprint)
         if isinstance(self._rest, int):
             return _check_number(self._rest, len(motion), "rest at")
@@ -194,7 +194,7 @@ class Animator:
         """The picture for one driving frame with all that made it: flow, masks, occlusion, attention if asked for.
 
         Relative motion is measured from the first frame rendered since `set_source` or `restart`. `background` and
-        `torso`: how they moved between portrait and frame, if both are of one video (`TalkingHead.background` and
+        `torso`: how they moved between portrait and frame, if both are of one video (`Family.background` and
         `.torso`); None: the background stands still, the torso follows its keypoints.
 
         Raises:
@@ -206,29 +206,29 @@ class Animator:
                 "use runtime torch and precision fp32"
             )
         source = self._encoded()
-        moved = self._moved(source.keypoints, self._found(self._checked(frame).to(self._device)))
+        moved = self._moved(source.code, self._found(self._checked(frame).to(self._device)))
         if torso is not None:
-            moved = self.model.place_torso(source.keypoints, moved, torso)
+            moved = self.model.place_torso(source.code, moved, torso)
         return self.model.render(source, moved, with_attention, background)
 
-    def _found(self, image: Float[Tensor, "1 3 h w"]) -> Keypoints:
-        """The keypoints of a frame; what a face reader sees in it only if motion is transferred to another face."""
+    def _found(self, image: Float[Tensor, "1 3 h w"]) -> Any:
+        """The code of a frame; what a face reader sees in it only if motion is transferred to another face."""
         see = self.model.view if self._motion == "relative" else self.model.detect
-        return see(image).keypoints
+        return see(image).code
 
-    def _moved(self, source: Keypoints, driving: Keypoints) -> Keypoints:
+    def _moved(self, source: Any, driving: Any) -> Any:
         if self._move is None or self._move[0] != self._num_restarts:
             self._move = self._num_restarts, self._mover(source, driving)
         return self._move[1](driving)
 
-    def _streamed(self, source: View, engine: Engine, frames: Iterable[Frame]) -> Iterator[Picture]:
+    def _streamed(self, source: Any, engine: Engine, frames: Iterable[Frame]) -> Iterator[Picture]:
         with Workers(engine.num_workers) as workers:
             yield from workers.in_order(lambda job: job(), self._jobs(source, engine, frames, workers))
 
     def _jobs(
-        self, source: View, engine: Engine, frames: Iterable[Frame], workers: Workers
+        self, source: Any, engine: Engine, frames: Iterable[Frame], workers: Workers
     ) -> Iterator[Callable[[], Picture]]:
-        """For each frame what makes its picture. A rest frame's keypoints are waited for, once."""
+        """For each frame what makes its picture. A rest frame's code is waited for, once."""
         begun, draw = -1, None
         for frame in frames:
             if draw is None or begun != self._num_restarts:
@@ -241,25 +241,24 @@ class Animator:
     def _followed(self, draw: Draw, frame: Frame) -> Picture:
         return draw(self._seen(frame))
 
-    def _drawn(self, draw: Draw, driving: Iterable[Keypoints]) -> Iterator[Picture]:
+    def _drawn(self, draw: Draw, driving: Iterable[Any]) -> Iterator[Picture]:
         with Workers(self.prepare().num_workers) as workers:
             yield from workers.in_order(draw, driving)
 
     @torch.inference_mode()
-    def _drawing(self, source: View, engine: Engine, initial: Keypoints) -> Draw:
-        """The picture of driving keypoints, as a function of them."""
-        move, stage = self._mover(source.keypoints, initial), self._staged()
+    def _drawing(self, source: Any, engine: Engine, initial: Any) -> Draw:
+        """The picture of a driving code, as a function of it."""
+        move, stage = self._mover(source.code, initial), self._staged()
 
-        def draw(driving: Keypoints) -> Picture:
+        def draw(driving: Any) -> Picture:
             if self._source is not source:
                 raise RuntimeError("another portrait was set before the pictures of the last one were finished")
-            return stage.canvas.place(
-                finite_pixels(self.model.composition(engine.layers(move(driving)), stage.backdrop))
-            )
+            layers = finite(engine.layers(move(driving)))
+            return stage.canvas.place(to_pixels(self.model.composition(layers, stage.backdrop)))
 
         return draw
 
-    def _seen(self, frame: Frame) -> Keypoints:
+    def _seen(self, frame: Frame) -> Any:
         return self.prepare().keypoints(self._checked(frame).contiguous())
 
     def _checked(self, frame: Frame) -> Float[Tensor, "1 3 h w"]:
@@ -274,7 +273,7 @@ class Animator:
         assert self._stage is not None
         return self._stage
 
-    def _encoded(self) -> View:
+    def _encoded(self) -> Any:
         if self._source is None:
             raise RuntimeError("no portrait: call set_source first")
         return self._source
@@ -293,6 +292,18 @@ def _checked_square(image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h h"]
     if height != width or height % SIDE_STEP:
         raise UserError(f"the portrait is {width}x{height}; crop it to a square of a multiple of {SIDE_STEP} pixels")
     return image
+
+
+@cache
+def _matte(device: torch.device) -> MatteNet:
+    return load_matte().to(device)
+
+
+def finite(layers: Layers) -> Layers:
+    """The layers as they are. Raises UserError for values that are not finite, which bytes would hide."""
+    if not all(bool(part.sum().isfinite()) for part in layers):
+        raise UserError("the model's picture has values that are not finite; its weights are damaged")
+    return layers
 
 
 def finite_pixels(image: Float[Tensor, "1 3 h w"]) -> Picture:

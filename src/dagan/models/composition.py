@@ -128,9 +128,11 @@ def layers_of(rendering: Rendering, pixels: Pixels) -> Layers:
     weight = rendering.weight
     if weight is None:
         away = F.avg_pool2d((rendering.generated - warped).abs().mean(1, keepdim=True), 5, 1, 2)
-        visible = enlarged(rendering.occlusion, (warped.shape[2], warped.shape[3]))
-        weight = visible * torch.exp(-(away / NEAR).square())
-    flow, foreground = (pixels.to_edges(flow, side) for flow in (rendering.flow, rendering.foreground))
+        weight = torch.exp(-(away / NEAR).square())
+        if rendering.occlusion is not None:
+            weight = weight * enlarged(rendering.occlusion, (warped.shape[2], warped.shape[3]))
+    flow = pixels.to_edges(rendering.flow, side)
+    foreground = flow if rendering.foreground is None else pixels.to_edges(rendering.foreground, side)
     return Layers(rendering.generated - weight * warped, weight, flow, foreground)
 
 

@@ -1,11 +1,11 @@
 """What computes the networks of an animation: one small protocol, and the names of runtimes and precisions."""
 
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.types import Keypoints, Layers, View
+from dagan.types import Layers
 
 Runtime = Literal["auto", "torch", "onnx", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
@@ -30,14 +30,14 @@ class Engine(Protocol):
     precision: Precision
     num_workers: int
 
-    def set_source(self, source: View) -> None:
+    def set_source(self, source: Any) -> None:
         """The encoded portrait of the pictures that follow."""
         ...
 
-    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
-        """What the model sees in a driving frame."""
+    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Any:
+        """The driving code of a frame."""
         ...
 
-    def layers(self, driving: Keypoints) -> Layers:
-        """The portrait moved to keypoints, before it is put together (`models/composition.py`)."""
+    def layers(self, driving: Any) -> Layers:
+        """The portrait moved to a driving code, before it is put together (`models/composition.py`)."""
         ...

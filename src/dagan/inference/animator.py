@@ -173,6 +173,12 @@ class Animator:
         return self._staged().canvas.size_of_pictures
 
     @property
+    def square(self) -> Crop:
+        """The square of a picture that moves."""
+        canvas = self._staged().canvas
+        return canvas.crop if canvas.photo is not None else Crop(0, 0, canvas.size)
+
+    @property
     def is_relative(self) -> bool:
         """Whether the portrait moves as the driver moved since its rest frame."""
         return self._motion == "relative"

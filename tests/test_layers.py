@@ -31,6 +31,7 @@ LAYERS = (
 PLACE = {name: place for place, names in enumerate(LAYERS) for name in names}
 HEAVY = {
     "av",
+    "dlib",
     "jinja2",
     "matplotlib",
     "mediapipe",

@@ -130,11 +130,11 @@ def test_relative_motion_counts_from_the_frame_that_is_asked_for(clips, weights,
         out = tmp_path / "_".join(words)
         assert main([*common, "--motion", "relative", "--rest", *words, "-o", str(out)]) == 0
         found = json.loads((out / "evaluation.json").read_text())
-        assert found["protocol"]["rest"] == words[0]
+        assert found["protocol"]["motion"] == f"from {words[0]}"
         return [sample["rest"]["frame"] for sample in found["samples"]]
 
     assert rests("first") == [0, 0]
     assert all(0 <= frame < 18 for frame in rests("best"))
     capsys.readouterr()
-    assert main([*common, "--rest", "best", "-o", str(tmp_path / "absolute")]) == 2
+    assert main([*common, "--motion", "absolute", "--rest", "best", "-o", str(tmp_path / "absolute")]) == 2
     assert "--rest chooses the rest frame of relative motion" in capsys.readouterr().err

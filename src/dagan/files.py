@@ -108,6 +108,21 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """`check_output` of several outputs, of which no two may be one file.
+
+    Raises:
+        UserError: one is an input, or the same as another.
+    """
+    given, places = list(inputs), set[Path]()
+    for path in outputs:
+        check_output(path, given)
+        place = path.resolve()
+        if place in places:
+            raise UserError(f"two outputs would be one file: {path}; choose another name for one of them")
+        places.add(place)
+
+
 def check_output(path: Path, inputs: Iterable[Path]) -> None:
     """Refuses an output that is one of the inputs, under whatever name or link: no command replaces an input.
 

@@ -125,14 +125,13 @@ def _check_faces(driver: "Driver", path: Path) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Checks what needs no file to be opened."""
-    from dagan.files import check_output as check_no_input
+    from dagan.files import check_outputs
 
     for kind, path in (("source image", args.source), ("driving video or motion", args.driving)):
         if not path.is_file():
             raise UserError(f"no such {kind}: {path}")
-    for output in (args.output, args.report):
-        if output is not None:
-            check_no_input(output, [args.source, args.driving])
+    inputs = [args.source, args.driving, *([Path(args.model)] if args.model else [])]
+    check_outputs([args.output, *([args.report] if args.report else [])], inputs)
     if args.report is not None and not args.report.parent.is_dir():
         raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
     check_size(args.size)

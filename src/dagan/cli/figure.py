@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dagan.evaluation.figures import Pair
     from dagan.images import Tile
-    from dagan.models.talking_head import TalkingHead
+    from dagan.models.family import Family
 
 SIZE = 256
 SHOT = "PATH[:FRAME]"
@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "grid", help="source, driving and generated images, depth maps, keypoints (Figs. 13, 14)", allow_abbrev=False
     )
     _pairs(grid)
+    grid.add_argument(
+        "--motion",
+        choices=("absolute", "registered"),
+        default="absolute",
+        help="absolute: the driving image's keypoints as they are (default); registered: two frames of one video, also "
+        "background and torso move as between them",
+    )
 
 
 def _one_image(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +121,7 @@ def _grid(args: argparse.Namespace) -> Page:
 
     models, pairs = _models(args), _image_pairs(args)
     depth = next((model.depth for model in reversed(models.values()) if model.depth is not None), None)
-    rows = [comparison_row(models, pair, depth, args.side) for pair in pairs]
+    rows = [comparison_row(models, pair, depth, args.side, args.motion) for pair in pairs]
     shown = [f"{name} {kind}" for name in ("source", "driving") for kind in ("image", "depth")]
     return rows, [title for title in shown if depth is not None or "depth" not in title] + list(models), []
 
@@ -136,7 +143,7 @@ def _model_files(given: str | list[str] | None) -> list[Path]:
     return [Path(part) for text in texts for part in (text, text.partition("=")[2]) if part]
 
 
-def _models(args: argparse.Namespace) -> "dict[str, TalkingHead]":
+def _models(args: argparse.Namespace) -> "dict[str, Family]":
     import dagan
 
     device = pick_device(args.device)
@@ -176,13 +183,13 @@ def _image_pairs(args: argparse.Namespace) -> "list[Pair]":
 
 def _shot(text: str, args: argparse.Namespace) -> "Tensor":
     """One picture, `1 3 256 256`."""
-    from dagan.data.decoding import VIDEO_SUFFIXES
+    from dagan.data.decoding import is_video
     from dagan.data.pictures import read_image
     from dagan.images import apply_crop
     from dagan.inference.crop import central_square, crop_for_image
 
     path, number = _split(text)
-    frame = _frame(path, number) if path.suffix.lower() in VIDEO_SUFFIXES else read_image(path)
+    frame = _frame(path, number) if is_video(path) else read_image(path)
     height, width = frame.shape[:2]
     crop = central_square((width, height)) if args.crop == "none" else crop_for_image(frame, "auto", name=str(path))
     return apply_crop(frame, crop, SIZE)[None].to(pick_device(args.device))

@@ -15,11 +15,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from dagan.data.profiles import as_srgb
 from dagan.errors import UserError, reason_of
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+# What the pictures in a folder are called; a picture that is named itself may be called anything.
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".jp2"}
+)
 MAX_IMAGE_PIXELS = 89_000_000  # where Pillow begins to warn of decompression bombs: 11,000 x 8,000
 # What Pillow may open. It knows more: EPS starts Ghostscript, and no photo is kept in the others (PSD, ICNS, FLI).
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "TGA", "ICO")
-MOVING = frozenset({"GIF", "PNG", "WEBP"})  # formats whose second picture is a later one, not another view
+MOVING = frozenset({"GIF", "PNG"})  # formats that can be videos, too; of an animated WebP FFmpeg reads nothing
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 BRANDED = 64  # bytes from the start of a file within which its brands stand
 GIVE = "give a PNG, JPEG, WebP, AVIF, HEIC or TIFF"
@@ -42,7 +45,7 @@ def read_image(path: str | Path, file: io.BytesIO | None = None) -> UInt8[np.nda
 
 
 def is_picture(path: str | Path) -> bool:
-    """Whether a file holds one still picture. Animated ones (GIF, WebP, PNG) and whatever is no picture do not.
+    """Whether a file is read as one still picture. Animated ones (GIF, PNG) and whatever is no picture are not.
 
     Only the file's head is read. Raises UserError if there is no such file.
     """

@@ -23,7 +23,6 @@ from dagan.inference.framing import VideoFraming, frame_video
 from dagan.inference.recorded_motion import SUFFIX, RecordedMotion, load_motion
 from dagan.inference.track_report import report_of
 from dagan.inference.video import VideoInfo, probe
-from dagan.transfer.bounded import bounded
 from dagan.transfer.holding import ease_frames, held_motion
 
 LOOKS_PER_SECOND = 2  # how often a face is looked for in a driving video
@@ -66,6 +65,8 @@ def open_driver(path: Path, choice: CropChoice, face: FaceChoice = "largest") ->
         motion = load_motion(path)
         return Driver(motion.fps, len(motion), motion=motion)
     info, framing = _framed(path, choice, face)
+    if len(framing.found) < 2:
+        raise UserError(f"{path} has one frame, which does not move; give a video or a recorded motion")
     times = (
         tuple(Shown(time, lasts) for _, time, lasts in read_timed(path, DecodeReport())) if info.is_variable else None
     )
@@ -101,8 +102,8 @@ def followable(motion: RecordedMotion, found: Bool[np.ndarray, " t"], animator: 
     numbers = np.flatnonzero(found).tolist()
     rest = animator.rest_frame(motion, numbers)
     at_rest = motion.at(rest)
-    keypoints = held_motion(motion.keypoints, found.tolist(), at_rest, ease_frames(float(motion.fps)))
-    return replace(motion, keypoints=bounded(keypoints, at_rest) if animator.is_relative else keypoints)
+    held = held_motion(motion.keypoints, found.tolist(), at_rest, ease_frames(float(motion.fps)))
+    return replace(motion, keypoints=animator.model.bounded(held, at_rest) if animator.is_relative else held)
 
 
 def cropped_frames(

@@ -19,6 +19,7 @@ from dagan.evaluation.records import Faces, FrameName, Scores
 from dagan.evaluation.regions import Regions
 from dagan.evaluation.scoring import pair_key, score_pair
 from dagan.evaluation.systems import PairImages
+from dagan.images import to_tensor
 from dagan.observers import HeadPose
 from dagan.observers.blendshape_units import BLINK, BROW_RAISE, JAW_DROP, SMILE
 
@@ -54,7 +55,7 @@ class FourFaces(Evaluator):
         return Regions(self.head, self.mouth)
 
     def look(self, image):
-        picture = torch.full((1, 3, SIDE, SIDE), int(image[0, 0, 0]) / 255)
+        picture = to_tensor(image)
         if image[0, 0, 0] not in FACES:
             return Look(picture, None, None, None, None, None)
         shift, pose, units, identity, feature = FACES[int(image[0, 0, 0])]

@@ -23,13 +23,20 @@ def written_whole(path: Path) -> Iterator[Path]:
     The file is there already, empty, and locked to say that its process is alive. What processes left that were killed
     while they wrote `path` is removed.
     """
+    with temporary_beside(path) as partial:
+        yield partial
+        _sync(partial)
+        os.replace(partial, path)
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """As `written_whole`, of a file that is removed in any case."""
     remove_leftovers(path)
     partial = path.with_name(f"{_hidden_start(path)}{secrets.token_hex(UNIQUE // 2)}{ENDING}")
     lock = _locked(partial)
     try:
         yield partial
-        _sync(partial)
-        os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
         if lock is not None:

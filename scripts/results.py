@@ -129,7 +129,8 @@ def evaluate_page(out: Path) -> str:
             f"**Over time** (`{shown('video')}`): {over_time(reports['video'].motions)}.",
             "",
             f"**Ghosts** (`{shown('ghosts')}`): {number(ghosts['left'], 3)} of a head is left where it no longer is "
-            f"({interval_text(ghosts['left_interval'], 3)}; {ghosts['num_moved']} heads; unmoved source 1); "
+            f"({interval_text(ghosts['left_interval'], 3)}; {ghosts['num_moved']} heads; unmoved source 1), "
+            f"{number(ghosts['left_behind'], 3)} by the stricter outline; "
             f"eaten {number(ghosts['eaten'], 4)}.",
         ]
     )

@@ -10,7 +10,7 @@ from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.evaluation.evaluator import EvaluatorConfig
-    from dagan.evaluation.pairs import Selection
+    from dagan.evaluation.pairs import AskedMotion, Selection
     from dagan.evaluation.report import Report
     from dagan.evaluation.run import Plan
     from dagan.evaluation.systems import System, SystemConfig
@@ -174,7 +174,7 @@ def evaluator_config(args: argparse.Namespace) -> "EvaluatorConfig":
 
 
 def _choice(args: argparse.Namespace) -> "Selection":
-    motion = args.motion or ("given" if args.generated is not None else "relative")
+    motion: AskedMotion = args.motion or ("given" if args.generated is not None else "relative")
     if args.rest is not None and motion != "relative":
         raise UserError("--rest chooses the rest frame of relative motion; add --motion relative")
     from dagan.evaluation.pairs import Selection

@@ -19,7 +19,7 @@ from dagan.data.synthetic.backdrop import SUPERSAMPLING, random_backdrop
 from dagan.errors import UserError
 from dagan.evaluation.markdown import bullets, escaped, interval_text, number, table
 from dagan.evaluation.metrics.accumulators import Mean
-from dagan.evaluation.metrics.ghosts import Left, eaten, left_behind, uncovered
+from dagan.evaluation.metrics.ghosts import Left, around_face, eaten, left_behind, uncovered
 from dagan.evaluation.records import plain
 from dagan.evaluation.regions import head_region
 from dagan.evaluation.systems import PairImages, Resting, System, SystemConfig
@@ -56,12 +56,14 @@ class ComposedHead(NamedTuple):
 
 
 class HeadGhosts(NamedTuple):
-    """One head. `left` is the share of the head that stays where it no longer is (None: it hardly moved), `eaten` the
-    mean difference inside the matte where it is driven by itself at rest."""
+    """One head. `left` is the share of the head that stays where a matte of the picture sees no person, `left_behind`
+    where the head's moved outline is no longer (None: it hardly moved); `eaten` is the mean difference inside the matte
+    where it is driven by itself at rest."""
 
     head: str
     drivers: tuple[str, ...]
     left: float | None
+    left_behind: float | None
     eaten: float
     num_pictures: int
     num_without_face: int
@@ -92,6 +94,10 @@ class GhostReport(NamedTuple):
         return bootstrap([Mean(head.left, 1) for head in self.heads if head.left is not None])
 
     @property
+    def left_behind(self) -> Mean:
+        return _mean([head.left_behind for head in self.heads])
+
+    @property
     def eaten(self) -> Mean:
         return _mean([head.eaten for head in self.heads])
 
@@ -118,7 +124,7 @@ def evaluate_ghosts(
         head = composed(clip, selection, matte, face)
         if head is not None:
             drivers = cross_identity_partners(clip, clips, NUM_DRIVERS, selection.seed)
-            found.append(_measure(head, drivers, (driven, resting), face, show))
+            found.append(_measure(head, drivers, (driven, resting), matte, face, show))
         progress(done, len(sources))
     if not found:
         raise UserError(f"no head to compose: no clip in {selection.root} shows a face in its middle frame")
@@ -157,12 +163,14 @@ def _measure(
     head: ComposedHead,
     drivers: Sequence[Clip],
     systems: tuple[System, System],
+    matte: MatteNet,
     face: FaceObserver,
     show: Callable[[Shown], None],
 ) -> HeadGhosts:
     driven, resting = systems
     source, region = to_tensor(head.picture), head_region(head.matte, head.mesh)
-    total, num_pictures, num_without_face = Left(), 0, 0
+    region = around_face(region, head.mesh) if region is not None else None
+    by_matte, by_outline, num_pictures, num_without_face = Left(), Left(), 0, 0
     for driver in drivers:
         most: tuple[float, Shown] | None = None
         for picture in _pictures(head, driver, driven):
@@ -171,9 +179,11 @@ def _measure(
             if seen is None or region is None:
                 num_without_face += 1
                 continue
-            gone = uncovered(region, head.mesh, seen.landmarks)
-            here = left_behind(to_tensor(picture), source, head.background, gone)
-            total += here
+            ours = to_tensor(picture)
+            empty, gone = region * (1 - matte(ours)), uncovered(region, head.mesh, seen.landmarks)
+            by_matte += left_behind(ours, source, head.background, empty)
+            here = left_behind(ours, source, head.background, gone)
+            by_outline += here
             if most is None or here.source > most[0]:
                 most = here.source, Shown(head.picture, picture, gone)
         if most is not None:
@@ -184,9 +194,9 @@ def _measure(
     )
     assert at_rest is not None
     loss = eaten(to_tensor(at_rest), source, head.matte)
-    share = total.share if total.source >= LEAST_LEFT else None
+    left, behind = (sums.share if sums.source >= LEAST_LEFT else None for sums in (by_matte, by_outline))
     names = tuple(driver.name for driver in drivers)
-    return HeadGhosts(head.frame.clip.name, names, share, loss, num_pictures, num_without_face)
+    return HeadGhosts(head.frame.clip.name, names, left, behind, loss, num_pictures, num_without_face)
 
 
 def _pictures(head: ComposedHead, driver: Clip, system: System) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
@@ -222,21 +232,24 @@ def to_markdown(report: GhostReport) -> str:
         f"model: {report.model}, sha256 {report.fingerprint[:12]}",
         f"{len(report.heads)} heads over drawn rooms, each driven by {NUM_DRIVERS} others, "
         f"seed {report.selection.seed}, {report.selection.size}x{report.selection.size} pixels",
-        f"left where the head no longer is: {number(report.left.compute(), 3)} of its difference to the background "
-        f"(95 %: {interval_text(report.left_interval, 3)}; {report.left.count} heads that moved; unmoved source 1)",
+        f"left where a matte sees no person: {number(report.left.compute(), 3)} of the head's difference to the "
+        f"background (95 %: {interval_text(report.left_interval, 3)}; {report.left.count} heads that moved)",
+        f"left where the head's moved outline is no longer: {number(report.left_behind.compute(), 3)} "
+        f"({report.left_behind.count} heads; for both an unmoved source has 1, a clean picture 0)",
         f"eaten, driven by itself at rest: {number(report.eaten.compute(), 4)} mean difference inside the matte",
     ]
     rows = [
         [
             escaped(head.head),
             number(head.left, 3),
+            number(head.left_behind, 3),
             number(head.eaten, 4),
             str(head.num_pictures),
             str(head.num_without_face),
         ]
         for head in report.heads
     ]
-    heads = ["head", "left ↓", "eaten ↓", "pictures", "without a face"]
+    heads = ["head", "left (matte) ↓", "left (outline) ↓", "eaten ↓", "pictures", "without a face"]
     return "\n".join([*bullets(facts), "", *table(heads, rows)]) + "\n"
 
 
@@ -246,6 +259,7 @@ def to_json(report: GhostReport) -> str:
         "left": report.left.compute(),
         "left_interval": report.left_interval,
         "num_moved": report.left.count,
+        "left_behind": report.left_behind.compute(),
         "eaten": report.eaten.compute(),
     }
     return json.dumps(plain({"format": FORMAT, "summary": summary} | report._asdict()), indent=1) + "\n"
@@ -258,4 +272,4 @@ def sheet(shown: Sequence[Shown]) -> Image.Image:
     for source, picture, region in shown:
         ours = to_tensor(picture)
         rows.append([to_tensor(source)[0], ours[0], (ours * (1 - region) + red * region)[0]])
-    return compose(rows, ["source over a drawn room", "driven", "red: left by the head"], [], SHEET_SIDE)
+    return compose(rows, ["source over a drawn room", "driven", "red: left by the outline"], [], SHEET_SIDE)

@@ -28,6 +28,7 @@ SHORT_NAMES = {"self": SELF, "cross": CROSS, "reconstruction": RECONSTRUCTION}
 SIZE = 256  # pixels: that of the paper's tables
 PAIRS_PER_CLIP = 4
 Motion = Literal["given", "absolute", "registered", "from source", "from first", "from best"]
+AskedMotion = Literal["given", "absolute", "registered", "relative"]
 MOTIONS: dict[Motion, str] = {  # how the driver's motion reaches the source, in words for the report
     "given": "motion as the system made it",
     "absolute": "absolute motion",
@@ -198,7 +199,7 @@ class Selection(NamedTuple):
 
     root: str
     protocol: str | None = None
-    motion: Literal["given", "absolute", "registered", "relative"] = "given"
+    motion: AskedMotion = "given"
     rest: Literal["source", "first", "best"] | None = None
     pair_list: str | None = None
     pairs_per_clip: int = PAIRS_PER_CLIP

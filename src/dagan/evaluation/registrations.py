@@ -1,6 +1,7 @@
 """A baseline without a network: the source, moved by the registrations of background and torso alone."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from dagan.errors import UserError
 from dagan.evaluation.pairs import Motion
 from dagan.evaluation.systems import PairImages
 from dagan.geometry.grid import coordinate_grid
-from dagan.geometry.registration import affine_flow, register
+from dagan.geometry.registration import Region, affine_flow, register
 from dagan.images import to_pixels, to_tensor
 
 TORSO_FROM, TORSO_FADE = 0.62, 0.2  # y in [-1, 1] where the torso's window begins, and how far above it the flow fades
@@ -49,11 +50,8 @@ def moved_by_registrations(
 ) -> Float[Tensor, "1 3 h w"]:
     """The source at the two affine motions, blended over a short fade above the torso."""
     height, width = source.shape[2:]
-    background, torso = (affine_flow(register(source, driving, region), height, width) for region in REGIONS)
+    background, torso = (affine_flow(register(source, driving, region), height, width) for region in get_args(Region))
     y = coordinate_grid(height, width, source)[..., 1:]
     share = ((y - TORSO_FROM) / TORSO_FADE + 1).clamp(0, 1)
     flow = background * (1 - share) + torso * share
     return F.grid_sample(source, flow, padding_mode="border", align_corners=False)
-
-
-REGIONS = ("background", "torso")

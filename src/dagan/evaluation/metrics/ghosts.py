@@ -1,7 +1,8 @@
 """What a head leaves behind when it moves, and what is missing of it when it does not (not in the paper).
 
-A head is composed over a known background, so a picture shows at every pixel whether the background is back. The head
-has left a pixel when the source's head, moved as the landmarks of the picture say, no longer covers it.
+A head is composed over a known background, so a picture shows at every pixel whether the background is back. Which
+pixels the head has left is asked in two ways: where a matte of the picture sees no person, and where the source's head,
+moved as the landmarks of the picture say, no longer is. The second also counts what is solid enough to pass for a head.
 """
 
 import math
@@ -17,6 +18,7 @@ from dagan.evaluation.metrics.regional import EPS
 from dagan.evaluation.regions import CHIN, FOREHEAD, REFERENCE_SIDE
 
 MARGIN = 5  # pixels at 256 x 256 around the moved head: hair moves a little otherwise than the face
+NEAR = 1.0  # faces' heights around the middle of the face that are the head's
 EARS = (234, 454)  # points of the mesh at the head's sides, half way back
 
 
@@ -60,6 +62,15 @@ def eaten(
     """Mean absolute difference inside the matte, of a picture in which the head should be as it is in the source."""
     difference = (picture - source).abs().mean(1, keepdim=True)
     return float((difference * matte).sum() / matte.sum().clamp(min=EPS))
+
+
+def around_face(head: Float[Tensor, "1 1 h w"], mesh: Float[np.ndarray, "478 3"]) -> Float[Tensor, "1 1 h w"]:
+    """The head without shoulders that are higher than the chin: what is near the face."""
+    chin, forehead = mesh[CHIN, :2], mesh[FOREHEAD, :2]
+    height = float(np.linalg.norm(chin - forehead))
+    rows, columns = np.mgrid[: head.shape[2], : head.shape[3]] + 0.5
+    far = np.linalg.norm(np.stack([columns, rows], -1) - (chin + forehead) / 2, axis=-1)
+    return head * torch.from_numpy(far < NEAR * height).to(head)
 
 
 def uncovered(

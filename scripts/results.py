@@ -55,6 +55,8 @@ def main() -> int:
     if any(not finished(args.out / name) for name in RUNS):
         print("some runs are left: " + ", ".join(name for name in RUNS if not finished(args.out / name)))
         return 0
+    if "identity" not in read_report(args.out / "cross").observers:
+        raise SystemExit("identity was not measured: `dagan fetch sface`, remove OUT and measure again")
     for page, block in BLOCKS.items():
         text = block(args.out)
         write_text(args.out / f"block_{Path(page).stem}.md", text)
@@ -103,12 +105,13 @@ def readme(out: Path) -> str:
     return "\n".join(table(["what", "number", "pairs"], rows, 0))
 
 
-def evaluate_page(out: Path) -> str:
+def numbers_page(out: Path) -> str:
     """All metrics of both protocols."""
     reports = {name: read_report(out / name) for name in RUNS if name != "ghosts"}
     cross, first = reports["cross"], reports["cross_first"]
     followed = followed_in(cross.samples)
     ghosts = json.loads((out / "ghosts" / "ghosts.json").read_text())["summary"]
+    spread = tuple(ghosts["left_interval"]) if ghosts["left_interval"] else None
     return "\n".join(
         [
             f"Bundled weights, {cross.protocol.size} x {cross.protocol.size}, commit {commit()}; {pairs(cross)}.",
@@ -129,7 +132,7 @@ def evaluate_page(out: Path) -> str:
             f"**Over time** (`{shown('video')}`): {over_time(reports['video'].motions)}.",
             "",
             f"**Ghosts** (`{shown('ghosts')}`): {number(ghosts['left'], 3)} of a head is left where it no longer is "
-            f"({interval_text(ghosts['left_interval'], 3)}; {ghosts['num_moved']} heads; unmoved source 1), "
+            f"({interval_text(spread, 3)}; {ghosts['num_moved']} heads; unmoved source 1), "
             f"{number(ghosts['left_behind'], 3)} by the stricter outline; "
             f"eaten {number(ghosts['eaten'], 4)}.",
         ]
@@ -174,7 +177,7 @@ def card(out: Path) -> str:
 
 BLOCKS: dict[str, Callable[[Path], str]] = {
     "README.md": readme,
-    "docs/evaluate.md": evaluate_page,
+    "docs/numbers.md": numbers_page,
     "docs/model_card.md": card,
 }
 BEGIN, END = "<!-- results -->", "<!-- /results -->"

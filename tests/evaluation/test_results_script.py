@@ -87,14 +87,14 @@ def test_the_pages_get_the_numbers_of_the_reports(results, monkeypatch, tmp_path
     pages = tmp_path / "pages"
     (pages / "docs").mkdir(parents=True)
     for page in results.BLOCKS:
-        (pages / page).write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+        (pages / page).write_text(f"before\n{results.BEGIN}\nstale\n{results.END}\nafter\n")
     monkeypatch.setattr(results, "ROOT", pages)
     run(results, monkeypatch, tmp_path / "out", "--write")
     texts = {page: (pages / page).read_text() for page in results.BLOCKS}
     for text in texts.values():
         assert text.startswith(f"before\n{results.BEGIN}\n")
         assert text.endswith(f"{results.END}\nafter\n")
-        assert "old" not in text
+        assert "stale" not in text
     assert "0.500 (0.0500 of 0.1000)" in texts["README.md"]
     assert "0.400 (0.0400 of 0.1000)" in texts["README.md"]
     numbers = texts["docs/numbers.md"]

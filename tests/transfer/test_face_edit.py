@@ -61,7 +61,7 @@ def test_a_part_that_does_not_follow_stays(part, landmark):
         for left_out in (set(), {part})
     )
     assert (with_it - face())[0, number, 1] > 0.02
-    assert (without - face())[0, number].abs().max() < 0.005
+    assert (without - face())[0, number].abs().max() < 0.01
 
 
 def test_a_head_goes_across_the_photo_as_translation_says():

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "dagan"
 LAYERS = (
-    {"errors", "config", "files", "types"},
+    {"errors", "config", "files", "types", "workers"},
     {"face", "images"},
     {"data"},
     {"geometry"},
@@ -24,6 +24,7 @@ LAYERS = (
     {"inference"},
     {"depth"},
     {"observers"},
+    {"preparation"},
     {"training"},
     {"evaluation"},
     {"cli"},
@@ -37,6 +38,8 @@ HEAVY = {
     "onnxruntime",
     "openvino",
     "pi_heif",
+    "pyarrow",
+    "ray",
     "scipy",
     "skimage",
     "trimesh",

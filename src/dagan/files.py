@@ -14,6 +14,7 @@ from dagan.errors import UserError
 MAX_NAME = 255  # bytes of a file's name, on every file system in use
 UNIQUE = 8  # hexadecimal digits
 ENDING = ".partial"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager

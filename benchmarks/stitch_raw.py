@@ -1,6 +1,6 @@
 """Raw videos whose truth is known, stitched from face clips: people side by side, cuts, cards, pans, and every defect.
 
-    python benchmarks/stitch_raw.py CLIPS RAW [--videos 8] [--seed 0]
+    python benchmarks/stitch_raw.py CLIPS RAW [--videos 6] [--seed 0]
 
 RAW gets raw_NN.mp4 and truth.json: of each stretch its frames, person, the face's box in each frame, where the clip
 lies, and the reason for which `dagan prepare` should drop it. The last video is a copy of the first, encoded again.
@@ -223,11 +223,12 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--videos", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without", default="mer_", help="clips whose names begin so have captions of their own")
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     numbers = np.random.default_rng(args.seed)
-    clips = find_clips(args.clips)
+    clips = [clip for clip in find_clips(args.clips) if not clip.name.startswith(args.without)]
     order = iter(numbers.permutation(len(clips)).tolist())
     detector, films = YuNet(), []
     with MediaPipeFace() as face:

@@ -18,9 +18,10 @@ from dagan.files import written_whole
 from dagan.preparation.cutting import Made
 from dagan.preparation.rows import Row, from_lines, to_lines
 
-ROWS, FACES = "rows.jsonl", "faces.npz"
+ROWS, FACES, BOXES = "rows.jsonl", "faces.npz", "boxes.npz"
 VIDEO, LANDMARKS, THUMBNAIL = ".mp4", ".npz", ".jpg"
 Embeddings = dict[str, Float[np.ndarray, " d"]]
+Boxes = dict[str, Float[np.ndarray, "t 4"]]
 
 
 class Contents(NamedTuple):
@@ -37,6 +38,7 @@ class ArchiveWriter:
         self._tar = tar
         self._rows: list[Row] = []
         self._embeddings: Embeddings = {}
+        self._boxes: Boxes = {}
 
     def add(self, made: Made) -> None:
         """A clip, or the row of one that was dropped."""
@@ -47,12 +49,13 @@ class ArchiveWriter:
         self._rows.append(made.row)
         if made.embedding is not None:
             self._embeddings[name] = made.embedding
+        if made.boxes is not None:
+            self._boxes[name] = made.boxes.astype(np.float32)
 
     def finish(self) -> None:
         """The rows, by name, and the embeddings."""
-        content = io.BytesIO()
-        np.savez(content, **{name: self._embeddings[name] for name in sorted(self._embeddings)})
-        self._write(FACES, content.getvalue())
+        self._write(FACES, _packed(self._embeddings))
+        self._write(BOXES, _packed(self._boxes))
         self._write(ROWS, to_lines(sorted(self._rows, key=lambda row: row.name)).encode())
 
     def _write(self, name: str, content: bytes) -> None:
@@ -74,11 +77,26 @@ def read_contents(path: Path) -> Contents | None:
     """The rows and embeddings; None where the file is not there or not whole."""
     try:
         rows = from_lines(read_member(path, ROWS).decode())
-        with np.load(io.BytesIO(read_member(path, FACES)), allow_pickle=False) as faces:
-            embeddings = {name: np.asarray(faces[name]) for name in faces.files}
+        embeddings = _unpacked(read_member(path, FACES))
     except Exception:  # a damaged tar makes its readers fail in many ways: it is made again
         return None
     return Contents(rows, embeddings)
+
+
+def read_boxes(path: Path) -> Boxes:
+    """The face's box in each frame of every clip, dropped ones too. Raises UserError when the archive is damaged."""
+    return _unpacked(read_member(path, BOXES))
+
+
+def _packed(arrays: dict[str, np.ndarray]) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **{name: arrays[name] for name in sorted(arrays)})  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def _unpacked(content: bytes) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: np.asarray(arrays[name]) for name in arrays.files}
 
 
 def read_member(path: Path, name: str) -> bytes:
@@ -112,6 +130,7 @@ def without(path: Path, is_out: Callable[[Row], bool], changed: Callable[[Row], 
     out = {row.name for row in contents.rows if is_out(row)}
     if not out:
         return False
+    boxes = read_boxes(path)
     with tarfile.open(path, "r:") as old, writing(path) as writer:
         held = {member.name for member in old.getmembers()}
         for row in contents.rows:
@@ -122,5 +141,7 @@ def without(path: Path, is_out: Callable[[Row], bool], changed: Callable[[Row], 
                 _member(old, path, name) if (name := f"{row.name}{suffix}") in held else None
                 for suffix in (THUMBNAIL, VIDEO, LANDMARKS)
             ]
-            writer.add(Made(row, parts[0] or b"", parts[1], parts[2], contents.embeddings.get(row.name)))
+            writer.add(
+                Made(row, parts[0] or b"", parts[1], parts[2], contents.embeddings.get(row.name), boxes.get(row.name))
+            )
     return True

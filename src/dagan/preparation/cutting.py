@@ -29,13 +29,15 @@ Picture = UInt8[np.ndarray, "h w 3"]
 
 
 class Made(NamedTuple):
-    """What comes of a piece: its row, and for a clip that is kept the files' bytes. `embedding`: of the face."""
+    """What comes of a piece: its row, and for a clip that is kept the files' bytes. `embedding`: of the face; `boxes`:
+    x, y, width and height of the face in each frame of the raw video."""
 
     row: Row
     thumbnail: bytes
     video: bytes | None = None
     landmarks: bytes | None = None
     embedding: Float[np.ndarray, " d"] | None = None
+    boxes: Float[np.ndarray, "t 4"] | None = None
 
 
 class Observers(NamedTuple):
@@ -84,7 +86,7 @@ class Recorder:
         if number == (self.first + self.end) // 2:
             self._thumbnail = thumbnail(pixels)
 
-    def _face(self, picture: Picture, place: int) -> Picture:
+    def _face(self, picture: Picture, place: int) -> UInt8[np.ndarray, "_h _w 3"]:
         """The face as the raw video shows it."""
         x, y, width, height = self._piece.track.boxes[place].round().astype(int).tolist()
         bottom, right = min(y + height, picture.shape[0]), min(x + width, picture.shape[1])
@@ -97,9 +99,9 @@ class Recorder:
         row = self._scored(landmarks, likeness)
         row = replace(row, reason=_reason(row, self._settings))
         if row.reason:
-            return Made(row, self._thumbnail)
+            return Made(row, self._thumbnail, boxes=self._piece.track.boxes)
         row = replace(row, sha256=hashlib.sha256(video).hexdigest())
-        return Made(row, self._thumbnail, video, landmark_bytes(landmarks), embedding)
+        return Made(row, self._thumbnail, video, landmark_bytes(landmarks), embedding, self._piece.track.boxes)
 
     def _scored(self, landmarks: ClipLandmarks, likeness: float | None) -> Row:
         found = landmarks.found
@@ -146,8 +148,8 @@ def _who(embeddings: Sequence[Float[np.ndarray, " d"]]) -> tuple[Float[np.ndarra
 def _reason(row: Row, settings: Settings) -> str:
     """What speaks against a clip, the first of `REASONS`; empty if nothing does."""
     against = {
-        "lost": _below(row.found, settings.min_found),
         "blurred": _below(row.sharpness, settings.min_sharpness),
+        "lost": _below(row.found, settings.min_found),
         "still": _below(row.motion, settings.min_motion),
         "shaking": _below(settings.max_shake, row.shake),
         "caption": _below(settings.max_caption, row.caption),

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from dagan.preparation.rows import Row
 
 RATE = 12.5  # steps a second at which faces are compared
-ALIKE = 0.9  # least correlation of two clips' expressions at the best shift
+ALIKE = 0.75  # least correlation of two clips' expressions at the best shift
 LEAST_SHARED = 1.5  # seconds that both show
-Expressions = Float[np.ndarray, "t e"]
+Expressions = Float[np.ndarray, "_t e"]
 
 
 def find_duplicates(
@@ -41,7 +41,8 @@ def _signal(shapes: Expressions, row: Row) -> Expressions:
     length = len(shapes) / max(row.rate, 1e-6)
     times = np.arange(0, length, 1 / RATE)
     frames = np.clip((times * row.rate).round().astype(int), 0, len(shapes) - 1)
-    return shapes[frames].astype(np.float32)
+    signal: Expressions = shapes[frames].astype(np.float32)
+    return signal
 
 
 def _likeness(a: Expressions, b: Expressions) -> float:

@@ -130,7 +130,8 @@ def _talking_head(path: Path) -> list[Entry] | None:
 def _tube(line: Sequence[str]) -> Entry:
     height, width, first, last, left, top, right, bottom = (int(number) for number in line[1:])
     name = _harmless(f"{line[0].strip()}_S{first}_E{last}")
-    wanted = Wanted(name, "", first, last + 1, (left, top, right - left, bottom - top))
+    box = float(left), float(top), float(right - left), float(bottom - top)
+    wanted = Wanted(name, "", float(first), float(last + 1), box)
     return Entry(line[0].strip(), wanted, in_frames=True, in_pixels=(width, height))
 
 

@@ -17,7 +17,8 @@ from dagan.preparation.tracks import Track
 MOST_WIDENED = 1.35  # of the crop around the median face, for the head's motion
 MAY_LEAVE = 0.03  # of the crop's side: how far a face may reach beyond it
 SAMPLES = 24  # faces that decide about a crop
-INSIDE = 0.25  # share of another face that is in the crop when it counts
+HEAD = 1.4  # side of a head, in sides of its face's box
+INSIDE = 0.1  # share of another head that is in the crop when it counts
 FACE_OUTSIDE = 0.15  # share of a face beyond the frame when it is cut off
 
 
@@ -43,25 +44,27 @@ def pieces_of(
     ends = [track.first + round(part * length / parts) for part in range(parts + 1)]
     found: list[Piece] = []
     for first, end in pairwise(ends):
-        for start, stop in _held(track.part(first, end), image_size, shortest):
-            stretch = track.part(start, stop)
-            is_short = "short" if length < shortest else "moving" if stop - start < shortest else ""
-            found.append(_judged(stretch, others, image_size, settings, is_short))
+        for start, stop, holds in _held(track.part(first, end), image_size, shortest):
+            reason = "short" if length < shortest else "" if holds else "moving"
+            found.append(_judged(track.part(start, stop), others, image_size, settings, reason))
     return found
 
 
-def _held(track: Track, image_size: tuple[int, int], shortest: int) -> list[tuple[int, int]]:
-    """First and end of the longest stretches, one after the other, whose faces lie in one crop; those that are too
-    short are joined."""
-    stretches: list[tuple[int, int]] = []
+def _held(track: Track, image_size: tuple[int, int], shortest: int) -> list[tuple[int, int, bool]]:
+    """First and end of the longest stretches, one after the other, whose faces one crop holds. Those that are too
+    short are joined to ones that no crop need hold."""
+    stretches: list[tuple[int, int, bool]] = []
     start = track.first
     while start < track.end:
         low, high = start + 1, track.end
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if _fits(track.part(start, middle), image_size) else (low, middle - 1)
-        joins = stretches and low - start < shortest and stretches[-1][1] - stretches[-1][0] < shortest
-        stretches[-1 if joins else len(stretches) :] = [(stretches[-1][0] if joins else start, low)]
+        if low - start < shortest and stretches and not stretches[-1][2]:
+            start = stretches.pop()[0]
+            stretches.append((start, low, False))
+        else:
+            stretches.append((start, low, low - start >= shortest))
         start = low
     return stretches
 
@@ -112,7 +115,8 @@ def _crowd(track: Track, others: Sequence[Track], square: Float[np.ndarray, "1 4
             continue
         boxes = other.part(first, end).boxes
         if not np.array_equal(boxes, track.part(first, end).boxes):  # it is not the track itself
-            shared = _shared(boxes, square) / np.maximum(boxes[:, 2:].prod(1), 1e-6)
+            heads = np.concatenate([boxes[:, :2] - boxes[:, 2:] * (HEAD - 1) / 2, boxes[:, 2:] * HEAD], 1)
+            shared = _shared(heads, square) / np.maximum(heads[:, 2:].prod(1), 1e-6)
             crowded[first - track.first : end - track.first] |= shared > INSIDE
     return float(crowded.mean())
 

@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from dagan.data.decoding import DecodeReport
 from dagan.data.timing import frame_rate, read_timed
@@ -127,7 +129,7 @@ class Preparer:
             _job(candidate, base, place, watched)
             for place, candidate in enumerate(self._candidates(unit, watched, rate))
         ]
-        stills = [] if unit.wanted else [_empty_row(base, gap, watched) for gap in _faceless(watched, rate)]
+        stills = [] if unit.wanted else [(_empty_row(base, gap, watched), None) for gap in _faceless(watched, rate)]
         open_ones: list[Recorder] = []
         for number, frame in enumerate(read()):
             begins = [job for job in jobs if job[1].track.first == number and not job[0].reason]
@@ -138,8 +140,8 @@ class Preparer:
             yield from (recorder.finish() for recorder in open_ones if recorder.end == number + 1)
             open_ones = [recorder for recorder in open_ones if recorder.end > number + 1]
             yield from (
-                Made(row, thumbnail(_shown(picture, row)))
-                for row in [*(row for row, _ in jobs if row.reason), *stills]
+                Made(row, thumbnail(_shown(picture, row)), boxes=boxes)
+                for row, boxes in [*((row, piece.track.boxes) for row, piece in jobs if row.reason), *stills]
                 if row.first_frame + row.num_frames // 2 == number
             )
         yield from (recorder.finish() for recorder in open_ones)  # a damaged file gave fewer frames this time
@@ -232,7 +234,7 @@ def _time(watched: Watched, frame: int) -> float:
     return round(float(times[-1]) + last, 4)
 
 
-def _shown(picture: Picture, row: Row) -> Picture:
+def _shown(picture: Picture, row: Row) -> UInt8[np.ndarray, "_h _w 3"]:
     """What a contact sheet shows of a row: the crop, or all of the frame."""
     return picture if not row.side else cut(picture, Crop(row.x, row.y, row.side), THUMBNAIL)
 

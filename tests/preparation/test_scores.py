@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from dagan.preparation.scores import caption_share, grey, motion_and_shake, mouth_opening, sharpness
+from dagan.data.weight_files import ASSETS
+from dagan.observers.sface import five_points
+from dagan.preparation.scores import HeldFace, caption_share, grey, mouth_opening, shake, sharpness
 from dagan.preparation.settings import Settings
 from drawn_faces import scene
 
@@ -12,8 +14,6 @@ SEEN = np.ones(40, bool)
 
 
 def _astronaut_face():
-    from dagan.data.weight_files import ASSETS
-
     with Image.open(ASSETS / "astronaut.png") as photo:
         return photo.convert("RGB").crop((170, 60, 290, 200))
 
@@ -29,35 +29,52 @@ def test_a_blurred_face_is_less_sharp_whatever_its_size_and_light():
     assert larger == pytest.approx(sharp, rel=0.5)
 
 
-def _moving(path, inner=0.0):
-    """Landmarks whose middle goes along a path, while a part of them moves within the face."""
-    frames = np.tile(MESH, (len(path), 1, 1)) + np.asarray(path)[:, None]
-    frames[:, :100] += inner * np.sin(np.arange(len(path)))[:, None, None]
-    return frames
+def _motion(pictures, meshes):
+    held = HeldFace()
+    for picture, mesh in zip(pictures, meshes, strict=True):
+        held.add(np.asarray(picture), np.asarray(mesh))
+    return held.motion()
 
 
-def test_a_photo_that_slides_turns_and_grows_has_no_motion():
-    turns = np.exp(1j * np.linspace(0, 0.3, 40)) * np.linspace(1, 1.5, 40)
-    slid = (MESH @ np.array([1, 1j]))[None] * turns[:, None] + np.linspace(0, 1, 40)[:, None]
-    motion, shake = motion_and_shake(np.stack([slid.real, slid.imag], -1), SEEN, 25.0)
-    assert motion < 1e-6
-    assert shake < Settings.max_shake
-    still = _moving(np.zeros((40, 2)), inner=0.1)
-    assert motion_and_shake(still, SEEN, 25.0).motion > 1
+def _slides(step):
+    """The astronaut's picture in a window that slides and grows, and where points of it lie."""
+    left, side = 100 + step, 260 - step
+    with Image.open(ASSETS / "astronaut.png") as photo:
+        window = photo.convert("RGB").resize((256, 256), Image.Resampling.BICUBIC, (left, 10, left + side, 10 + side))
+    return window, (FACE - (left, 10)) * 256 / side
+
+
+FACE = np.array([226.0, 110.0]) + (MESH * 100)
+
+
+def test_a_photo_that_slides_and_grows_does_not_move_and_a_face_whose_mouth_moves_does():
+    pictures, meshes = zip(*map(_slides, range(12)), strict=True)
+    assert _motion(pictures, meshes) < Settings.min_motion
+    talking = []
+    for number, (picture, mesh) in enumerate(zip(pictures, meshes, strict=True)):
+        x, y = five_points(mesh)[3:].mean(0)
+        ImageDraw.Draw(picture).ellipse((x - 25, y - 4 - number, x + 25, y + 4 + number), fill="black")
+        talking.append(picture)
+    assert _motion(talking, meshes) > 2 * Settings.min_motion
+    assert _motion(pictures[:2], meshes[:2]) is None
+
+
+def _at(path):
+    return MESH + np.asarray(path)[:, None]
 
 
 def test_a_picture_that_trembles_shakes_and_one_that_pans_does_not():
     pan = np.stack([np.linspace(0, 2, 40), np.zeros(40)], -1)
     trembling = pan + NUMBERS.normal(size=(40, 2)) * 0.05
-    assert motion_and_shake(_moving(pan), SEEN, 25.0).shake < 0.1
-    assert motion_and_shake(_moving(trembling), SEEN, 25.0).shake > Settings.max_shake
+    assert shake(_at(pan), SEEN, 25.0) < 0.1
+    assert shake(_at(trembling), SEEN, 25.0) > Settings.max_shake
 
 
 def test_frames_without_a_face_do_not_shake():
-    found, track = SEEN.copy(), _moving(np.zeros((40, 2)))
+    found, track = SEEN.copy(), _at(np.zeros((40, 2)))
     found[10:14], track[10:14] = False, 5.0
-    assert motion_and_shake(track, found, 25.0).shake == 0
-    assert motion_and_shake(track, np.zeros(40, bool), 25.0) is None
+    assert shake(track, found, 25.0) == 0
+    assert shake(track, np.zeros(40, bool), 25.0) is None
 
 
 def test_text_is_seen_and_a_room_or_a_face_is_not():

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.progress import Progress
+from dagan.cli.workers import add_worker_arguments, pick_workers
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.preparation.rows import Row
     from dagan.preparation.settings import Settings
     from dagan.preparation.units import Unit
-    from dagan.workers import Workers
 
 FLOORS = {  # option: what it says; its default is the field's of `Settings`
     "min_seconds": "shortest clip",
@@ -19,7 +19,7 @@ FLOORS = {  # option: what it says; its default is the field's of `Settings`
     "min_face": "smallest face in the raw video, in pixels (root of its box's area)",
     "min_confidence": "least score of the face detector, 0 to 1",
     "min_sharpness": "least variance of the Laplacian over the variance of the face's brightness",
-    "min_motion": "least motion within the face, in percent of its size: below are photos",
+    "min_motion": "least change within the face over the clip, in percent of its contrast: below are photos",
     "max_shake": "greatest trembling of the picture from frame to frame, in percent of the face's size",
     "max_outside": "greatest share of the crop beyond the frame",
     "max_crowd": "greatest share of frames with another face in the crop",
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_people(parser)
     _add_lists(parser)
     _add_floors(parser)
-    _add_workers(parser)
+    add_worker_arguments(parser)
 
 
 def _add_people(parser: argparse.ArgumentParser) -> None:
@@ -101,21 +101,6 @@ def _add_floors(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _add_workers(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("workers")
-    which = group.add_mutually_exclusive_group()
-    which.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine (1)")
-    which.add_argument(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="work on a Ray cluster: at ADDRESS, auto, or one that is started here",
-    )
-    group.add_argument("--ray-actors", type=int, metavar="N", help="with --ray: workers at most (default: all room)")
-    group.add_argument("--ray-cpus", type=float, default=1.0, metavar="N", help="with --ray: processors a worker (1)")
-
-
 def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
@@ -124,19 +109,20 @@ def _share(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.workers < 1 or args.shard_mb < 1 or args.validation + args.test >= 1:
-        raise UserError("--workers and --shard-mb are 1 or more, and --validation and --test are less than 1 together")
+    if args.shard_mb < 1 or args.validation + args.test >= 1:
+        raise UserError("--shard-mb is 1 or more, and --validation and --test are less than 1 together")
     from dagan.files import check_output
     from dagan.preparation.assembly import Choice, assemble
     from dagan.preparation.job import alone_in, archives, check_settings, do_units, identity_file
+    from dagan.workers import Here
 
-    settings, units = _settings(args), _units(args)
+    workers, settings, units = pick_workers(args) or Here(), _settings(args), _units(args)
     check_output(args.out, args.raw)
     weights = identity_file(settings, args.identity_weights)
     with alone_in(args.out):
         check_settings(args.out, settings)
         with Progress("preparing", len(units), "video") as shown:
-            done = do_units(units, args.out, settings, _workers(args), weights, shown.update)
+            done = do_units(units, args.out, settings, workers, weights, shown.update)
         made = archives(args.out, units)
         if args.exclude is not None:
             print(_exclude(args.exclude, made, settings, weights))
@@ -174,14 +160,6 @@ def _units(args: argparse.Namespace) -> "list[Unit]":
     if missing:
         print(f"{len(missing)} listed videos are not there: {shortened(missing)}")
     return units
-
-
-def _workers(args: argparse.Namespace) -> "Workers":
-    from dagan.workers import Here, Processes, RayCluster
-
-    if args.ray is not None:
-        return RayCluster(args.ray, args.ray_actors, args.ray_cpus)
-    return Processes(args.workers) if args.workers > 1 else Here()
 
 
 def _exclude(path: Path, archives: list[Path], settings: "Settings", weights: Path | None) -> str:

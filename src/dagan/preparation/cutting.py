@@ -17,13 +17,13 @@ from dagan.observers.clip_landmarks import ClipLandmarks, LandmarkRow, joined, l
 from dagan.observers.faces import FaceObserver, IdentityObserver
 from dagan.preparation.pieces import Piece
 from dagan.preparation.rows import Row, rounded
-from dagan.preparation.scores import caption_share, grey, motion_and_shake, mouth_opening, sharpness
+from dagan.preparation.scores import HeldFace, caption_share, grey, mouth_opening, shake, sharpness
 from dagan.preparation.settings import Settings
 from dagan.preparation.sound import agreement
 
 THUMBNAIL = 128  # pixels, of the contact sheets
 FACES_COMPARED = 5  # frames of a clip whose faces say who it is
-SHARPNESS_EVERY = 5  # frames
+SHARPNESS_EVERY, MOTION_EVERY = 5, 3  # frames
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -64,7 +64,7 @@ class Recorder:
         rate = Fraction(row.rate).limit_denominator(1001)
         self._encoder = H264Encoder(settings.size, settings.key_every, rate)
         self._rows: list[LandmarkRow] = []
-        self._sharp: list[float] = []
+        self._held, self._sharp = HeldFace(), list[float]()
         self._embeddings: list[Float[np.ndarray, " d"]] = []
         self._mean = np.zeros((settings.size, settings.size))
         count = self.end - self.first
@@ -76,7 +76,10 @@ class Recorder:
         place = number - self.first
         pixels = cut(picture, self._piece.crop, self._settings.size)
         self._encoder.add(pixels)
-        self._rows.append(landmark_row(self._observers.face.observe(pixels), *pixels.shape[1::-1]))
+        seen = self._observers.face.observe(pixels)
+        self._rows.append(landmark_row(seen, *pixels.shape[1::-1]))
+        if seen is not None and place % MOTION_EVERY == 0:
+            self._held.add(pixels, seen.landmarks[:, :2])
         self._mean += grey(pixels)
         if place % SHARPNESS_EVERY == 0:
             self._sharp.append(sharpness(self._face(picture, place)))
@@ -105,7 +108,6 @@ class Recorder:
 
     def _scored(self, landmarks: ClipLandmarks, likeness: float | None) -> Row:
         found = landmarks.found
-        motion = motion_and_shake(landmarks.landmarks, found, self._row.rate)
         heard = None
         if self._sound.levels is not None:
             opening = mouth_opening(landmarks.landmarks[found].astype(np.float32))
@@ -114,8 +116,8 @@ class Recorder:
             self._row,
             found=rounded(float(found.mean())),
             sharpness=rounded(float(np.median(self._sharp))),
-            motion=rounded(motion.motion if motion else None),
-            shake=rounded(motion.shake if motion else None),
+            motion=rounded(self._held.motion()),
+            shake=rounded(shake(landmarks.landmarks, found, self._row.rate)),
             caption=rounded(caption_share(self._mean / len(found))),
             likeness=rounded(likeness),
             sync=rounded(heard.score if heard else None),

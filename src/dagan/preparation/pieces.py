@@ -19,7 +19,7 @@ MAY_LEAVE = 0.03  # of the crop's side: how far a face may reach beyond it
 SAMPLES = 24  # faces that decide about a crop
 HEAD = 1.4  # side of a head, in sides of its face's box
 INSIDE = 0.1  # share of another head that is in the crop when it counts
-FACE_OUTSIDE = 0.15  # share of a face beyond the frame when it is cut off
+AT_EDGE = 0.03  # of the face's size: a face no farther from the edge of the frame is cut off by it
 
 
 class Piece(NamedTuple):
@@ -91,7 +91,6 @@ def _judged(
     frame = np.array([[0.0, 0.0, width, height]])
     square = np.array([[crop.x, crop.y, crop.size, crop.size]], float)
     outside = 1 - float(_shared(square, frame)[0]) / crop.size**2
-    face_outside = 1 - float(np.median(_shared(track.boxes, frame) / np.maximum(track.boxes[:, 2:].prod(1), 1e-6)))
     crowd = _crowd(track, others, square)
     face = float(np.median([extent(_face(box)) for box in track.boxes]))
     confidence = float(np.median(track.scores))
@@ -99,11 +98,17 @@ def _judged(
         reason: bool(reason),
         "small": face < settings.min_face,
         "uncertain": confidence < settings.min_confidence,
-        "cut_off": outside > settings.max_outside or face_outside > FACE_OUTSIDE,
+        "cut_off": outside > settings.max_outside or _margin(track, image_size) < AT_EDGE * face,
         "crowd": crowd > settings.max_crowd,
     }
     first = next((name for name, holds in against.items() if holds), "")
     return Piece(track, crop, face, confidence, outside, crowd, first)
+
+
+def _margin(track: Track, image_size: tuple[int, int]) -> float:
+    """Pixels between the face and the nearest edge of the frame: what the detector sees of a face ends there."""
+    starts, ends = track.boxes[:, :2], track.boxes[:, :2] + track.boxes[:, 2:]
+    return float(np.median(np.minimum(starts, np.array(image_size) - ends).min(1)))
 
 
 def _crowd(track: Track, others: Sequence[Track], square: Float[np.ndarray, "1 4"]) -> float:

@@ -1,10 +1,10 @@
 """What the pixels and landmarks of a clip say: how sharp it is, how the face moves, whether it shakes or shows text."""
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
+
+from dagan.observers.sface import align, five_points, similarity
 
 FACE_SIDE = 128  # pixels of the face for which sharpness is measured, whatever the clip's size
 STROKE = 40.0  # levels from one pixel to the next that are the edge of a letter
@@ -13,6 +13,8 @@ CLOSE = 0.06  # of the crop's side: farthest apart of two edges of one line of t
 TEXT_SIDE = 256  # pixels of the crop in which text is looked for
 INNER_LIPS = (13, 14)  # of the face mesh: upper and lower
 FOREHEAD, CHIN = 10, 152
+PATCH, RIM = 28, 6  # side of the small picture in which a face's motion is seen, and what of it is not the face
+FEWEST = 5  # frames, for scores over time
 
 
 def grey(pixels: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
@@ -29,39 +31,44 @@ def sharpness(face: UInt8[np.ndarray, "h w 3"]) -> float:
     return float(laplacian.var() / max(float(small.var()), 1.0))
 
 
-class Motion(NamedTuple):
-    """How a face moves within itself, and how its middle trembles, in percent of its size."""
+class HeldFace:
+    """Takes pictures of one face with their landmarks; `motion` says how it changes within itself.
 
-    motion: float
-    shake: float
-
-
-def motion_and_shake(
-    landmarks: Float[np.ndarray, "t 478 2"], found: Bool[np.ndarray, " t"], rate: float
-) -> Motion | None:
-    """How far landmarks move within the face, and how its middle trembles from frame to frame, both in percent of the
-    face's size; None for too few frames.
-
-    Motion is what is left when each frame's landmarks are moved, turned and scaled onto the mean face: a photo that
-    slides through the picture has none.
+    Each picture is turned, moved and scaled so that its whole mesh lies on that of the first one: a photo that slides,
+    turns or grows does not change, lips and lids and a turning head do.
     """
+
+    def __init__(self) -> None:
+        self._mesh: Float[np.ndarray, "n 2"] | None = None
+        self._points = np.zeros((5, 2))
+        self._patches: list[Float[np.ndarray, "s s"]] = []
+
+    def add(self, pixels: UInt8[np.ndarray, "h w 3"], mesh: Float[np.ndarray, "n 2"]) -> None:
+        """A picture and the face mesh in its pixels."""
+        if self._mesh is None:
+            self._mesh, self._points = mesh, five_points(mesh)
+        turn, shift = similarity(self._mesh, mesh)
+        patch = align(pixels, self._points @ turn.T + shift).mean(-1)
+        small = patch.reshape(PATCH, 112 // PATCH, PATCH, 112 // PATCH).mean((1, 3))[RIM:-RIM, RIM:-RIM]
+        self._patches.append((small - small.mean()) / max(float(small.std()), 1.0))
+
+    def motion(self) -> float | None:
+        """Standard deviation over time of the face's brightness, in percent of its contrast; None for too few
+        pictures."""
+        return 100 * float(np.std(self._patches, axis=0).mean()) if len(self._patches) >= FEWEST else None
+
+
+def shake(landmarks: Float[np.ndarray, "t n 2"], found: Bool[np.ndarray, " t"], rate: float) -> float | None:
+    """How the face's middle trembles from frame to frame, in percent of its size; None for too few frames."""
     places = np.flatnonzero(found)
-    if len(places) < 5:
+    if len(places) < FEWEST:
         return None
-    points = landmarks[places].astype(float) @ np.array([1, 1j])  # t 478
-    middle = points.mean(1, keepdims=True)
-    centred = points - middle
-    face = float(np.median(np.abs(points[:, FOREHEAD] - points[:, CHIN])))
-    mean = centred.mean(0)
-    scale = (centred.conj() @ mean)[:, None] / (np.abs(centred) ** 2).sum(1, keepdims=True)
-    residual = centred * scale
-    moved = np.sqrt((np.abs(residual - residual.mean(0)) ** 2).mean())
-    path = middle[:, 0]
-    near = np.diff(places) == 1
-    bends = path[2:] - 2 * path[1:-1] + path[:-2]
-    bends = bends[near[1:] & near[:-1]]
-    trembles = float(np.sqrt((np.abs(bends) ** 2).mean())) if len(bends) else 0.0
-    return Motion(100 * float(moved) / max(face, 1e-6), 100 * trembles * min(1.0, rate / 25) / max(face, 1e-6))
+    seen = landmarks[places].astype(float)
+    face = float(np.median(np.linalg.norm(seen[:, FOREHEAD] - seen[:, CHIN], axis=-1)))
+    path, near = seen.mean(1), np.diff(places) == 1  # t 2
+    bends = (path[2:] - 2 * path[1:-1] + path[:-2])[near[1:] & near[:-1]]
+    trembles = float(np.sqrt((bends**2).sum(1).mean())) if len(bends) else 0.0
+    return 100 * trembles * min(1.0, rate / 25) / max(face, 1e-6)
 
 
 def caption_share(mean: Float[np.ndarray, "h w"]) -> float:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Settings:
     """Of one folder of clips. A run with other settings is refused there.
 
-    Shares are of a clip's frames or of its crop's area; faces are sizes in pixels of the raw video; motion and shake
-    are in percent of the face's size; a floor of 0 (or a ceiling of 100) lets everything pass.
+    Shares are of a clip's frames or of its crop's area; faces are sizes in pixels of the raw video; motion is in
+    percent of the face's contrast, shake in percent of its size. A floor of 0, or a ceiling of 100, passes everything.
     """
 
     size: int = 256
@@ -20,7 +20,7 @@ class Settings:
     min_face: int = 64
     min_confidence: float = 0.7
     min_sharpness: float = 0.007
-    min_motion: float = 0.25
+    min_motion: float = 2.7
     max_shake: float = 5.0
     max_outside: float = 0.12  # of the crop, beyond the frame
     max_crowd: float = 0.1  # of the frames, with another face in the crop

@@ -4,6 +4,7 @@ A task is plain data that is sent to each worker; `open` builds there what it ne
 function that does one item. Results come in the order in which they are ready.
 """
 
+import logging
 import multiprocessing
 import os
 import queue
@@ -161,7 +162,9 @@ def _connected(address: str) -> Iterator[Any]:
     was_there = ray.is_initialized()
     if not was_there:
         try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", include_dashboard=None)
+            ray.init(
+                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, include_dashboard=None
+            )
         except ConnectionError as error:
             raise UserError(f"no Ray cluster answers at {address}; start one with `ray start --head`") from error
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -153,7 +153,9 @@ def _threads(args: argparse.Namespace) -> int:
     """Of each worker: its share of this machine's, or the processors that Ray gives it."""
     import torch
 
-    return max(1, round(args.ray_cpus) if args.ray is not None else torch.get_num_threads() // args.workers)
+    if args.ray is not None:
+        return max(1, int(args.ray_cpus))
+    return max(1, torch.get_num_threads() // int(args.workers))
 
 
 def evaluator_config(args: argparse.Namespace) -> "EvaluatorConfig":

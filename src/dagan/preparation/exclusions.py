@@ -15,8 +15,6 @@ from dagan.preparation.archives import read_contents, without
 from dagan.preparation.people import SAME, name_people
 from dagan.preparation.rows import Row
 
-EMPTY = {"reason": "excluded", "person": "", "sha256": "", "detail": "", "file": "", "split": ""}
-
 
 class Exclusions(NamedTuple):
     """What a list names: people, clips or raw files, and photos of people by their embeddings."""
@@ -74,5 +72,10 @@ def exclude(archives: Sequence[Path], exclusions: Exclusions) -> int:
     for path in archives:
         contents = read_contents(path)
         if contents is not None and any(row.source in sources for row in contents.rows):
-            without(path, is_out, lambda row: replace(row, **EMPTY))
+            without(path, is_out, _nameless)
     return len(out)
+
+
+def _nameless(row: Row) -> Row:
+    """What stays of the row of a clip that was taken out."""
+    return replace(row, reason="excluded", person="", sha256="", detail="", file="", split="")

@@ -220,9 +220,15 @@ def _faceless(watched: Watched, rate: float) -> list[tuple[int, int]]:
 
 def _empty_row(base: Row, gap: tuple[int, int], watched: Watched) -> Row:
     first, end = gap
-    times = {"start": _time(watched, first), "end": _time(watched, end)}
-    name = f"{base.name}_no_face_{first}"
-    return replace(base, name=name, reason="no_face", first_frame=first, num_frames=end - first, **times)
+    return replace(
+        base,
+        name=f"{base.name}_no_face_{first}",
+        reason="no_face",
+        first_frame=first,
+        num_frames=end - first,
+        start=_time(watched, first),
+        end=_time(watched, end),
+    )
 
 
 def _time(watched: Watched, frame: int) -> float:

@@ -13,6 +13,7 @@ LAYERS = (
     {"errors", "config", "files", "types", "workers"},
     {"face", "images"},
     {"data"},
+    {"provenance"},
     {"geometry"},
     {"nn"},
     {"transfer"},
@@ -32,6 +33,8 @@ LAYERS = (
 PLACE = {name: place for place, names in enumerate(LAYERS) for name in names}
 HEAVY = {
     "av",
+    "c2pa",
+    "cryptography",
     "jinja2",
     "matplotlib",
     "mediapipe",

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    from dagan.models.discriminator import Discriminator, DiscriminatorConfig
-    from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+    from torch import nn
+
+    from dagan.models.families import JudgeConfig, ModelConfig
+    from dagan.models.family import Family
     from dagan.training.forward import GenerationNetworks
     from dagan.training.generation_stage import Phase
 
 
 def build_networks(
     args: argparse.Namespace, phases: "tuple[Phase, ...]", published: bool
-) -> "tuple[TalkingHeadConfig, DiscriminatorConfig, GenerationNetworks]":
+) -> "tuple[ModelConfig, JudgeConfig, GenerationNetworks]":
     """Everything that stage 2 needs, the same in every process."""
     import torch
 
@@ -32,7 +34,7 @@ def build_networks(
     return config, judge, GenerationNetworks(model, discriminator, perceptual)
 
 
-def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
+def check_fit(config: "ModelConfig", phases: "tuple[Phase, ...]") -> None:
     """Raises UserError when the phases have a loss that the model's keypoints cannot have."""
     from dagan.face import NUM_LANDMARKS
     from dagan.losses.objective import NEED_JACOBIANS, NEED_LANDMARKS
@@ -46,7 +48,7 @@ def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
         raise UserError(f"the model has {count} keypoints, fewer than {NUM_LANDMARKS} landmarks; leave --landmarks out")
 
 
-def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHead]":
+def build_model(args: argparse.Namespace) -> "tuple[ModelConfig, Family]":
     """The model at its start: from --from, else from the preset; F_d from --depth."""
     from dagan.models.weights import fill_face_reader, load, load_config, load_depth
     from dagan.presets import without_face
@@ -68,7 +70,7 @@ def build_model(args: argparse.Namespace) -> "tuple[TalkingHeadConfig, TalkingHe
     return config, model
 
 
-def build_discriminator(args: argparse.Namespace) -> "tuple[DiscriminatorConfig, Discriminator]":
+def build_discriminator(args: argparse.Namespace) -> "tuple[JudgeConfig, nn.Module]":
     """The one that came with the model of --from, else a new one."""
     from dagan.models.discriminator import DiscriminatorConfig
     from dagan.models.weights import load_discriminator
@@ -81,7 +83,7 @@ def build_discriminator(args: argparse.Namespace) -> "tuple[DiscriminatorConfig,
     return config, config.build()
 
 
-def preset_config(args: argparse.Namespace) -> "TalkingHeadConfig":
+def preset_config(args: argparse.Namespace) -> "ModelConfig":
     """The preset with its overrides. Raises UserError for names, values and combinations that cannot be."""
     import torch
 

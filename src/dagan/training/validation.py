@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dagan.data.clips import ClipFrames
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 
 NUM_PAIRS = 32
 BATCH = 8  # pairs that are generated at once
@@ -52,7 +52,7 @@ def to_images(frames: UInt8[np.ndarray, "b h w 3"], device: torch.device) -> Flo
 
 
 @torch.inference_mode()
-def validate(model: TalkingHead, pairs: Pairs, measures: Mapping[str, Measure]) -> dict[str, float]:
+def validate(model: Family, pairs: Pairs, measures: Mapping[str, Measure]) -> dict[str, float]:
     """Means over the pairs: L1, its ratio to that of the unmoved source, and whatever else is to be measured."""
     values: dict[str, list[Tensor]] = {name: [] for name in ("l1", *measures)}
     for source, driving in _batches(pairs):

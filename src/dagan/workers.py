@@ -159,6 +159,7 @@ def _connected(address: str) -> Iterator[Any]:
         import ray.data
     except ImportError as error:
         raise UserError("working on a cluster needs Ray, which is missing: pip install 'dagan[ray]'") from error
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of each step
     was_there = ray.is_initialized()
     if not was_there:
         try:

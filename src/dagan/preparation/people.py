@@ -22,35 +22,37 @@ def group(embeddings: Float[np.ndarray, "n d"]) -> list[int]:
     Each embedding joins the group whose mean it is most like, or begins one; then groups that are alike are joined.
     Embeddings have unit length; their order counts, so callers sort them.
     """
-    sums: list[Float[np.ndarray, " d"]] = []
-    means = np.zeros((0, embeddings.shape[1]), np.float32)
+    sums = np.zeros((0, embeddings.shape[1]), np.float32)  # those of groups, with room for more
+    means = sums.copy()
     labels: list[int] = []
+    count = 0
     for embedding in embeddings.astype(np.float32):
-        likeness = means @ embedding
-        best = int(likeness.argmax()) if len(likeness) else -1
-        if best >= 0 and likeness[best] >= SAME:
-            sums[best] = sums[best] + embedding
-        else:
-            best = len(sums)
-            sums.append(embedding)
-            means = np.concatenate([means, embedding[None]])
+        likeness = means[:count] @ embedding
+        best = int(likeness.argmax()) if count else -1
+        if best < 0 or likeness[best] < SAME:
+            best, count = count, count + 1
+            if count > len(sums):
+                room = ((0, len(sums) + 64), (0, 0))
+                sums, means = np.pad(sums, room), np.pad(means, room)
+        sums[best] += embedding
         means[best] = sums[best] / np.linalg.norm(sums[best])
         labels.append(best)
-    return _joined(labels, sums)
+    return _joined(labels, sums[:count])
 
 
-def _joined(labels: list[int], sums: list[Float[np.ndarray, " d"]]) -> list[int]:
+def _joined(labels: list[int], sums: Float[np.ndarray, "g d"]) -> list[int]:
     """The labels after groups whose means are alike have become one."""
     target = list(range(len(sums)))
-    totals = np.array(sums, np.float32).reshape(len(sums), -1)
+    totals = sums.copy()
     for _ in range(ROUNDS):
         alive = [number for number, goal in enumerate(target) if goal == number]
         means = totals[alive] / np.linalg.norm(totals[alive], axis=1, keepdims=True)
         pairs = [
-            (-float(likeness), alive[start + row], alive[column])
+            (-float(likeness[row, column]), alive[start + row], alive[column])
             for start in range(0, len(alive), BLOCK)
-            for (row, column), likeness in np.ndenumerate(means[start : start + BLOCK] @ means.T)
-            if likeness >= JOINED and start + row < column
+            for likeness in [means[start : start + BLOCK] @ means.T]
+            for row, column in np.argwhere(likeness >= JOINED).tolist()
+            if start + row < column
         ]
         changed: set[int] = set()
         for _, kept, gone in sorted(pairs):

@@ -140,9 +140,15 @@ class _Actor:
 
     def __init__(self, task: Task) -> None:
         self._opened = task.open()
-        self._do = self._opened.__enter__()
+        self._problem: UserError | None = None
+        try:
+            self._do = self._opened.__enter__()
+        except UserError as error:  # Ray would wrap it in errors of its own
+            self._problem = error
 
     def __call__(self, row: dict[str, Box]) -> dict[str, Box]:
+        if self._problem is not None:
+            return {"result": Box(self._problem)}
         try:
             return {"result": Box(self._do(row["item"].value))}
         except UserError as error:

@@ -1,6 +1,8 @@
 """Whole evaluations: protocols, interrupted runs, several processes, lists, images of other systems."""
 
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -136,6 +138,7 @@ def test_two_processes_find_what_one_finds(clips):
 def test_a_cluster_gives_the_table_of_one_process_to_the_last_digit(clips, monkeypatch):
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default: starved where other work runs
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for modules of these tests
     pytest.importorskip("ray.data")
     on_cluster = evaluate(plan(clips), workers=RayCluster(count=1), threads=1)
     assert on_cluster.to_markdown() == evaluate(plan(clips)).to_markdown()

@@ -35,6 +35,7 @@ HEAVY = {
     "av",
     "c2pa",
     "cryptography",
+    "dlib",
     "jinja2",
     "matplotlib",
     "mediapipe",

@@ -3,7 +3,6 @@ import json
 
 import numpy as np
 import pytest
-from drawn_raw import DrawnDetector, DrawnFace, DrawnIdentity, drawn_raw
 
 from dagan.data.seeking import index_video
 from dagan.errors import UserError
@@ -13,6 +12,7 @@ from dagan.preparation.cutting import Observers
 from dagan.preparation.settings import Settings
 from dagan.preparation.units import Unit, Wanted, find_units
 from dagan.preparation.work import Preparer
+from drawn_raw import DrawnDetector, DrawnFace, DrawnIdentity, drawn_raw
 
 SETTINGS = Settings(min_seconds=0.6, max_seconds=2.0, min_face=20, min_sharpness=0.0, max_shake=100.0, size=64)
 ANN, BOB = (100, 60, 40, "ann"), (230, 60, 40, "bob")
@@ -109,7 +109,7 @@ def test_a_full_disk_ends_the_run_and_leaves_nothing_half_done(tmp_path, monkeyp
 
     monkeypatch.setattr(work.ArchiveWriter, "add", full)
     raw = drawn_raw(tmp_path / "raw.mp4", [(20, 0, [ANN])])
-    with pytest.raises(UserError, match="is full"):
+    with pytest.raises(UserError, match="no space left"):
         _preparer(tmp_path)(find_units([raw])[0])
     assert [path.name for path in tmp_path.iterdir()] == ["raw.mp4"]
 

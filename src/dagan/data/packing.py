@@ -25,7 +25,7 @@ from dagan.data.seeking import VideoIndex
 from dagan.data.shards import PackedClip, index_path, list_members, read_index, write_index
 from dagan.data.storing import PackConfig, Prepared, prepare
 from dagan.errors import UserError
-from dagan.files import DISK_FULL, write_text
+from dagan.files import DISK_FULL, room_for, write_text
 
 PENDING_PER_JOB = 2  # clips prepared ahead of the writer: what bounds memory
 SETTINGS_FILE = "pack.json"
@@ -62,15 +62,16 @@ def pack(root: str | Path, out: str | Path, config: PackConfig, jobs: int) -> Pa
     with tqdm(total=len(clips), initial=len(clips) - len(todo), desc="packing", unit="clip", disable=None) as bar:
         writer = ShardWriter(out, len(done), config.shard_bytes)
         try:
-            for clip, prepared in _prepare_all(todo, config, jobs):
-                bar.update()
-                if isinstance(prepared, UserError):
-                    skipped.append(f"{clip.name}: {prepared}")
-                    continue
-                if prepared.damage:
-                    damaged.append(f"{clip.name}: {prepared.damage}")
-                writer.add(clip, prepared)
-            writer.finish()
+            with room_for(out):
+                for clip, prepared in _prepare_all(todo, config, jobs):
+                    bar.update()
+                    if isinstance(prepared, UserError):
+                        skipped.append(f"{clip.name}: {prepared}")
+                        continue
+                    if prepared.damage:
+                        damaged.append(f"{clip.name}: {prepared.damage}")
+                    writer.add(clip, prepared)
+                writer.finish()
         finally:
             writer.discard()
     _write_lines(out / SKIPPED_FILE, skipped)

@@ -66,7 +66,7 @@ def evaluate(
         if workers is not None and len(todo) > 1:
             results = workers.run(Evaluating(plan, threads), todo)
         else:
-            system = system or plan.system.build(plan.protocol.rest)
+            system = system or plan.system.build(plan.protocol.motion)
             results = do_here(plan, todo, system, evaluator)
         _record(results, finished, len(plan.jobs), progress)
         return assemble(plan, fingerprint, evaluator, finished.done)
@@ -113,6 +113,7 @@ def assemble(plan: Plan, fingerprint: str, evaluator: Evaluator, results: Iterab
         skipped=skipped,
         frechet=_frechet(ordered) if plan.protocol.has_truth else None,
         notes=plan.notes + notes,
+        motions=tuple(result.motion for result in ordered if result.motion is not None),
     )
 
 
@@ -146,6 +147,6 @@ class Evaluating:
     def open(self) -> Iterator[Callable[[int], JobResult]]:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        plan, system = self.plan, self.plan.system.build(self.plan.protocol.rest)
+        plan, system = self.plan, self.plan.system.build(self.plan.protocol.motion)
         with plan.evaluator.build() as evaluator:
             yield lambda index: do_job(index, plan.jobs[index], plan.protocol, system, evaluator)

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from dagan.data.decoding import DecodeReport
 from dagan.data.timing import frame_rate, read_timed
 from dagan.errors import UserError, reason_of
-from dagan.files import DISK_FULL
+from dagan.files import DISK_FULL, room_for
 from dagan.images import Crop
 from dagan.inference.face_detector import FaceDetector, YuNet
 from dagan.inference.quarter_turn import turn
@@ -86,15 +86,8 @@ class Preparer:
         path = archive_path(self.folder, unit)
         if (known := _known(path, unit)) is not None:
             return known._replace(was_there=True)
-        try:
-            with writing(path) as writer:
-                rows = self._fill(writer, unit)
-        except OSError as error:
-            if error.errno in DISK_FULL:
-                raise UserError(
-                    f"the disk of {self.folder} is full; free some of it and run the same command"
-                ) from error
-            raise
+        with room_for(self.folder), writing(path) as writer:
+            rows = self._fill(writer, unit)
         kept = sum(not row.reason for row in rows)
         return Done(unit.key, kept, len(rows) - kept)
 

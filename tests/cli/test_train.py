@@ -13,18 +13,20 @@ from dagan.cli.building import check_fit
 from dagan.cli.clips import hold_out
 from dagan.cli.main import main
 from dagan.errors import UserError
-from dagan.losses.objective import NEED_LANDMARKS
+from dagan.losses.objective import needing_landmarks
 from dagan.models.depth import FaceDepthConfig
+from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
 from dagan.nn.vgg_files import FoundVGG
-from dagan.presets import BASELINE, PRESETS, with_fdn
-from dagan.training.generation_stage import Phase
-from dagan.training.recipes import LITE_RECIPE, RECIPES
+from dagan.presets import BASELINE, PRESETS, TRAINING, Training, with_fdn
+from dagan.training.phases import Phase
+from dagan.training.recipes import LITE_PHASES, RECIPES, Recipe
 from media import write_video
 from parts import face_clips, tiny_vgg
 
-TINY_RECIPE = (
+TINY_JUDGE = DiscriminatorConfig(width=4, cap=8)
+TINY_PHASES = (
     Phase(name="motion", steps=1, batch_size=2, image_size=32, objective=(("warped_perceptual", 1.0),)),
     Phase(
         name="picture",
@@ -34,6 +36,9 @@ TINY_RECIPE = (
         objective=(("perceptual", 1.0), ("jacobian_equivariance", 1.0), ("landmark_guidance", 1.0)),
     ),
 )
+
+
+TINY_RECIPE = Recipe(description="", phases=TINY_PHASES, size=64)
 
 
 @pytest.fixture
@@ -57,14 +62,15 @@ def dagan_train(
 ) -> Callable[..., int]:
     """Runs the command on the drawn clips with a tiny preset, recipe and perceptual network."""
     monkeypatch.setitem(PRESETS, "tiny", tiny_config)
-    monkeypatch.setitem(RECIPES, "lite", TINY_RECIPE)
+    monkeypatch.setitem(TRAINING, "tiny", Training("", "tiny", discriminator=TINY_JUDGE))
+    monkeypatch.setitem(RECIPES, "tiny", TINY_RECIPE)
     monkeypatch.setattr(dagan.nn.vgg, "load_vgg", lambda path: tiny_vgg())
     vgg = tmp_path / "vgg"
     vgg.touch()
 
     def run(*options: object, preset: str = "tiny", with_depth: bool = True) -> int:
         where = [str(clips), "-o", str(tmp_path / "run"), "--preset", preset]
-        small = ["--size", "64", "--workers", "0", "--device", "cpu", "--validation", "0", "--perceptual", str(vgg)]
+        small = ["--workers", "0", "--device", "cpu", "--validation", "0", "--perceptual", str(vgg)]
         network = ["--depth", str(depth)] if with_depth else []
         return main(["train", *where, *small, *network, *map(str, options)])
 
@@ -122,7 +128,7 @@ def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
     dagan_train: Callable[..., int], refused: Callable[..., str]
 ) -> None:
     assert dagan_train("--phases", "motion") == 0
-    assert "phases[0].steps: 1 != 5" in refused("--phases", "motion", "--steps", "5")
+    assert "recipe.phases[0].steps: 1 != 5" in refused("--phases", "motion", "--steps", "5")
     assert "model.motion.width: 8 != 12" in refused("--phases", "motion", "--set", "motion.width=12")
 
 
@@ -214,10 +220,10 @@ def test_a_recipe_that_the_preset_cannot_follow_says_which_can(
     assert "leave --landmarks out" in refused("--landmarks", tmp_path)
 
 
-@pytest.mark.parametrize("phase", LITE_RECIPE, ids=lambda phase: phase.name)
+@pytest.mark.parametrize("phase", LITE_PHASES, ids=lambda phase: phase.name)
 def test_no_phase_of_lite_alone_is_begun_with_too_few_keypoints(tiny_config: TalkingHeadConfig, phase: Phase) -> None:
     """Phases after the keypoints' have losses on them still: it was an IndexError in the first step."""
-    if not dict(phase.objective).keys() & NEED_LANDMARKS:
+    if not needing_landmarks(dict(phase.objective)):
         check_fit(tiny_config, (phase,))
         return
     with pytest.raises(UserError, match="leave --landmarks out"):

@@ -105,7 +105,10 @@ def test_a_run_leaves_a_model_its_log_its_panel_and_what_it_was(
     assert all(torch.equal(value, kept[name]) for name, value in load_file(depth).items())
     assert (tmp_path / "run" / "panel_0000003.png").exists()
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert any("validation_l1_ratio" in line for line in lines)
+    assert any("training_l1_ratio" in line for line in lines)  # nobody is held out
+    assert not any("validation_l1_ratio" in line for line in lines)
+    assert "nobody is held out" in printed
+    assert not (tmp_path / "run" / "best.safetensors").exists()
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["keypoints"]["num_keypoints"] == 5
 
 
@@ -182,7 +185,7 @@ def test_a_package_for_writing_down_that_is_not_there_is_named(
 def test_validation_has_l1_ssim_and_psnr_and_keeps_the_best_model(
     dagan_train: Callable[..., int], tmp_path: Path
 ) -> None:
-    assert dagan_train("--panel-every", "1") == 0
+    assert dagan_train("--panel-every", "1", "--validation", "0.6") == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     looks = [line for line in lines if "validation_l1" in line]
     assert [line["step"] for line in looks] == [1, 2, 3]

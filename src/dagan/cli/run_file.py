@@ -3,25 +3,32 @@
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from dagan.config import from_plain
 from dagan.errors import UserError
 
-OPTIONS: dict[str, tuple[Any, Any]] = {  # the type of each, and what it is when neither command nor file gives it
-    "preset": (str | None, None),
-    "seed": (int, 0),
-    "size": (int | None, None),
-    "clips": (tuple[str, ...], []),
-    "landmarks": (tuple[str, ...] | None, None),
-    "validation": (float, 0.03),
-    "synthetic": (int, 0),
-    "precision": (Literal["auto", "bf16", "fp32"], "auto"),
-    "accumulate": (int, 1),
-    "clip": (float | None, None),
-    "ema": (float, 0.999),
-}
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What a run has for options that neither the command line nor the file gives."""
+
+    preset: str | None = None
+    seed: int = 0
+    size: int | None = None
+    clips: tuple[str, ...] = ()
+    landmarks: tuple[str, ...] | None = None
+    validation: float = 0.03
+    synthetic: int = 0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    accumulate: int = 1
+    clip: float | None = None
+    ema: float = 0.999
+
+
+NAMES = tuple(field.name for field in fields(RunOptions))
 PATHS = ("clips", "landmarks")
 STEP = ("precision", "accumulate", "clip", "ema")  # under "step" in the file
 
@@ -40,16 +47,17 @@ def settle_options(args: argparse.Namespace, parts: Mapping[str, Any]) -> None:
         raise UserError(f"{args.config}: step is {of_step!r}; expected {', '.join(STEP)}")
     plain |= of_step
     facts = ("perceptual",)  # which network it was: found again, and compared
-    unknown = [name for name in plain if name not in {*OPTIONS, *parts, *facts}]
+    unknown = [name for name in plain if name not in {*NAMES, *parts, *facts}]
     if unknown:
-        raise UserError(f"{args.config} has {unknown[0]!r}; expected some of: {', '.join([*OPTIONS, *parts])}")
+        raise UserError(f"{args.config} has {unknown[0]!r}; expected some of: {', '.join([*NAMES, *parts])}")
+    options = from_plain(RunOptions, {name: value for name, value in plain.items() if name in NAMES}, "--config")
     if args.preset is not None:  # and so the parts that it brings
         parts = {}
     elif args.recipe is not None:
         parts = {name: kind for name, kind in parts.items() if name != "recipe"}
-    for name, (kind, default) in OPTIONS.items():
+    for name in NAMES:
         if hasattr(args, name) and getattr(args, name) in (None, []):
-            value = from_plain(kind, plain[name], name) if name in plain else default
+            value = getattr(options, name)
             setattr(args, name, [Path(path) for path in value] if name in PATHS and value else value)
     args.given = {name: from_plain(kind, plain[name], name) for name, kind in parts.items() if name in plain}
 

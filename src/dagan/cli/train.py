@@ -17,6 +17,7 @@ from dagan.cli.training import (
     settle,
     step_config,
 )
+from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.data.clips import ClipFrames
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     plan = plan_generation(args)
     if args.plan:
         return print_run(args, plan)
+    if not args.clips:
+        raise UserError("nothing to train on: give folders of clips")
     loop, world = loop_config(args), join(args)
     check_split(plan.recipe.phases, world.size, args.accumulate)
     find_perceptual(args, world)
@@ -143,7 +146,6 @@ def build_stage(
         how=step_config(args, world.device, recipe.max_gradient),
         measures={"ssim": ssim, "psnr": psnr},
         compiled=args.compile,
-        judged_by="validation_l1" if validation else None,
         repeats=recipe.repeats,
         augmentation=recipe.augmentation,
         betas=recipe.betas,

@@ -80,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
 
     settle(args, depth=FaceDepthConfig, recipe=DepthRecipe)
     plan = plan_depth(args)
-    check_sources(args, plan.recipe)
     if args.plan:
         return print_run(args, plan)
+    check_sources(args, plan.recipe)
     loop, world = loop_config(args), join(args)
     check_split((plan.recipe.phase,), world.size, args.accumulate)
     torch.manual_seed(args.seed)

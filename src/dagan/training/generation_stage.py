@@ -189,6 +189,9 @@ class GenerationStage:
             "discriminator": self.networks.discriminator,
         }
         self.averaged: nn.Module = self.networks.model
+        self._is_validated = bool(self.validation or self.judged_on)
+        if not self._is_validated:
+            self.judged_by = None  # numbers of clips trained on choose no best model
         self.pairs = self.judged_on or fixed_pairs(self.validation or self.clips, NUM_PAIRS, self.device)
         self._changes = frame_changes(self.tracks) if self.tracks is not None else None
         if self.compiled:
@@ -214,7 +217,7 @@ class GenerationStage:
     def panel(self, average: nn.Module, path: Path) -> dict[str, float]:
         assert isinstance(average, TalkingHead)
         generation_panel(average, self.pairs.source[:NUM_ROWS], self.pairs.driving[:NUM_ROWS], path)
-        return validate(average, self.pairs, self.measures)
+        return validate(average, self.pairs, self.measures, "validation" if self._is_validated else "training")
 
     def export(self, average: nn.Module, path: Path) -> None:
         assert isinstance(average, TalkingHead)

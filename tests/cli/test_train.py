@@ -4,14 +4,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import dagan.nn.vgg
-from dagan.cli.building import check_fit
-from dagan.cli.clips import hold_out
+from dagan.cli.building import check_fit, find_depth
+from dagan.cli.clips import hold_out, look_at_crops
 from dagan.cli.main import main
+from dagan.data.clips import Clip, ClipFrames
 from dagan.errors import UserError
 from dagan.losses.objective import needing_landmarks
 from dagan.models.depth import FaceDepthConfig
@@ -19,12 +22,13 @@ from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
 from dagan.nn.vgg_files import FoundVGG
-from dagan.presets import BASELINE, PRESETS, TRAINING, Training, with_fdn
+from dagan.presets import BASELINE, LITE_DEPTH, PRESETS, TRAINING, Training, with_fdn
 from dagan.training.phases import Phase
 from dagan.training.recipes import LITE_PHASES, RECIPES, Recipe
 from media import write_video
 from parts import face_clips, tiny_vgg
 
+PORTRAIT = Path(__file__).parents[2] / "src" / "dagan" / "assets" / "astronaut.png"
 TINY_JUDGE = DiscriminatorConfig(width=4, cap=8)
 TINY_PHASES = (
     Phase(name="motion", steps=1, batch_size=2, image_size=32, objective=(("warped_perceptual", 1.0),)),
@@ -281,3 +285,57 @@ def test_the_same_people_are_held_out_whatever_other_clips_there_are() -> None:
     assert hold_out(clips, 0.0) == (clips, [])
     with pytest.raises(UserError, match="holds out everybody"):
         hold_out(clips, 1.0)
+
+
+def test_a_finished_run_is_made_longer_with_its_optimiser(
+    dagan_train: Callable[..., int], refused: Callable[..., str], tmp_path: Path
+) -> None:
+    """Four steps are two and two more, bit for bit."""
+    options = ("--phases", "picture", "--precision", "fp32")
+    assert "there is no run in" in refused(*options, "--extend", "2")
+    assert dagan_train(*options) == 0
+    assert dagan_train(*options, "--extend", "2") == 0
+    assert dagan_train(*options, "--steps", "4", "-o", tmp_path / "whole") == 0
+    one, other = (load_file(tmp_path / run / "model.safetensors") for run in ("run", "whole"))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    assert "recipe.phases[0].steps: 4 != 2" in refused(*options)  # the run is a longer one now
+    assert "steps: 4 != 3" in refused(*options, "--extend", "1")
+    plain = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert plain["recipe"]["phases"][0]["steps"] == 4
+
+
+def test_a_runs_own_config_makes_the_same_run(dagan_train: Callable[..., int], tmp_path: Path) -> None:
+    assert dagan_train("--phases", "motion", "--seed", "3") == 0
+    words = ["train", "-o", tmp_path / "again", "--config", tmp_path / "run" / "config.json", "--workers", "0"]
+    files = ["--depth", tmp_path / "depth.safetensors", "--perceptual", tmp_path / "vgg", "--device", "cpu"]
+    assert main([*map(str, [*words, *files])]) == 0
+    one, other = (json.loads((tmp_path / run / "config.json").read_text()) for run in ("run", "again"))
+    assert one == other
+    first, second = (load_file(tmp_path / run / "model.safetensors") for run in ("run", "again"))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_the_packages_depth_network_is_used_where_it_fits(tiny_config: TalkingHeadConfig) -> None:
+    bundled = find_depth(None, LITE_DEPTH, "lite")
+    assert bundled.config == LITE_DEPTH
+    assert tiny_config.depth is not None
+    with pytest.raises(UserError, match="`dagan train-depth CLIPS -o RUN --preset dagan`"):
+        find_depth(None, tiny_config.depth, "dagan")
+
+
+def test_clips_that_show_no_large_face_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    portrait = Image.open(PORTRAIT).convert("RGB").crop((118, 16, 330, 228)).resize((128, 128))
+    small = Image.new("RGB", (512, 512))
+    small.paste(portrait.resize((96, 96)))
+    shown = {"crop": portrait, "far": small, "wall": Image.new("RGB", (128, 128))}
+    clips = [
+        ClipFrames(np.asarray(image)[None].repeat(2, 0), Clip(Path(name), name, name)) for name, image in shown.items()
+    ]
+    look_at_crops(clips)
+    line = capsys.readouterr().err
+    assert "warning: 2 of 3 clips" in line
+    assert "wall (no face)" in line
+    assert "far (a face of " in line
+    assert "crop (" not in line
+    look_at_crops(clips[:1])
+    assert capsys.readouterr().err == ""

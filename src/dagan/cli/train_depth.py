@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from dagan.data.clips import ClipFrames
     from dagan.data.synthetic.store import StoredClip
     from dagan.models.depth import FaceDepthConfig, FaceDepthNet
+    from dagan.training.depth_order import FoundFaces
     from dagan.training.depth_recipes import DepthRecipe
     from dagan.training.depth_settings import DepthStageConfig
+    from dagan.training.depth_stage import DepthNetworks, DepthStage
     from dagan.training.distributed import World
 
 SYNTHETIC_FRAMES = 40
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from dagan.models.weights import load_depth
     from dagan.training.depth_order import find_faces
     from dagan.training.depth_recipes import DepthRecipe
-    from dagan.training.depth_stage import DepthNetworks, DepthStage
+    from dagan.training.depth_stage import DepthNetworks
     from dagan.training.loop import train
     from dagan.training.run_folder import fingerprint
     from dagan.training.schedule import check_split
@@ -89,16 +91,34 @@ def run(args: argparse.Namespace) -> int:
     networks = DepthNetworks(plan.depth.build(), plan.recipe.pose.build())
     if args.start is not None:
         start_from(networks.depth, load_depth(args.start), args.start)
-    clips = open_together(args, world)
-    stage = plan.recipe.stage
-    faces = find_faces(clips, args.landmarks) if stage.order_weight > 0 else []
+    clips, heads = open_together(args, world), open_heads(args, world)
     if world.is_main and clips:
         look_at_crops(clips)
-    heads = open_heads(args, world)
+    faces = find_faces(clips, args.landmarks) if plan.recipe.stage.order_weight > 0 else []
     clips += [head.clip for head in heads]
     plan = of_data(args, plan, clips)
+    stage = build_stage(args, plan, networks, clips, faces, heads, world)
+    say(world, f"{len(clips)} clips to train on; {plan.recipe.phase.steps} steps")
+    say(world, *describe((plan.recipe.phase,)))
+    data = fingerprint(clip.clip.path for clip in clips)
+    say(world, f"wrote {train(stage, loop, plain_run(args, plan), args.run, world, data)}")
+    world.leave()
+    return 0
+
+
+def build_stage(
+    args: argparse.Namespace,
+    plan: DepthPlan,
+    networks: "DepthNetworks",
+    clips: "list[ClipFrames]",
+    faces: "list[FoundFaces]",
+    heads: "list[StoredClip]",
+    world: "World",
+) -> "DepthStage":
+    from dagan.training.depth_stage import DepthStage
+
     recipe = plan.recipe
-    trained = DepthStage(
+    return DepthStage(
         networks=networks,
         config=plan.depth,
         settings=recipe.stage,
@@ -111,15 +131,9 @@ def run(args: argparse.Namespace) -> int:
         repeats=recipe.repeats,
         augmentation=recipe.augmentation,
         optimizer=recipe.optimizer,
-        truth=heads + open_heads(args, world, TURNED_FRAMES, TURNED) if stage.truth_weight > 0 else (),
+        truth=heads + open_heads(args, world, TURNED_FRAMES, TURNED) if recipe.stage.truth_weight > 0 else (),
         faces=faces,
     )
-    say(world, f"{len(clips)} clips to train on; {recipe.phase.steps} steps")
-    say(world, *describe((recipe.phase,)))
-    data = fingerprint(clip.clip.path for clip in clips)
-    say(world, f"wrote {train(trained, loop, plain_run(args, plan), args.run, world, data)}")
-    world.leave()
-    return 0
 
 
 def plan_depth(args: argparse.Namespace) -> DepthPlan:

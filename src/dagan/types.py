@@ -3,10 +3,27 @@ where -1 and +1 are the outer edges of the image and pixel centres lie half a pi
 Models imported from published checkpoints keep the coordinates that they were trained with (docs/checkpoints.md)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
 from jaxtyping import Float
 from torch import Tensor
+
+
+class Code(Protocol):
+    """A driving code: what a model finds in a driving frame to move a source by. A NamedTuple of tensors whose first
+    axis counts frames; a part may be None."""
+
+    def named(self) -> dict[str, Tensor]:
+        """All that is there, by its name."""
+        ...
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """All that is there, changed alike."""
+        ...
+
+    def drawn(self) -> dict[str, Tensor]:
+        """Those of `named` that a picture is drawn from; the others are for transfers between people."""
+        ...
 
 
 class Keypoints(NamedTuple):
@@ -29,6 +46,10 @@ class Keypoints(NamedTuple):
         """All that is there, changed alike."""
         return Keypoints(**{name: change(part) for name, part in self.named().items()})
 
+    def drawn(self) -> dict[str, Tensor]:
+        """Positions and affine frames."""
+        return {name: part for name, part in self.named().items() if name in ("position", "jacobian")}
+
 
 class Appearance(NamedTuple):
     """What the generator keeps of a source image: E_I(I_s) from fine to coarse, and E_d(D_s) or None."""
@@ -38,12 +59,28 @@ class Appearance(NamedTuple):
 
 
 class View(NamedTuple):
-    """One image as the model sees it; `appearance` is filled for a source by `TalkingHead.encode`."""
+    """One image as a model with keypoints sees it; `appearance` is filled for a source by `encode`.
+
+    Families (`models/families/`) have keypoints and appearances of their own types.
+    """
 
     image: Float[Tensor, "b 3 h w"]
     depth: Float[Tensor, "b 1 h w"] | None
-    keypoints: Keypoints
-    appearance: Appearance | None = None
+    keypoints: Any
+    appearance: Any = None
+
+    @property
+    def code(self) -> Any:
+        """The driving code: the keypoints."""
+        return self.keypoints
+
+
+class CodeView(NamedTuple):
+    """One image as a model without keypoints sees it: its driving code, and the appearance filled by `encode`."""
+
+    image: Float[Tensor, "b 3 h w"]
+    code: Any
+    appearance: Any = None
 
 
 class DenseMotion(NamedTuple):
@@ -55,12 +92,15 @@ class DenseMotion(NamedTuple):
 
 
 class Rendering(NamedTuple):
-    """A generated image with everything that made it. `occlusion` 1 = visible; `attention` rows sum to 1."""
+    """A generated image with everything that made it. `occlusion` 1 = visible; `attention` rows sum to 1.
+
+    Mask, occlusion and attention are None in models that have none.
+    """
 
     generated: Float[Tensor, "b 3 h w"]
     flow: Float[Tensor, "b _h _w 2"]
-    mask: Float[Tensor, "b s _h _w"]
-    occlusion: Float[Tensor, "b 1 _h _w"]
+    mask: Float[Tensor, "b s _h _w"] | None
+    occlusion: Float[Tensor, "b 1 _h _w"] | None
     warped: Float[Tensor, "b 3 h w"]
     attention: Float[Tensor, "b n n"] | None = None
 

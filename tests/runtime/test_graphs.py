@@ -9,7 +9,7 @@ from dagan.runtime.graphs import (
     PictureGraph,
     SourceGraph,
     flat_appearance,
-    flat_keypoints,
+    flat_code,
     flat_points,
     signature_of,
 )
@@ -28,23 +28,23 @@ def scene(tiny_model):
 
 
 def kept(source) -> tuple[torch.Tensor, ...]:
-    return (source.image, *flat_keypoints(source.keypoints), *flat_appearance(source))
+    return (source.image, *flat_code(source.keypoints), *flat_appearance(source))
 
 
 def test_the_source_graph_gives_keypoints_then_appearance_under_their_names(scene):
     model, source, _ = scene
     signature = signature_of(source)
-    assert signature.keypoints == ("position", "jacobian")
+    assert signature.code == ("position", "jacobian")
     assert signature.appearance[-1] == "depth_features"
     found = SourceGraph(model, signature)(source.image)
-    assert len(found) == len(signature.keypoints) + len(signature.appearance)
+    assert len(found) == len(signature.code) + len(signature.appearance)
     assert all(torch.equal(a, b) for a, b in zip(found, kept(source)[1:], strict=True))
 
 
 def test_one_source_serves_a_batch_of_driving_frames(scene):
     model, source, frames = scene
     driving = model.view(frames).keypoints
-    pictures = PictureGraph(model, signature_of(source))(*flat_keypoints(driving), *kept(source))
+    pictures = PictureGraph(model, signature_of(source))(*flat_code(driving), *kept(source))
     alone = model.render(source, model.view(frames[1:]).keypoints).generated
     torch.testing.assert_close(pictures[1:], alone, rtol=0, atol=1e-5)
 
@@ -56,7 +56,7 @@ def test_one_source_serves_a_batch_with_the_whole_faces_motion_too(tiny_config):
         frames = torch.rand(2, 3, SIDE, SIDE)
         source = model.encode(model.view(torch.rand(1, 3, SIDE, SIDE)))
         driving = model.view(frames).keypoints
-        pictures = PictureGraph(model, signature_of(source))(*flat_keypoints(driving), *kept(source))
+        pictures = PictureGraph(model, signature_of(source))(*flat_code(driving), *kept(source))
         alone = model.render(source, model.view(frames[1:]).keypoints).generated
     torch.testing.assert_close(pictures[1:], alone, rtol=0, atol=1e-5)
 
@@ -65,7 +65,7 @@ def test_initial_keypoints_of_the_driver_make_motion_relative(scene):
     model, source, frames = scene
     first, second = (model.view(frame[None]).keypoints for frame in frames)
     expected = model.render(source, transfer(source.keypoints, second, first)).generated
-    found = FrameGraph(model, signature_of(source))(frames[1:], *kept(source), *flat_keypoints(first))
+    found = FrameGraph(model, signature_of(source))(frames[1:], *kept(source), *flat_code(first))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
@@ -80,7 +80,7 @@ def test_motion_is_relative_by_retargeting_too(tiny_config, face_reader):
         source = model.encode(model.view(torch.rand(1, 3, SIDE, SIDE)))
         first, second = (model.view(frame[None]).keypoints for frame in frames[:2])
         expected = model.render(source, model.mover(source.keypoints, first)(second)).generated
-        found = FrameGraph(model, signature_of(source))(frames[1:], *kept(source), *flat_keypoints(first))
+        found = FrameGraph(model, signature_of(source))(frames[1:], *kept(source), *flat_code(first))
         points = model.mover(source.keypoints, first)(second)
         drawn = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
         pictures = PictureGraph(model, signature_of(source))(*flat_points(points), *drawn)
@@ -90,7 +90,7 @@ def test_motion_is_relative_by_retargeting_too(tiny_config, face_reader):
 
 def test_initial_keypoints_of_the_source_make_motion_absolute(scene):
     model, source, frames = scene
-    found = FrameGraph(model, signature_of(source))(frames, *kept(source), *flat_keypoints(source.keypoints))
+    found = FrameGraph(model, signature_of(source))(frames, *kept(source), *flat_code(source.keypoints))
     alone = [model.render(source, model.view(frame[None]).keypoints).generated for frame in frames]
     expected = torch.cat(alone)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)

@@ -30,8 +30,8 @@ def test_the_rendering_is_the_models_own(tiny_config: TalkingHeadConfig) -> None
 
 def test_what_no_term_asks_for_is_not_made(tiny_config: TalkingHeadConfig) -> None:
     networks = tiny_networks(tiny_config)
-    values = forward(networks, random_batch(2), {Look.SOURCE, Look.MOTION})
-    assert values.motion.flow.shape == (2, 16, 16, 2)
+    values = forward(networks, random_batch(2), {Look.SOURCE, Look.FLOW})
+    assert values.flow.shape == (2, 16, 16, 2)
     assert values.rendering is None
     assert forward(networks, random_batch(2), set()).source is None
 

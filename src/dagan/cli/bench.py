@@ -9,7 +9,7 @@ from dagan.cli.sizes import check_size
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    from dagan.models.talking_head import TalkingHead
+    from dagan.models.family import Family
 
 DEFAULT_SIZE = 256
 ROW = "{:<20}{:>10}{:>10}{:>10}{:>12}"
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _store(path: Path, model: "TalkingHead") -> int:
+def _store(path: Path, model: "Family") -> int:
     from dagan.models.weights import store_agreement
     from dagan.runtime.agreement import measure_agreement
 

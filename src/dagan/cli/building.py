@@ -20,8 +20,8 @@ from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.models.depth import FaceDepthConfig, FaceDepthNet
-    from dagan.models.discriminator import DiscriminatorConfig
-    from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+    from dagan.models.families import JudgeConfig, ModelConfig
+    from dagan.models.family import Family
     from dagan.training.forward import GenerationNetworks
     from dagan.training.phases import Phase
     from dagan.training.recipes import Recipe
@@ -52,7 +52,7 @@ def plan_generation(args: argparse.Namespace) -> GenerationPlan:
     return plan
 
 
-def plan_model(args: argparse.Namespace, settings: list[Setting]) -> "TalkingHeadConfig":
+def plan_model(args: argparse.Namespace, settings: list[Setting]) -> "ModelConfig":
     """That of --from, which the preset and settings given must fit, else the preset's."""
     from dagan.presets import without_face
 
@@ -73,7 +73,7 @@ def plan_model(args: argparse.Namespace, settings: list[Setting]) -> "TalkingHea
     return model
 
 
-def check_same(wanted: "TalkingHeadConfig", model: "TalkingHeadConfig", problem: str) -> None:
+def check_same(wanted: "ModelConfig", model: "ModelConfig", problem: str) -> None:
     """Raises UserError with the fields in which the model of --from is another; its face may be left out."""
     from dagan.config import differences, to_plain
     from dagan.presets import without_face
@@ -83,7 +83,7 @@ def check_same(wanted: "TalkingHeadConfig", model: "TalkingHeadConfig", problem:
         raise UserError(f"{problem} (its value != yours): {'; '.join(fields[:5])}")
 
 
-def name_of(model: "TalkingHeadConfig") -> str | None:
+def name_of(model: "ModelConfig") -> str | None:
     """The preset with this model, with its face or without."""
     from dagan.presets import PRESETS, without_face
 
@@ -116,7 +116,7 @@ def fitting_recipe(args: argparse.Namespace, recipe: "Recipe") -> "Recipe":
     return replace(recipe, phases=chosen, size=args.size, **given)
 
 
-def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
+def check_fit(config: "ModelConfig", phases: "tuple[Phase, ...]") -> None:
     """Raises UserError when the phases have a loss that the model's keypoints or the images' size cannot have."""
     from dagan.face import NUM_LANDMARKS
     from dagan.losses.objective import Objective, needing_jacobians, needing_landmarks
@@ -138,7 +138,7 @@ def check_fit(config: "TalkingHeadConfig", phases: "tuple[Phase, ...]") -> None:
             )
 
 
-def build_networks(args: argparse.Namespace, plan: GenerationPlan) -> "tuple[DiscriminatorConfig, GenerationNetworks]":
+def build_networks(args: argparse.Namespace, plan: GenerationPlan) -> "tuple[JudgeConfig, GenerationNetworks]":
     """Everything that stage 2 needs, the same in every process; a discriminator that came with --from goes on."""
     import torch
 
@@ -158,7 +158,7 @@ def build_networks(args: argparse.Namespace, plan: GenerationPlan) -> "tuple[Dis
     return judge, GenerationNetworks(model, discriminator, perceptual)
 
 
-def build_model(args: argparse.Namespace, config: "TalkingHeadConfig") -> "TalkingHead":
+def build_model(args: argparse.Namespace, config: "ModelConfig") -> "Family":
     """The model at its start: from --from, else new; F_d from --depth, else the package's where it has that shape."""
     from dagan.models.weights import fill_face_reader, load
 

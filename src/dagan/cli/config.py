@@ -9,7 +9,7 @@ from dagan.cli.plugins import add_plugin_argument, load_plugins
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    from dagan.models.talking_head import TalkingHeadConfig
+    from dagan.models.families import ModelConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def listing() -> str:
     return "\n".join(columns(rows) for rows in (presets, recipes, depths))
 
 
-def size_of(config: "TalkingHeadConfig") -> str:
+def size_of(config: "ModelConfig") -> str:
     """Millions of parameters."""
     import torch
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dagan.evaluation.figures import Pair
     from dagan.images import Tile
-    from dagan.models.talking_head import TalkingHead
+    from dagan.models.family import Family
 
 SIZE = 256
 SHOT = "PATH[:FRAME]"
@@ -136,7 +136,7 @@ def _model_files(given: str | list[str] | None) -> list[Path]:
     return [Path(part) for text in texts for part in (text, text.partition("=")[2]) if part]
 
 
-def _models(args: argparse.Namespace) -> "dict[str, TalkingHead]":
+def _models(args: argparse.Namespace) -> "dict[str, Family]":
     import dagan
 
     device = pick_device(args.device)
@@ -176,16 +176,16 @@ def _image_pairs(args: argparse.Namespace) -> "list[Pair]":
 
 def _shot(text: str, args: argparse.Namespace) -> "Tensor":
     """One picture, `1 3 256 256`."""
-    from dagan.data.decoding import VIDEO_SUFFIXES
+    from dagan.data.decoding import is_video
     from dagan.data.pictures import read_image
     from dagan.images import apply_crop
-    from dagan.inference.crop import central_square, crop_for_image
+    from dagan.inference.crop import frame_photo
+    from dagan.inference.quarter_turn import turn
 
     path, number = _split(text)
-    frame = _frame(path, number) if path.suffix.lower() in VIDEO_SUFFIXES else read_image(path)
-    height, width = frame.shape[:2]
-    crop = central_square((width, height)) if args.crop == "none" else crop_for_image(frame, "auto", name=str(path))
-    return apply_crop(frame, crop, SIZE)[None].to(pick_device(args.device))
+    frame = _frame(path, number) if is_video(path) else read_image(path)
+    photo = frame_photo(frame, args.crop, name=str(path))
+    return apply_crop(turn(frame, photo.quarter), photo.crop, SIZE)[None].to(pick_device(args.device))
 
 
 def _split(text: str) -> tuple[Path, int]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    from dagan.models.discriminator import DiscriminatorConfig
-    from dagan.models.talking_head import TalkingHeadConfig
+    from dagan.models.families import JudgeConfig, ModelConfig
     from dagan.presets import Training
     from dagan.training.depth_recipes import DepthRecipe
     from dagan.training.phases import DepthPhase, Phase
@@ -22,8 +21,8 @@ NOT_OF_THE_MODEL = ("recipe", "phases", "objective", "augmentation", "discrimina
 class GenerationPlan(NamedTuple):
     """A run of stage 2 as it would be."""
 
-    model: "TalkingHeadConfig"
-    discriminator: "DiscriminatorConfig"
+    model: "ModelConfig"
+    discriminator: "JudgeConfig"
     recipe: "Recipe"
 
 
@@ -51,7 +50,7 @@ def parse_settings(texts: Sequence[str]) -> list[Setting]:
     return settings
 
 
-def changed_model(model: "TalkingHeadConfig", settings: Sequence[Setting]) -> "TalkingHeadConfig":
+def changed_model(model: "ModelConfig", settings: Sequence[Setting]) -> "ModelConfig":
     """The model with those of the settings that are about it."""
     from dagan.config import override
 
@@ -134,7 +133,7 @@ def _weighed(phase: "Phase", term: str, weight: float) -> "Phase":
     return replace(phase, objective=tuple((name, value) for name, value in objective.items() if value != 0))
 
 
-def preset_model(args: argparse.Namespace, settings: Sequence[Setting], name: str) -> "TalkingHeadConfig":
+def preset_model(args: argparse.Namespace, settings: Sequence[Setting], name: str) -> "ModelConfig":
     """The preset with its overrides. Raises UserError for names, values and combinations that cannot be."""
     from dagan.presets import PRESETS
 
@@ -143,7 +142,7 @@ def preset_model(args: argparse.Namespace, settings: Sequence[Setting], name: st
     return buildable(changed_model(args.given.get("model") or PRESETS[name], settings))
 
 
-def buildable(config: "TalkingHeadConfig") -> "TalkingHeadConfig":
+def buildable(config: "ModelConfig") -> "ModelConfig":
     """The config, when a model can be built with it. Raises UserError otherwise."""
     import torch
 

@@ -22,7 +22,7 @@ from dagan.errors import UserError
 if TYPE_CHECKING:
     from dagan.data.clips import ClipFrames
     from dagan.data.landmarks import LandmarkTracks
-    from dagan.models.discriminator import DiscriminatorConfig
+    from dagan.models.families import JudgeConfig
     from dagan.training.distributed import World
     from dagan.training.forward import GenerationNetworks
     from dagan.training.generation_stage import GenerationStage
@@ -43,14 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from dagan.data.landmarks import LandmarkTracks
-    from dagan.models.discriminator import DiscriminatorConfig
-    from dagan.models.talking_head import TalkingHeadConfig
+    from dagan.models.families import JudgeConfig, ModelConfig
     from dagan.training.loop import train
     from dagan.training.recipes import Recipe
     from dagan.training.run_folder import fingerprint
     from dagan.training.schedule import check_split
 
-    settle(args, model=TalkingHeadConfig, discriminator=DiscriminatorConfig, recipe=Recipe)
+    settle(args, model=ModelConfig, discriminator=JudgeConfig, recipe=Recipe)
     plan = plan_generation(args)
     if args.plan:
         return print_run(args, plan)
@@ -152,9 +151,7 @@ def build_stage(
     )
 
 
-def plain_run(
-    args: argparse.Namespace, plan: GenerationPlan, judge: "DiscriminatorConfig | None" = None
-) -> dict[str, object]:
+def plain_run(args: argparse.Namespace, plan: GenerationPlan, judge: "JudgeConfig | None" = None) -> dict[str, object]:
     """The run as one plain value."""
     network = {"perceptual": {"network": args.perceptual.name}} if isinstance(args.perceptual, Path) else {}
     parts = {"model": plan.model, "discriminator": judge or plan.discriminator, "recipe": plan.recipe}

@@ -18,7 +18,8 @@ from dagan.geometry.splat import splat
 from dagan.images import SIDE, Tile, colour_map, draw_attention, with_points
 from dagan.inference.animator import Animator
 from dagan.models.depth import depth_from_disparity
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
+from dagan.types import View
 
 PORTRAIT_FOCAL = 2.0  # image sides, as stage 1 expects of a portrait (`PoseConfig.portrait_focal`)
 CLOUD_SIDE = 384  # pixels that a cloud is drawn at
@@ -79,9 +80,7 @@ def _camera(side: int, like: Tensor) -> Float[Tensor, "1 3 3"]:
 
 
 @torch.inference_mode()
-def attention_row(
-    model: TalkingHead, pair: Pair, queries: Sequence[tuple[float, float]], side: int = SIDE
-) -> list[Tile]:
+def attention_row(model: Family, pair: Pair, queries: Sequence[tuple[float, float]], side: int = SIDE) -> list[Tile]:
     """Source, driving, generated, then for each query position where it looks (a row of A, Eq. 9).
 
     Each map is scaled to its own maximum. Positions are of the generated image, (x, y) in [-1, 1].
@@ -99,27 +98,27 @@ def attention_row(
 
 
 @torch.inference_mode()
-def comparison_row(
-    models: Mapping[str, TalkingHead], pair: Pair, depth: nn.Module | None, side: int = SIDE
-) -> list[Tile]:
-    """Source and driving image with the last model's keypoints, their depths, and each model's image (Figs. 13, 14)."""
+def comparison_row(models: Mapping[str, Family], pair: Pair, depth: nn.Module | None, side: int = SIDE) -> list[Tile]:
+    """Source and driving image with the last model's keypoints, if it has some, their depths, and each model's image
+    (Figs. 13, 14)."""
     shown = list(models.values())[-1]
     row: list[Tile] = []
     for image in pair:
-        row.append(with_points(image[0], shown.view(image).keypoints.position[0], side))
+        view = shown.view(image)
+        row.append(with_points(image[0], view.keypoints.position[0], side) if isinstance(view, View) else image[0])
         if depth is not None:
             row.append(colour_map(depth(image))[0])
     return [*row, *(generated(model, pair) for model in models.values())]
 
 
 @torch.inference_mode()
-def ablation_row(models: Mapping[str, TalkingHead], pair: Pair, depth: nn.Module | None) -> list[Tile]:
+def ablation_row(models: Mapping[str, Family], pair: Pair, depth: nn.Module | None) -> list[Tile]:
     """Source, driving, the source's depth if there is a network for it, then each variant's image (Fig. 8)."""
     seen = [colour_map(depth(pair.source))[0]] if depth is not None else []
     return [pair.source[0], pair.driving[0], *seen, *(generated(model, pair) for model in models.values())]
 
 
-def generated(model: TalkingHead, pair: Pair) -> Float[Tensor, "3 h w"]:
+def generated(model: Family, pair: Pair) -> Float[Tensor, "3 h w"]:
     """The source with the driving image's pose; background and torso move as between two frames of one video."""
     animator = Animator(model, "torch", "fp32", motion="absolute")
     animator.set_source(pair.source)

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from dagan.evaluation.markdown import table
-from dagan.models.talking_head import TalkingHeadConfig
+from dagan.models.families import ModelConfig
 
 OPERATIONS = 2  # of a multiply-add, as PyTorch counts
 
@@ -24,13 +24,13 @@ class ModelCost(NamedTuple):
     frame: int
 
 
-def model_cost(config: TalkingHeadConfig, size: int = 256) -> ModelCost:
+def model_cost(config: ModelConfig, size: int = 256) -> ModelCost:
     """The cost for images of `size` pixels, as an animator uses the model: the source is encoded once."""
     with FakeTensorMode():  # all shapes, no arithmetic
         model, image = config.build().eval(), torch.rand(1, 3, size, size)
         views = []
         source = _multiply_adds(lambda: views.append(model.encode(model.view(image))))
-        frame = _multiply_adds(lambda: model.render(views[0], model.view(image).keypoints))
+        frame = _multiply_adds(lambda: model.render(views[0], model.view(image).code))
     frozen = sum(map(_num_parameters, model.given()))
     return ModelCost(_num_parameters(model), _num_parameters(model) - frozen, source, frame)
 
@@ -45,7 +45,7 @@ def _num_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def cost_table(configs: Mapping[str, TalkingHeadConfig], size: int = 256) -> str:
+def cost_table(configs: Mapping[str, ModelConfig], size: int = 256) -> str:
     """Markdown: millions of parameters, billions of multiply-adds."""
     heads = ["variant", "parameters (M)", "trained in stage 2 (M)", "source image (GMAC)", "driving frame (GMAC)"]
     rows = []

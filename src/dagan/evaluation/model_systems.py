@@ -23,7 +23,7 @@ from dagan.evaluation.systems import PairImages, System
 from dagan.images import to_tensor
 from dagan.inference.animator import Animator, MotionMode, finite_pixels
 from dagan.inference.recorded_motion import RecordedMotion
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.models.weights import DEFAULT_WEIGHTS
 from dagan.runtime.engine import Precision, Runtime
 from dagan.types import Rendering
@@ -129,7 +129,7 @@ class FunctionSystem:
 
 def system_of(model: Model, device: torch.device | str = "cpu") -> System:
     """A model in memory as a system, with absolute motion; it must be on `device`."""
-    if isinstance(model, TalkingHead):
+    if isinstance(model, Family):
         return ModelSystem(Animator(model, "torch", "fp32", motion="absolute"))
     return FunctionSystem(model, device)
 

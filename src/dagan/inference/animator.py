@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property, partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,16 +14,16 @@ from dagan.errors import UserError
 from dagan.images import to_pixels, to_tensor
 from dagan.inference.in_flight import Workers
 from dagan.inference.recorded_motion import RecordedMotion, check_motion, fingerprint, motion_of
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.runtime.choice import build_engine
 from dagan.runtime.engine import Engine, Precision, Runtime
-from dagan.types import Keypoints, Rendering, View
+from dagan.types import Rendering
 
 MotionMode = Literal["relative", "absolute"]
 RestFrame = Literal["best", "first"] | int
 Picture = UInt8[np.ndarray, "h w 3"]  # RGB
 Frame = Picture | Float[Tensor, "1 3 h w"]  # RGB bytes, or RGB in [0, 1]
-Draw = Callable[[Keypoints], Picture]
+Draw = Callable[[Any], Picture]
 SIDE_STEP = 32  # the networks halve a picture up to five times
 
 
@@ -43,25 +43,25 @@ class Animator:
 
     def __init__(
         self,
-        model: TalkingHead,
+        model: Family,
         runtime: Runtime = "auto",
         precision: Precision = "auto",
         motion: MotionMode = "relative",
         rest: RestFrame = "best",
         adapt_scale: bool = False,
     ) -> None:
-        self.model: TalkingHead = model.eval()
+        self.model: Family = model.eval()
         self._runtime, self._precision, self._motion = runtime, precision, motion
         self._rest = _checked_rest(motion, rest)
         self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
         self._device = next(model.parameters()).device
-        self._source: View | None = None
+        self._source: Any = None  # the view of the portrait
         self._engine: Engine | None = None
         self._num_restarts = 0
-        self._move: tuple[int, Callable[[Keypoints], Keypoints]] | None = None
+        self._move: tuple[int, Callable[[Any], Any]] | None = None
 
     @torch.inference_mode()
-    def set_source(self, picture: Frame) -> View:
+    def set_source(self, picture: Frame) -> Any:
         """Sets the portrait to animate, and restarts. Returns what the model sees in it.
 
         Raises:
@@ -129,7 +129,7 @@ class Animator:
         Raises:
             UserError: as `from_motion`.
         """
-        source = self._encoded().keypoints
+        source = self._encoded().code
         check_motion(motion, source, self._fingerprint)
         if isinstance(self._rest, int):
             return _check_number(self._rest, len(motion), "rest at")
@@ -166,7 +166,7 @@ class Animator:
         """The picture for one driving frame with all that made it: flow, masks, occlusion, attention if asked for.
 
         Relative motion is measured from the first frame rendered since `set_source` or `restart`. `background` and
-        `torso`: how they moved between portrait and frame, if both are of one video (`TalkingHead.background` and
+        `torso`: how they moved between portrait and frame, if both are of one video (`Family.background` and
         `.torso`); None: the background stands still, the torso follows its keypoints.
 
         Raises:
@@ -178,29 +178,29 @@ class Animator:
                 "use runtime torch and precision fp32"
             )
         source = self._encoded()
-        moved = self._moved(source.keypoints, self._found(self._checked(frame).to(self._device)))
+        moved = self._moved(source.code, self._found(self._checked(frame).to(self._device)))
         if torso is not None:
-            moved = self.model.place_torso(source.keypoints, moved, torso)
+            moved = self.model.place_torso(source.code, moved, torso)
         return self.model.render(source, moved, with_attention, background)
 
-    def _found(self, image: Float[Tensor, "1 3 h w"]) -> Keypoints:
-        """The keypoints of a frame; what a face reader sees in it only if motion is transferred to another face."""
+    def _found(self, image: Float[Tensor, "1 3 h w"]) -> Any:
+        """The code of a frame; what a face reader sees in it only if motion is transferred to another face."""
         see = self.model.view if self._motion == "relative" else self.model.detect
-        return see(image).keypoints
+        return see(image).code
 
-    def _moved(self, source: Keypoints, driving: Keypoints) -> Keypoints:
+    def _moved(self, source: Any, driving: Any) -> Any:
         if self._move is None or self._move[0] != self._num_restarts:
             self._move = self._num_restarts, self._mover(source, driving)
         return self._move[1](driving)
 
-    def _streamed(self, source: View, engine: Engine, frames: Iterable[Frame]) -> Iterator[Picture]:
+    def _streamed(self, source: Any, engine: Engine, frames: Iterable[Frame]) -> Iterator[Picture]:
         with Workers(engine.num_workers) as workers:
             yield from workers.in_order(lambda job: job(), self._jobs(source, engine, frames, workers))
 
     def _jobs(
-        self, source: View, engine: Engine, frames: Iterable[Frame], workers: Workers
+        self, source: Any, engine: Engine, frames: Iterable[Frame], workers: Workers
     ) -> Iterator[Callable[[], Picture]]:
-        """For each frame what makes its picture. A rest frame's keypoints are waited for, once."""
+        """For each frame what makes its picture. A rest frame's code is waited for, once."""
         begun, draw = -1, None
         for frame in frames:
             if draw is None or begun != self._num_restarts:
@@ -213,23 +213,23 @@ class Animator:
     def _followed(self, draw: Draw, frame: Frame) -> Picture:
         return draw(self._seen(frame))
 
-    def _drawn(self, draw: Draw, driving: Iterable[Keypoints]) -> Iterator[Picture]:
+    def _drawn(self, draw: Draw, driving: Iterable[Any]) -> Iterator[Picture]:
         with Workers(self.prepare().num_workers) as workers:
             yield from workers.in_order(draw, driving)
 
     @torch.inference_mode()
-    def _drawing(self, source: View, engine: Engine, initial: Keypoints) -> Draw:
-        """The picture of driving keypoints, as a function of them."""
-        move = self._mover(source.keypoints, initial)
+    def _drawing(self, source: Any, engine: Engine, initial: Any) -> Draw:
+        """The picture of a driving code, as a function of it."""
+        move = self._mover(source.code, initial)
 
-        def draw(driving: Keypoints) -> Picture:
+        def draw(driving: Any) -> Picture:
             if self._source is not source:
                 raise RuntimeError("another portrait was set before the pictures of the last one were finished")
             return finite_pixels(engine.picture(move(driving)))
 
         return draw
 
-    def _seen(self, frame: Frame) -> Keypoints:
+    def _seen(self, frame: Frame) -> Any:
         return self.prepare().keypoints(self._checked(frame).contiguous())
 
     def _checked(self, frame: Frame) -> Float[Tensor, "1 3 h w"]:
@@ -239,7 +239,7 @@ class Animator:
             raise UserError("a driving frame is {}, but the portrait is {}: scale both to one size".format(*sizes))
         return image
 
-    def _encoded(self) -> View:
+    def _encoded(self) -> Any:
         if self._source is None:
             raise RuntimeError("no portrait: call set_source first")
         return self._source

@@ -2,12 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,6 +18,8 @@ from torch import Tensor
 from dagan.data.tensor_files import save_tensors
 from dagan.errors import UserError
 from dagan.face import NUM_EXPRESSIONS, NUM_LANDMARKS
+from dagan.models.families import CODES
+from dagan.models.family import Family
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints
 
@@ -32,53 +36,53 @@ REMEDY = "record it again with this model, or give the video itself"
 class RecordedMotion:
     """The keypoints of t frames, on the CPU; their rate; and which keypoint networks found them (`fingerprint`)."""
 
-    keypoints: Keypoints  # t k 2, t k 2 2, t n 2, t e
+    keypoints: Any  # the driving code, of all frames: `Keypoints` t k 2, or a family's own
     fps: Fraction
     fingerprint: str
 
     def __len__(self) -> int:
-        return len(self.keypoints.position)
+        return len(next(iter(self.keypoints.named().values())))
 
     def steadied(self) -> "RecordedMotion":
         """The motion with the jitter of its expressions averaged out: a face reader sees each frame on its own."""
-        expression = self.keypoints.expression
-        if expression is None:
+        seen = self.keypoints
+        if not isinstance(seen, Keypoints) or seen.expression is None:
             return self
-        return replace(self, keypoints=self.keypoints._replace(expression=steadied(expression, JITTER)))
+        return replace(self, keypoints=seen._replace(expression=steadied(seen.expression, JITTER)))
 
-    def on(self, device: torch.device | str) -> Keypoints:
-        """The keypoints of all frames, `t k 2`, on a device."""
+    def on(self, device: torch.device | str) -> Any:
+        """The codes of all frames on a device."""
         return self.keypoints.each(lambda part: part.to(device))
 
-    def at(self, number: int, device: torch.device | str = "cpu") -> Keypoints:
-        """The keypoints of one frame, `1 k 2`, on a device."""
+    def at(self, number: int, device: torch.device | str = "cpu") -> Any:
+        """The code of one frame on a device."""
         return self.keypoints.each(lambda part: part[number : number + 1].to(device))
 
-    def frames(self, device: torch.device | str = "cpu", numbers: Iterable[int] | None = None) -> Iterator[Keypoints]:
-        """The keypoints of one frame after another, `1 k 2`, on a device; `numbers`: of these frames (None: all)."""
+    def frames(self, device: torch.device | str = "cpu", numbers: Iterable[int] | None = None) -> Iterator[Any]:
+        """The code of one frame after another on a device; `numbers`: of these frames (None: all)."""
         placed = replace(self, keypoints=self.on(device))
         yield from map(placed.at, range(len(self)) if numbers is None else numbers, repeat(device))
 
 
 @torch.inference_mode()
-def record_motion(model: TalkingHead, frames: Iterable[Float[Tensor, "1 3 h w"]], fps: Fraction) -> RecordedMotion:
-    """The keypoints that the model finds in each frame of a driving video.
+def record_motion(model: Family, frames: Iterable[Float[Tensor, "1 3 h w"]], fps: Fraction) -> RecordedMotion:
+    """What the model finds in each frame of a driving video.
 
     Raises:
         UserError: no frames.
     """
     device = next(model.parameters()).device
-    return motion_of((model.view(frame.to(device)).keypoints for frame in frames), fps, fingerprint(model))
+    return motion_of((model.view(frame.to(device)).code for frame in frames), fps, fingerprint(model))
 
 
-def motion_of(found: Iterable[Keypoints], fps: Fraction, fingerprint: str) -> RecordedMotion:
-    """The keypoints of each frame (`1 k 2`) as one motion; `fingerprint`: of the model that found them.
+def motion_of(found: Iterable[Any], fps: Fraction, fingerprint: str) -> RecordedMotion:
+    """The codes of the frames as one motion; `fingerprint`: of the model that found them.
 
     Kept in one growing block: thousands of small ones would leave no room for a frame in the memory that is freed
     between them. Raises UserError as `record_motion`.
     """
-    last: Keypoints | None = None
-    blocks: dict[str, bytearray] = {name: bytearray() for name in Keypoints._fields}
+    last: Any = None
+    blocks: defaultdict[str, bytearray] = defaultdict(bytearray)
     for last in found:
         for name, part in last.named().items():
             blocks[name] += part.float().cpu().numpy().tobytes()
@@ -88,33 +92,33 @@ def motion_of(found: Iterable[Keypoints], fps: Fraction, fingerprint: str) -> Re
         name: torch.frombuffer(blocks[name], dtype=torch.float32).view(-1, *part.shape[1:])
         for name, part in last.named().items()
     }
-    return RecordedMotion(Keypoints(**parts), fps, fingerprint)
+    return RecordedMotion(type(last)(**parts), fps, fingerprint)
 
 
 @torch.inference_mode()
-def fingerprint(model: TalkingHead) -> str:
-    """Identifies the networks that find keypoints and expressions; the same for weights in half precision.
+def fingerprint(model: Family) -> str:
+    """Identifies the networks that find driving codes; the same for weights in half precision.
 
     A recorded motion can be used while these networks stay the same, also after the generator was trained further.
     """
     digest = hashlib.sha256()
-    for part in (model.depth, model.keypoints, model.face_reader):
-        for name, tensor in sorted(part.state_dict().items()) if part is not None else ():
+    for part in model.watching():
+        for name, tensor in sorted(part.state_dict().items()):
             if tensor.is_floating_point():
                 digest.update(f"{name} {tuple(tensor.shape)} ".encode())
                 digest.update(tensor.half().cpu().contiguous().numpy().tobytes())
-    if model.face_reader is not None:
+    if isinstance(model, TalkingHead) and model.face_reader is not None:
         digest.update(f"margin {model.face_reader.margin}".encode())
     return digest.hexdigest()[:16]
 
 
-def check_motion(motion: RecordedMotion, source: Keypoints, fingerprint: str) -> None:
-    """Checks that a motion was recorded with the networks that found the source's keypoints; `fingerprint`: theirs.
+def check_motion(motion: RecordedMotion, source: Any, fingerprint: str) -> None:
+    """Checks that a motion was recorded with the networks that found the source's code; `fingerprint`: theirs.
 
     Raises:
         UserError: other networks, another number of keypoints, or jacobians or expressions in one of the two only.
     """
-    theirs, ours = (_kind(keypoints) for keypoints in (motion.keypoints, source))
+    theirs, ours = (_kind(code) for code in (motion.keypoints, source))
     if theirs != ours:
         raise UserError(f"the motion has {theirs}, but the model finds {ours}; {REMEDY}")
     if fingerprint != motion.fingerprint:
@@ -123,10 +127,13 @@ def check_motion(motion: RecordedMotion, source: Keypoints, fingerprint: str) ->
         )
 
 
-def _kind(keypoints: Keypoints) -> str:
-    jacobians = "without" if keypoints.jacobian is None else "with"
-    readings = "" if keypoints.expression is None else " and expressions"
-    return f"{keypoints.position.shape[1]} keypoints {jacobians} jacobians{readings}"
+def _kind(code: Any) -> str:
+    if not isinstance(code, Keypoints):
+        parts = (f"{name} {'x'.join(map(str, part.shape[1:]))}" for name, part in code.named().items())
+        return f"a {type(code).__name__} ({', '.join(parts)})"
+    jacobians = "without" if code.jacobian is None else "with"
+    readings = "" if code.expression is None else " and expressions"
+    return f"{code.position.shape[1]} keypoints {jacobians} jacobians{readings}"
 
 
 def save_motion(motion: RecordedMotion, path: str | Path) -> None:
@@ -139,6 +146,8 @@ def save_motion(motion: RecordedMotion, path: str | Path) -> None:
     if not path.parent.is_dir():
         raise UserError(f"no such folder for the motion file: {path.parent}; make it first")
     metadata = {"format": FORMAT, "fps": str(motion.fps), "fingerprint": motion.fingerprint}
+    if not isinstance(motion.keypoints, Keypoints):
+        metadata["code"] = type(motion.keypoints).__name__
     save_tensors(path, motion.keypoints.named(), metadata)
 
 
@@ -160,12 +169,27 @@ def load_motion(path: str | Path) -> RecordedMotion:
         raise UserError(f"not a motion file that can be read: {path} ({error})") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"not a recorded motion: {path} (expected format {FORMAT}, got {metadata.get('format')})")
+    read = _family_code if "code" in metadata else _keypoints
     return RecordedMotion(
-        _keypoints(tensors, path), _rate(metadata.get("fps", ""), path), metadata.get("fingerprint", "")
+        read(tensors, path, metadata), _rate(metadata.get("fps", ""), path), metadata.get("fingerprint", "")
     )
 
 
-def _keypoints(tensors: dict[str, Tensor], path: str | Path) -> Keypoints:
+def _family_code(tensors: dict[str, Tensor], path: str | Path, metadata: Mapping[str, str]) -> Any:
+    """A code of a family; `check_motion` compares its shapes with the model's."""
+    kind = CODES.get(metadata["code"])
+    if kind is None:
+        raise UserError(
+            f"{path} is a motion of a model that this version does not know ({metadata['code'][:MAX_SHOWN]})"
+        )
+    if set(tensors) != set(kind._fields) or len({len(part) for part in tensors.values() if part.ndim}) != 1:
+        raise UserError(f"damaged motion file: {path} is no {metadata['code']} of some frames")
+    if not all(bool(part.isfinite().all()) for part in tensors.values()):
+        raise UserError(f"damaged motion file: {path} has a code with values that are not numbers")
+    return kind(**{name: part.float() for name, part in tensors.items()})
+
+
+def _keypoints(tensors: dict[str, Tensor], path: str | Path, _: Mapping[str, str]) -> Keypoints:
     position = tensors.get("position")
     if position is None or position.ndim != 3 or position.shape[2] != 2 or 0 in position.shape:
         raise UserError(f"damaged motion file: {path} has no keypoint positions of shape (frames, keypoints, 2)")

@@ -19,7 +19,7 @@ from dagan.losses.torso_guidance import torso_guidance
 from dagan.losses.values import Look, PairBatch, Values
 
 VIEWS = frozenset({Look.SOURCE})
-MOTION = VIEWS | {Look.MOTION}
+MOTION = VIEWS | {Look.FLOW}
 RENDERED = MOTION | {Look.RENDERING}
 
 
@@ -94,7 +94,8 @@ def _torso_guidance(values: Values) -> Float[Tensor, ""]:
 
 
 def _keypoint_consistency(values: Values) -> Float[Tensor, ""]:
-    return (values.found_again.position - values.driving.keypoints.position.detach()).abs().mean()
+    asked: Tensor = values.driving.keypoints.position
+    return (values.found_again.position - asked.detach()).abs().mean()
 
 
 def _opening_consistency(values: Values) -> Float[Tensor, ""]:

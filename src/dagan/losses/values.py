@@ -9,7 +9,7 @@ from torch import Tensor
 from dagan.data.landmarks import FaceLandmarks
 from dagan.geometry.tps import PlaneWarp
 from dagan.models.discriminator import Judgement
-from dagan.types import DenseMotion, Keypoints, Rendering, View
+from dagan.types import Keypoints, Rendering
 
 NOT_ASKED_FOR: Any = None  # a value that no term of the objective needs
 
@@ -27,7 +27,7 @@ class Look(Enum):
     """What a term can ask for beside the driving frame's keypoints. `training/forward.py` has how each is made."""
 
     SOURCE = auto()  # the source frame's keypoints
-    MOTION = auto()
+    FLOW = auto()
     RENDERING = auto()
     PERCEPTUAL = auto()  # features of the generated image
     WARPED_PERCEPTUAL = auto()  # features of the warped source
@@ -42,23 +42,24 @@ class Values(NamedTuple):
     """The values of one step; those that no term asked for are `NOT_ASKED_FOR`.
 
     `perceptual`, `warped_perceptual`: L_P of the generated image, and of the source moved by the flow alone.
-    `plane_warp`: T of L_E, `transformed` the keypoints of the driving frame sampled at T(z). `window`: [A t] through
+    `source`, `driving`: the model's views of both frames, and `flow` its dense motion between them.
+    `plane_warp`: T of L_E, `transformed` the driving code of the driving frame sampled at T(z). `window`: [A t] through
     which the driving frame was seen, `moved` its keypoints there. `found_again`: keypoints of the generated image.
     `asked`: keypoints that move the first sources as the next sample's person moved, `found_reenacted` those that the
     picture of it has. `judged_real` has a graph of its own down to the discriminator's weights.
     """
 
     batch: PairBatch
-    driving: View
-    source: View = NOT_ASKED_FOR
-    motion: DenseMotion = NOT_ASKED_FOR
+    driving: Any
+    source: Any = NOT_ASKED_FOR
+    flow: Float[Tensor, "b h w 2"] = NOT_ASKED_FOR
     rendering: Rendering = NOT_ASKED_FOR
     perceptual: Float[Tensor, ""] = NOT_ASKED_FOR
     warped_perceptual: Float[Tensor, ""] = NOT_ASKED_FOR
     judged_real: Judgement = NOT_ASKED_FOR
     judged_fake: Judgement = NOT_ASKED_FOR
     plane_warp: PlaneWarp = NOT_ASKED_FOR
-    transformed: Keypoints = NOT_ASKED_FOR
+    transformed: Any = NOT_ASKED_FOR
     window: Float[Tensor, "b 2 3"] = NOT_ASKED_FOR
     moved: Keypoints = NOT_ASKED_FOR
     found_again: Keypoints = NOT_ASKED_FOR

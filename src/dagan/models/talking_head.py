@@ -1,6 +1,6 @@
 """TalkingHead: the joining of depth, keypoints, motion and generator (Fig. 2)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,14 +12,16 @@ from dagan.geometry.registration import on_torso, register
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.dense_motion import DenseMotionNet, MotionConfig
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
+from dagan.models.family import Family
 from dagan.models.generator import Generator, GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, KeypointDetector, Modality
+from dagan.transfer.bounded import bounded
 from dagan.transfer.face_flow import whole_face
 from dagan.transfer.face_reader import FaceReader, FaceReaderConfig
 from dagan.transfer.face_transfer import face_transfer
 from dagan.transfer.relative import Transfer, mover, offset_transfer
 from dagan.transfer.retargeting import FaceRetargetingConfig
-from dagan.types import Agreement, Keypoints, Rendering, View
+from dagan.types import DenseMotion, Keypoints, Rendering, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ class TalkingHeadConfig:
         )
 
 
-class TalkingHead(nn.Module):
+class TalkingHead(Family):
     """Source image + driving image to generated image (DaGAN, Fig. 2). Images are squares of a multiple of 32.
 
     `retargeting` says how motion is transferred between people; it may have weights. `face_reader` sees landmarks and
@@ -101,16 +103,24 @@ class TalkingHead(nn.Module):
         super().__init__()
         self.depth = depth
         self.keypoints = keypoints
+        self.pixels = keypoints.pixels
         self.motion = motion
         self.generator = generator
         self.retargeting = retargeting
         self.face_reader = face_reader
         self.follows_torso = follows_torso
-        self.agreement: Mapping[str, Agreement] = {}  # by precision, where a model file tells it
 
     def given(self) -> list[nn.Module]:
         """The parts that stage 2 never trains: F_d and the face reader."""
         return [part for part in (self.depth, self.face_reader) if part is not None]
+
+    def watching(self) -> list[nn.Module]:
+        """F_d, F_kp and the face reader."""
+        return [part for part in (self.depth, self.keypoints, self.face_reader) if part is not None]
+
+    def compilable(self) -> list[nn.Module]:
+        generator = self.generator
+        return [*self.watching(), self.motion, generator.encoder, generator.depth_encoder, generator.decoder]
 
     def view(self, image: Float[Tensor, "b 3 h w"]) -> View:
         """As `detect`, with what the face reader sees, if there is one: all that a transfer between people needs."""
@@ -144,11 +154,14 @@ class TalkingHead(nn.Module):
         """From driving keypoints to those that move the source as the driver moved since its initial frame."""
         return mover(source, driving_initial, relative, adapt_scale, self.retargeting)
 
-    def rest_frame(self, source: Keypoints, driving: Keypoints) -> int:
-        """Which of a driver's frames (`t k 2`) holds its head and face most like the source (`1 k 2`): the one that
-        relative motion is best counted from."""
-        with torch.autocast(source.position.device.type, enabled=False):
-            return int(self.retargeting.difference(source, driving).nan_to_num(nan=float("inf")).argmin())
+    def transfer(self, source: Keypoints, initial: Keypoints) -> Callable[[Keypoints], Keypoints]:
+        return self.retargeting(source, initial)
+
+    def difference(self, source: Keypoints, driving: Keypoints) -> Float[Tensor, " t"]:
+        return self.retargeting.difference(source, driving)
+
+    def bounded(self, driving: Keypoints, rest: Keypoints) -> Keypoints:
+        return bounded(driving, rest)
 
     def torso(
         self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]
@@ -183,7 +196,11 @@ class TalkingHead(nn.Module):
         rendering: Rendering = self.generator(encoded, motion, driving, with_attention)
         return rendering
 
-    def forward(self, source: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Rendering:
-        """The source moved as in the driving frame of the same video."""
-        seen = self.detect(source)
-        return self.render(seen, self.follow(seen, self.detect(driving)), background=self.background(source, driving))
+    def reenact(self, source: View, driving: View, with_attention: bool = False) -> Rendering:
+        background = self.background(source.image, driving.image)
+        return self.render(source, self.follow(source, driving), with_attention, background)
+
+    def flow(self, source: View, driving: View) -> Float[Tensor, "b h w 2"]:
+        background = self.background(source.image, driving.image)
+        motion: DenseMotion = self.motion(source.image, source.keypoints, self.follow(source, driving), background)
+        return motion.flow

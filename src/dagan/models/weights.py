@@ -4,7 +4,7 @@ import copy
 import json
 import textwrap
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ from dagan.data.tensor_files import save_tensors
 from dagan.errors import UserError
 from dagan.models.bounded import build_bounded, check_sizes
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
-from dagan.models.discriminator import Discriminator, DiscriminatorConfig
+from dagan.models.families import CONFIGS, JudgeConfig, ModelConfig
+from dagan.models.family import Family
 from dagan.models.pose import PoseConfig, PoseNet
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.types import Agreement
 
+MODEL_FORMAT = "dagan-model-1"
 FORMATS = {
-    TalkingHeadConfig: "dagan-model-1",
+    **dict.fromkeys(CONFIGS, MODEL_FORMAT),
     FaceDepthConfig: "dagan-depth-1",
     PoseConfig: "dagan-pose-1",
 }  # by the kind of configuration
@@ -35,26 +37,29 @@ DEFAULT_WEIGHTS = "dagan-lite.safetensors"
 MAX_REASON = 300  # characters of an error message
 
 
-def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> TalkingHead:
+def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> Family:
     """A model in eval mode from a file, or the bundled default weights (float32, whatever the file stores).
+
+    It is a `models.family.Family`: a `TalkingHead` for DaGAN and FOMM, among them the bundled weights.
 
     Raises:
         UserError: no such file, not a safetensors file, not one of ours, or weights that do not fit its config.
     """
     if path is not None:
         return _read_model(Path(path)).to(device).eval()
-    with _bundled_file() as bundled:
+    with model_file() as bundled:
         return _read_model(bundled).to(device).eval()
 
 
-def _bundled_file() -> AbstractContextManager[Path]:
-    return as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS)
+def model_file(path: str | Path | None = None) -> AbstractContextManager[Path]:
+    """The file that `load` reads."""
+    return as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS) if path is None else nullcontext(Path(path))
 
 
 def save_model(
     path: str | Path,
     model: nn.Module,
-    config: TalkingHeadConfig | FaceDepthConfig | PoseConfig,
+    config: ModelConfig | FaceDepthConfig | PoseConfig,
     *,
     half: bool = False,
     **provenance: str,
@@ -66,7 +71,7 @@ def save_model(
 def save_state(
     path: str | Path,
     state: Mapping[str, Tensor],
-    config: TalkingHeadConfig | FaceDepthConfig | PoseConfig,
+    config: ModelConfig | FaceDepthConfig | PoseConfig,
     provenance: Mapping[str, str],
     *,
     half: bool = False,
@@ -129,7 +134,7 @@ def _read_agreement(path: Path) -> dict[str, Agreement]:
 
 def load_depth(path: str | Path) -> FaceDepthNet:
     """F_d in eval mode from a file that stage 1 wrote. Raises UserError as `load`."""
-    plain = _read_config(Path(path), FaceDepthConfig)
+    plain = _read_config(Path(path), FORMATS[FaceDepthConfig])
     depth = build_bounded(from_plain(FaceDepthConfig, plain), Path(path))
     _fill(depth, Path(path))
     return depth.eval()
@@ -137,47 +142,47 @@ def load_depth(path: str | Path) -> FaceDepthNet:
 
 def load_pose(path: str | Path) -> PoseNet:
     """F_p in eval mode from a file that stage 1 wrote beside F_d's. Raises UserError as `load`."""
-    plain = _read_config(Path(path), PoseConfig)
+    plain = _read_config(Path(path), FORMATS[PoseConfig])
     pose = build_bounded(from_plain(PoseConfig, plain), Path(path))
     _fill(pose, Path(path))
     return pose.eval()
 
 
-def load_discriminator(path: str | Path) -> tuple[DiscriminatorConfig, Discriminator] | None:
+def load_discriminator(path: str | Path) -> tuple[JudgeConfig, nn.Module] | None:
     """The discriminator that an imported checkpoint brought, to train on with; None when the file has none."""
     path = Path(path)
     text = read_metadata(path).get(DISCRIMINATOR)
     if text is None:
         return None
-    config = from_plain(DiscriminatorConfig, _plain_config(text, path))
+    config: JudgeConfig = from_plain(JudgeConfig, _plain_config(text, path))
     discriminator = build_bounded(config, path)
     _fill(discriminator, path, f"{DISCRIMINATOR}.")
     return config, discriminator
 
 
-def fill_face_reader(model: TalkingHead) -> TalkingHead:
+def fill_face_reader(model: Family) -> Family:
     """The model with the bundled weights' face reader, which nobody trains; without one, as it is."""
-    if model.face_reader is not None:
-        with _bundled_file() as bundled:
+    if isinstance(model, TalkingHead) and model.face_reader is not None:
+        with model_file() as bundled:
             _fill(model.face_reader, bundled, "face_reader.")
     return model
 
 
-def load_config(path: str | Path | None = None) -> TalkingHeadConfig:
-    """The configuration in a model file, or of the bundled default weights."""
+def load_config(path: str | Path | None = None) -> Any:
+    """The configuration (`ModelConfig`) in a model file, or of the bundled default weights."""
     if path is not None:
-        plain = _with_face(_read_config(Path(path), TalkingHeadConfig))
+        plain = _with_face(_read_config(Path(path), MODEL_FORMAT))
         try:
-            return from_plain(TalkingHeadConfig, plain)
+            return from_plain(ModelConfig, plain)
         except UserError as error:
             raise UserError(f"{path} is of another version of dagan, use that one: {error}") from error
-    with _bundled_file() as bundled:
+    with model_file() as bundled:
         return load_config(bundled)
 
 
 def _with_face(plain: Any) -> Any:
     """A stored configuration with `face`, which was five switches in files of version 0.1.0."""
-    if not isinstance(plain, dict) or "face" in plain:
+    if not isinstance(plain, dict) or "face" in plain or plain.get("kind") not in (None, TalkingHeadConfig.__name__):
         return plain
     new = copy.deepcopy(plain)
     try:
@@ -194,20 +199,20 @@ def _with_face(plain: Any) -> Any:
     return {**new, "face": {"kind": "FaceConfig", **parts} if has_face else None}
 
 
-def _read_model(path: Path) -> TalkingHead:
-    model = build_bounded(load_config(path), path)
+def _read_model(path: Path) -> Family:
+    model: Family = build_bounded(load_config(path), path)
     _fill(model, path)
     model.agreement = _read_agreement(path)
     return model
 
 
-def _read_config(path: Path, kind: type) -> Any:
+def _read_config(path: Path, wanted: str) -> Any:
     metadata = read_metadata(path)
-    if metadata.get("format") != FORMATS[kind]:
+    if metadata.get("format") != wanted:
         given = metadata.get("format", "none")
         if given == FORMATS[FaceDepthConfig]:
             raise UserError(f"{path} is a face depth network alone ({given}), not a talking head; it is for --depth")
-        raise UserError(f"{path} is not a {FORMATS[kind]} file (its format: {given}); give a file written by dagan")
+        raise UserError(f"{path} is not a {wanted} file (its format: {given}); give a file written by dagan")
     return _plain_config(metadata.get("config", ""), path)
 
 

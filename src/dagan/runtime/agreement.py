@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dagan.data.drawn_faces import drawn_clip
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.runtime.fold import fold
 from dagan.runtime.quantize import quantize
 from dagan.runtime.samples import show_samples
@@ -28,7 +28,7 @@ EQUAL = 1e-12  # mean squared error that counts as none: 120 dB
 
 
 @torch.inference_mode()
-def measure_agreement(model: TalkingHead, size: int = 256, heads: Iterable[int] | None = None) -> dict[str, Agreement]:
+def measure_agreement(model: Family, size: int = 256, heads: Iterable[int] | None = None) -> dict[str, Agreement]:
     """Median and least PSNR, over drawn heads that move as themselves, of the precisions that are not float32."""
     rounded = {precision: rounds(model, size) for precision, rounds in ROUNDED.items()}
     found: dict[str, list[float]] = {precision: [] for precision in rounded}
@@ -38,9 +38,9 @@ def measure_agreement(model: TalkingHead, size: int = 256, heads: Iterable[int] 
         image, *driving = _frames(size, seed)
         source = model.encode(model.view(image))
         for frame in driving:
-            expected = model.render(source, model.view(frame).keypoints).generated
+            expected = model.render(source, model.view(frame).code).generated
             for precision, ours in rounded.items():
-                picture = ours.render(source, ours.view(frame).keypoints).generated
+                picture = ours.render(source, ours.view(frame).code).generated
                 found[precision].append(psnr(picture, expected))
     return {precision: Agreement(float(np.median(values)), min(values)) for precision, values in found.items()}
 
@@ -57,14 +57,14 @@ def _frames(size: int, seed: int) -> list[Float[Tensor, "1 3 h w"]]:
     return list(rearrange(drawn, "t h w c -> t 1 c h w").float() / 255)
 
 
-def _in_whole_numbers(model: TalkingHead, size: int) -> TalkingHead:
+def _in_whole_numbers(model: Family, size: int) -> Family:
     return quantize(fold(model, size), partial(show_samples, size=size))
 
 
-def _in_bfloat16(model: TalkingHead, size: int) -> TalkingHead:
+def _in_bfloat16(model: Family, size: int) -> Family:
     folded = fold(model, size)
     change_convolutions_of(folded, HalfConv)
     return folded
 
 
-ROUNDED: dict[str, Callable[[TalkingHead, int], TalkingHead]] = {"int8": _in_whole_numbers, "bf16": _in_bfloat16}
+ROUNDED: dict[str, Callable[[Family, int], Family]] = {"int8": _in_whole_numbers, "bf16": _in_bfloat16}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.runtime.agreement import psnr
 from dagan.runtime.choice import build_engine
 from dagan.runtime.engine import Choice, Engine
@@ -29,12 +29,12 @@ class Timing(NamedTuple):
 
 @torch.inference_mode()
 def time_engines(
-    model: TalkingHead, choices: Sequence[Choice], size: int = 256, num_rounds: int = 3, num_frames: int = 16
+    model: Family, choices: Sequence[Choice], size: int = 256, num_rounds: int = 3, num_frames: int = 16
 ) -> list[Timing]:
     """Each engine on `num_frames` frames of the bundled portrait, in turn, `num_rounds` times after one to warm up."""
     image, driving = portrait_frames(size, NUM_DRIVING)
     source = model.encode(model.view(image))
-    expected = model.render(source, model.view(driving[-1]).keypoints).generated
+    expected = model.render(source, model.view(driving[-1]).code).generated
     engines, ready, agreement = [], [], []
     for choice in choices:
         started = time.perf_counter()

@@ -2,18 +2,18 @@
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from dagan.errors import UserError, reason_of
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.runtime.engine import Choice, Engine, Precision, Runtime
 from dagan.runtime.onnx_engine import OnnxEngine
 from dagan.runtime.openvino_engine import OpenVinoEngine
 from dagan.runtime.packages import is_installed
 from dagan.runtime.processor import has_native
 from dagan.runtime.torch_engine import TorchEngine
-from dagan.types import View
 
 LEAST_AGREEMENT = 40.0  # dB, median PSNR to PyTorch's float32: differences of 1 % of white, which nobody sees
 # By the milliseconds of a frame of the bundled weights on a CPU that has them all (docs/performance.md).
@@ -31,7 +31,7 @@ NEEDS: dict[Runtime, tuple[str, ...]] = {
     "torch": (),
 }
 EXTRAS: dict[Runtime, str] = {"openvino": "fast", "onnx": "export"}  # of the package: what installs those
-ENGINES: dict[Runtime, Callable[[TalkingHead, View, Precision, int], Engine]] = {
+ENGINES: dict[Runtime, Callable[[Family, Any, Precision, int], Engine]] = {
     "torch": TorchEngine,
     "onnx": OnnxEngine,
     "openvino": OpenVinoEngine,
@@ -39,7 +39,7 @@ ENGINES: dict[Runtime, Callable[[TalkingHead, View, Precision, int], Engine]] = 
 
 
 def build_engine(
-    model: TalkingHead, source: View, runtime: Runtime = "auto", precision: Precision = "auto", num_threads: int = 0
+    model: Family, source: Any, runtime: Runtime = "auto", precision: Precision = "auto", num_threads: int = 0
 ) -> Engine:
     """The engine that `choose` chooses, with its source set. `num_threads` 0: all cores.
 
@@ -64,17 +64,15 @@ def build_engine(
     return _started(choice, model, source, num_threads)
 
 
-def _started(choice: Choice, model: TalkingHead, source: View, num_threads: int) -> Engine:
+def _started(choice: Choice, model: Family, source: Any, num_threads: int) -> Engine:
     engine = ENGINES[choice.runtime](model, source, choice.precision, num_threads)
     engine.set_source(source)
     return engine
 
 
-def choose(
-    model: TalkingHead, device: torch.device, runtime: Runtime = "auto", precision: Precision = "auto"
-) -> Choice:
+def choose(model: Family, device: torch.device, runtime: Runtime = "auto", precision: Precision = "auto") -> Choice:
     """What `auto` stands for: the fastest that is installed, in a precision in which the model was measured to agree
-    with PyTorch's float32 (`TalkingHead.agreement`); on a GPU PyTorch. What is asked for by name is taken as it is.
+    with PyTorch's float32 (`Family.agreement`); on a GPU PyTorch. What is asked for by name is taken as it is.
 
     Raises:
         UserError: as `build_engine`.
@@ -93,7 +91,7 @@ def installed_choices(device: torch.device) -> list[Choice]:
     return [choice for choice in FASTEST_FIRST if _is_fast(choice, device)]
 
 
-def _agrees(model: TalkingHead, choice: Choice) -> bool:
+def _agrees(model: Family, choice: Choice) -> bool:
     """OpenVINO's bfloat16 never counts as measured: it rounds coordinates, too (33 dB at the paper's widths, where
     PyTorch's, of convolutions alone, has 47)."""
     measured = model.agreement.get(choice.precision)

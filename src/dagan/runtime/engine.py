@@ -1,11 +1,9 @@
 """What computes the networks of an animation: one small protocol, and the names of runtimes and precisions."""
 
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
-
-from dagan.types import Keypoints, View
 
 Runtime = Literal["auto", "torch", "onnx", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
@@ -30,14 +28,14 @@ class Engine(Protocol):
     precision: Precision
     num_workers: int
 
-    def set_source(self, source: View) -> None:
+    def set_source(self, source: Any) -> None:
         """The encoded portrait of the pictures that follow."""
         ...
 
-    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
-        """What the model sees in a driving frame."""
+    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Any:
+        """The driving code of a frame."""
         ...
 
-    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
-        """The portrait moved to keypoints, RGB in [0, 1]."""
+    def picture(self, driving: Any) -> Float[Tensor, "1 3 h w"]:
+        """The portrait moved to a driving code, RGB in [0, 1]."""
         ...

@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from dagan.geometry.local_motion import affine, invert_2x2
 from dagan.models.decoder import BlendDecoder, PlainDecoder
 from dagan.models.dense_motion import DenseMotionNet
+from dagan.models.family import Family
 from dagan.models.keypoints import JacobianHead
 from dagan.models.refine import Attention, CrossModalAttention, Refined
 from dagan.models.talking_head import TalkingHead
@@ -33,15 +34,15 @@ PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))  # row and column of an output pixel i
 
 
 @torch.no_grad()
-def fold(model: TalkingHead, side: int, narrow: bool = True, winograd: bool = False) -> TalkingHead:
+def fold(model: Family, side: int, narrow: bool = True, winograd: bool = False) -> Family:
     """A copy of `model`, in eval mode, for images of `side` pixels.
 
     `narrow`: several pixels at once where channels are few. `winograd`: for one image at a time, wide residual blocks.
     """
-    folded: TalkingHead = copy.deepcopy(model).eval().requires_grad_(False)
+    folded: Family = copy.deepcopy(model).eval().requires_grad_(False)
     folded = folded.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload] # an animator's is not
     _fold_children(folded, side)
-    if winograd:
+    if winograd and isinstance(folded, TalkingHead):
         _filter_residuals(folded, side)
     if narrow:
         _fold_narrow(folded)

@@ -14,14 +14,14 @@ from filelock import FileLock
 
 from dagan.data.weight_files import sha256_of, working_folder
 from dagan.files import write_text
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 
 GRAPH_VERSION = "7"  # of what `fold` and the graphs make; raise it when they change, and old entries are not used
 SUMS = "sums.json"  # {name of a file in the folder: its sha256}
 LOCK = ".lock"
 
 
-def engine_folder(kind: str, version: str, model: TalkingHead, side: int) -> Path:
+def engine_folder(kind: str, version: str, model: Family, side: int) -> Path:
     """The folder for this engine, model and image size, made if it was not there; other weights have another folder.
 
     It goes with this process where the cache cannot be written.

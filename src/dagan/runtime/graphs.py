@@ -1,93 +1,124 @@
-"""A talking head cut into functions of tensors alone, as exporters and inference engines take them.
+"""A model cut into functions of tensors alone, as exporters and inference engines take them.
 
-`KeypointGraph` runs once per driving frame, `PictureGraph` after it; `SourceGraph` once per source; `FrameGraph` is
-keypoints, transfer and picture in one. Tensors that a model does not have (jacobians, what a face reader sees, depth
-features) are left out.
+`KeypointGraph` runs once per driving frame and gives its driving code, `PictureGraph` after it; `SourceGraph` once per
+source; `FrameGraph` is code, transfer and picture in one. Tensors that a model does not have (jacobians, what a face
+reader sees, depth features) are left out.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.models.talking_head import TalkingHead
-from dagan.types import Appearance, Keypoints, View
-
-POINTS = ("position", "jacobian")  # of keypoints, what a picture is drawn from; the rest is for transfers
+from dagan.models.family import Family
+from dagan.types import View
 
 
 class Signature(NamedTuple):
-    """Names of tensors that cross the border, in order: of keypoints, and of what a source leaves behind."""
+    """Names of tensors that cross the border, in order: of a driving code, of those parts that a picture is drawn from,
+    and of what a source leaves behind; and the types of which codes and sources are made again."""
 
-    keypoints: tuple[str, ...]
+    code: tuple[str, ...]
+    points: tuple[str, ...]
     appearance: tuple[str, ...]
+    code_type: type
+    source_types: "Shape"
 
-    @property
-    def points(self) -> tuple[str, ...]:
-        """Those of keypoints that a picture is drawn from."""
-        return tuple(name for name in self.keypoints if name in POINTS)
+    def gathered(self, names: Sequence[str], tensors: Sequence[Tensor]) -> Any:
+        """A driving code of tensors."""
+        return self.code_type(**dict(zip(names, tensors, strict=True)))
 
 
-def signature_of(source: View) -> Signature:
+class Shape(NamedTuple):
+    """How a view's appearance is nested: a named or plain tuple of shapes, a tensor ("tensor"), or nothing (None)."""
+
+    kind: Any
+    parts: "tuple[Shape, ...]" = ()
+
+    def filled(self, tensors: list[Tensor]) -> Any:
+        """The value of this shape, made of the first tensors, which are taken off the list."""
+        if self.kind == "tensor":
+            return tensors.pop(0)
+        if self.kind is None:
+            return None
+        parts = [part.filled(tensors) for part in self.parts]
+        return self.kind(*parts) if hasattr(self.kind, "_fields") else tuple(parts)
+
+
+def shape_of(value: Any) -> Shape:
+    if value is None or isinstance(value, Tensor):
+        return Shape(None if value is None else "tensor")
+    return Shape(type(value), tuple(map(shape_of, value)))
+
+
+def named_parts(value: Any, name: str = "") -> dict[str, Tensor]:
+    """The tensors of nested tuples by their place: features_0, features_1, depth_features."""
+    if value is None or isinstance(value, Tensor):
+        return {} if value is None else {name: value}
+    inner = zip(getattr(value, "_fields", range(len(value))), value, strict=True)
+    return {key: part for own, item in inner for key, part in named_parts(item, f"{name}_{own}".lstrip("_")).items()}
+
+
+def signature_of(source: Any) -> Signature:
     """The names for an encoded source of this model."""
-    assert source.appearance is not None
-    features = tuple(f"features_{index}" for index in range(len(source.appearance.features)))
-    has_depth = source.appearance.depth_features is not None
-    return Signature(tuple(source.keypoints.named()), (*features, "depth_features") if has_depth else features)
+    code, view_type = source.code, type(source)
+    names = tuple(named_parts(source.appearance))
+    return Signature(
+        tuple(code.named()), tuple(code.drawn()), names, type(code), Shape(view_type, (shape_of(source.appearance),))
+    )
 
 
-def gathered(names: Sequence[str], tensors: Sequence[Tensor]) -> Keypoints:
-    """Keypoints of their tensors."""
-    return Keypoints(**dict(zip(names, tensors, strict=True)))
+def flat_code(code: Any) -> tuple[Tensor, ...]:
+    return tuple(code.named().values())
 
 
-def flat_keypoints(keypoints: Keypoints) -> tuple[Tensor, ...]:
-    return tuple(keypoints.named().values())
-
-
-def flat_points(keypoints: Keypoints) -> tuple[Tensor, ...]:
+def flat_points(code: Any) -> tuple[Tensor, ...]:
     """The tensors of `Signature.points`."""
-    return tuple(part for name, part in keypoints.named().items() if name in POINTS)
+    return tuple(code.drawn().values())
 
 
-def flat_appearance(source: View) -> tuple[Tensor, ...]:
+def flat_appearance(source: Any) -> tuple[Tensor, ...]:
     """What `encode` found. Raises ValueError for a view that was not encoded."""
     if source.appearance is None:
-        raise ValueError("the source view has no appearance; call TalkingHead.encode first")
-    features, depth_features = source.appearance
-    return features if depth_features is None else (*features, depth_features)
+        raise ValueError("the source view has no appearance; call the model's encode first")
+    return tuple(named_parts(source.appearance).values())
+
+
+def view_of(kind: type, image: Tensor, code: Any, appearance: Any) -> Any:
+    """An encoded source; no picture is drawn from its depth."""
+    return View(image, None, code, appearance) if kind is View else kind(image, code, appearance)
 
 
 class Graph(nn.Module):
     """What the four share: the (folded) model and its signature."""
 
-    def __init__(self, model: TalkingHead, signature: Signature) -> None:
+    def __init__(self, model: Family, signature: Signature) -> None:
         super().__init__()
         self.model = model
         self.signature = signature
 
-    def _source(self, names: Sequence[str], image: Tensor, tensors: Sequence[Tensor], batch: int) -> View:
-        """The source beside a batch of driving frames, by the names of its keypoints; its tensors have a batch of 1."""
+    def _source(self, names: Sequence[str], image: Tensor, tensors: Sequence[Tensor], batch: int) -> Any:
+        """The source beside a batch of driving frames, by the names of its code; its tensors have a batch of 1."""
         image, *rest = (tensor.expand(batch, *tensor.shape[1:]) for tensor in (image, *tensors))
-        seen, kept = gathered(names, rest[: len(names)]), rest[len(names) :]
-        depth_features = kept.pop() if "depth_features" in self.signature.appearance else None
-        return View(image, None, seen, Appearance(tuple(kept), depth_features))
+        seen, kept = self.signature.gathered(names, rest[: len(names)]), rest[len(names) :]
+        view_type, (appearance,) = self.signature.source_types
+        return view_of(view_type, image, seen, appearance.filled(kept))
 
 
 class SourceGraph(Graph):
-    """Image to keypoints and appearance."""
+    """Image to its code and appearance."""
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
         view = self.model.encode(self.model.view(image))
-        return (*flat_keypoints(view.keypoints), *flat_appearance(view))
+        return (*flat_code(view.code), *flat_appearance(view))
 
 
 class KeypointGraph(Graph):
-    """Driving frames to keypoints."""
+    """Driving frames to their codes."""
 
     def forward(self, frame: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
-        return flat_keypoints(self.model.view(frame).keypoints)
+        return flat_code(self.model.view(frame).code)
 
 
 class PictureGraph(Graph):
@@ -95,8 +126,8 @@ class PictureGraph(Graph):
 
     def forward(self, *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
         names = self.signature.points
-        driving, image, *source = gathered(names, tensors[: len(names)]), *tensors[len(names) :]
-        view = self._source(names, image, source, driving.position.shape[0])
+        driving, image, *source = self.signature.gathered(names, tensors[: len(names)]), *tensors[len(names) :]
+        view = self._source(names, image, source, tensors[0].shape[0])
         return self.model.render(view, driving).generated
 
 
@@ -109,8 +140,8 @@ class FrameGraph(Graph):
     """
 
     def forward(self, frame: Float[Tensor, "b 3 h w"], *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
-        names = self.signature.keypoints
-        image, *source, initial = *tensors[: -len(names)], gathered(names, tensors[-len(names) :])
+        names = self.signature.code
+        image, *source, initial = *tensors[: -len(names)], self.signature.gathered(names, tensors[-len(names) :])
         view = self._source(names, image, source, frame.shape[0])
-        driving = self.model.view(frame).keypoints
-        return self.model.render(view, self.model.retargeting(view.keypoints, initial)(driving)).generated
+        driving = self.model.view(frame).code
+        return self.model.render(view, self.model.transfer(view.code, initial)(driving)).generated

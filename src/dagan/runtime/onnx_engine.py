@@ -3,18 +3,18 @@
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.graph_cache import engine_folder, whole_graphs
-from dagan.runtime.graphs import flat_appearance, flat_points, gathered, signature_of
+from dagan.runtime.graphs import flat_appearance, flat_points, signature_of
 from dagan.runtime.onnx_graphs import engine_graphs, open_session, write_graphs
-from dagan.types import Keypoints, View
 
 
 class OnnxEngine:
@@ -22,7 +22,7 @@ class OnnxEngine:
 
     name: Runtime = "onnx"
 
-    def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
+    def __init__(self, model: Family, source: Any, precision: Precision, num_threads: int) -> None:
         self.precision = precision  # fp32: its CPU kernels know no other
         folder = engine_folder("onnx", version("onnxruntime"), model, source.image.shape[-1])
         with whole_graphs(folder, partial(_write, model, source, folder)):
@@ -32,22 +32,21 @@ class OnnxEngine:
         self._signature = signature_of(source)
         self._source: dict[str, np.ndarray] = {}
 
-    def set_source(self, source: View) -> None:
+    def set_source(self, source: Any) -> None:
         names = ("image", *self._signature.points, *self._signature.appearance)
-        kept = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
+        kept = (source.image, *flat_points(source.code), *flat_appearance(source))
         self._source = {name: np.ascontiguousarray(value.numpy()) for name, value in zip(names, kept, strict=True)}
 
-    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
-        return gathered(
-            self._signature.keypoints, [*map(torch.from_numpy, self._see.run(None, {"frame": frame.numpy()}))]
-        )
+    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Any:
+        found = [*map(torch.from_numpy, self._see.run(None, {"frame": frame.numpy()}))]
+        return self._signature.gathered(self._signature.code, found)
 
-    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
+    def picture(self, driving: Any) -> Float[Tensor, "1 3 h w"]:
         points = zip(self._signature.points, flat_points(driving), strict=True)
         moved = {f"driving_{name}": part.numpy() for name, part in points}
         return torch.from_numpy(self._draw.run(["picture"], {**moved, **self._source})[0])
 
 
 @torch.inference_mode(mode=False)
-def _write(model: TalkingHead, source: View, folder: Path) -> None:
+def _write(model: Family, source: Any, folder: Path) -> None:
     write_graphs(engine_graphs(model, source.image.clone()), folder)

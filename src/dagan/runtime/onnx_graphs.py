@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dagan.errors import UserError
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.runtime.fold import fold
 from dagan.runtime.graphs import (
     FrameGraph,
@@ -23,12 +23,11 @@ from dagan.runtime.graphs import (
     Signature,
     SourceGraph,
     flat_appearance,
-    flat_keypoints,
+    flat_code,
     flat_points,
     signature_of,
 )
 from dagan.runtime.packages import import_onnxruntime, is_installed
-from dagan.types import View
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -49,28 +48,28 @@ class OnnxGraph(NamedTuple):
     outputs: tuple[str, ...]
 
 
-def animation_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
+def animation_graphs(model: Family, image: Tensor) -> dict[str, OnnxGraph]:
     """The two graphs of an export: `source`, once per portrait, and `frame`, once per batch of driving frames."""
     source, folded, signature = _prepared(model, image)
-    keypoints = dict(zip(signature.keypoints, flat_keypoints(source.keypoints), strict=True))
-    kept = {"image": source.image, **keypoints, **_appearance(signature, source)}
-    initial = {f"initial_{name}": part for name, part in keypoints.items()}
-    seen = (*signature.keypoints, *signature.appearance)
+    code = dict(zip(signature.code, flat_code(source.code), strict=True))
+    kept = {"image": source.image, **code, **_appearance(signature, source)}
+    initial = {f"initial_{name}": part for name, part in code.items()}
+    seen = (*signature.code, *signature.appearance)
     return {
         "source": OnnxGraph(SourceGraph(folded, signature), {"image": source.image}, 1, seen),
         "frame": OnnxGraph(FrameGraph(folded, signature), {"frame": image, **kept, **initial}, 1, ("picture",)),
     }
 
 
-def engine_graphs(model: TalkingHead, image: Tensor) -> dict[str, OnnxGraph]:
+def engine_graphs(model: Family, image: Tensor) -> dict[str, OnnxGraph]:
     """The two graphs of an engine: `keypoints` of a driving frame, and the `picture` for keypoints."""
     source, folded, signature = _prepared(model, image)
-    points = dict(zip(signature.points, flat_points(source.keypoints), strict=True))
+    points = dict(zip(signature.points, flat_points(source.code), strict=True))
     driving = {f"driving_{name}": part for name, part in points.items()}
     kept = {"image": source.image, **points, **_appearance(signature, source)}
     drawn = OnnxGraph(PictureGraph(folded, signature), {**driving, **kept}, len(driving), ("picture",))
     return {
-        "keypoints": OnnxGraph(KeypointGraph(folded, signature), {"frame": image}, 1, signature.keypoints),
+        "keypoints": OnnxGraph(KeypointGraph(folded, signature), {"frame": image}, 1, signature.code),
         "picture": drawn,
     }
 
@@ -101,12 +100,12 @@ def open_session(path: Path, num_threads: int) -> "onnxruntime.InferenceSession"
 
 
 @torch.no_grad()
-def _prepared(model: TalkingHead, image: Tensor) -> tuple[View, TalkingHead, Signature]:
+def _prepared(model: Family, image: Tensor) -> tuple[Any, Family, Signature]:
     source = model.encode(model.eval().view(image.cpu()))
     return source, fold(model, image.shape[-1]), signature_of(source)
 
 
-def _appearance(signature: Signature, source: View) -> dict[str, Tensor]:
+def _appearance(signature: Signature, source: Any) -> dict[str, Tensor]:
     return dict(zip(signature.appearance, flat_appearance(source), strict=True))
 
 

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagan.models.family import Family
 from dagan.models.talking_head import TalkingHead
 from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.fold import fold
@@ -27,14 +28,12 @@ from dagan.runtime.graphs import (
     PictureGraph,
     flat_appearance,
     flat_points,
-    gathered,
     signature_of,
 )
 from dagan.runtime.packages import import_openvino, openvino_core
 from dagan.runtime.processor import has_native
 from dagan.runtime.quantize import quantize
 from dagan.runtime.samples import show_samples
-from dagan.types import Keypoints, View
 
 if TYPE_CHECKING:
     import openvino
@@ -48,7 +47,7 @@ class OpenVinoEngine:
 
     name: Runtime = "openvino"
 
-    def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
+    def __init__(self, model: Family, source: Any, precision: Precision, num_threads: int) -> None:
         core = openvino_core()
         self.precision = precision
         if precision == "int8" and not has_native("int8"):
@@ -73,21 +72,21 @@ class OpenVinoEngine:
         self._mine = threading.local()
         self._source: tuple[np.ndarray, ...] = ()
 
-    def set_source(self, source: View) -> None:
-        kept = (source.image, *flat_points(source.keypoints), *flat_appearance(source))
+    def set_source(self, source: Any) -> None:
+        kept = (source.image, *flat_points(source.code), *flat_appearance(source))
         self._source = tuple(np.ascontiguousarray(tensor.float().numpy()) for tensor in kept)
         self._mine = threading.local()
 
-    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
+    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Any:
         see, _, read = self._requests()
         see.infer([frame.numpy()])
         found = [_taken(see, index) for index in range(len(self._see.outputs))]
         if read is not None:
             read.infer([frame.numpy(), found[0].numpy()])
             found += [_taken(read, index) for index in range(2)]
-        return gathered(self._signature.keypoints, found)
+        return self._signature.gathered(self._signature.code, found)
 
-    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
+    def picture(self, driving: Any) -> Float[Tensor, "1 3 h w"]:
         request = self._requests()[1]
         request.infer({index: part.numpy() for index, part in enumerate(flat_points(driving))})
         return _taken(request, 0)
@@ -105,21 +104,21 @@ class OpenVinoEngine:
         requests: tuple[Any, Any, Any] = self._mine.requests
         return requests
 
-    def _reads_apart(self, model: TalkingHead) -> bool:
-        return self.precision == "bf16" and model.face_reader is not None
+    def _reads_apart(self, model: Family) -> bool:
+        return self.precision == "bf16" and isinstance(model, TalkingHead) and model.face_reader is not None
 
-    def _convert(self, model: TalkingHead, source: View, folder: Path) -> None:
+    def _convert(self, model: Family, source: Any, folder: Path) -> None:
         """Writes the graphs; a face reader's is one of its own with bfloat16."""
         folded = self._folded(model, source.image.shape[-1])
-        driving = flat_points(source.keypoints)
-        if self._reads_apart(model) and (reader := folded.face_reader) is not None:
+        driving = flat_points(source.code)
+        if self._reads_apart(model) and isinstance(folded, TalkingHead) and (reader := folded.face_reader) is not None:
             _write(reader, [source.image, source.keypoints.position], folder / READER)
             folded.face_reader = None
         _write(KeypointGraph(folded, self._signature), [source.image], folder / KEYPOINTS)
         kept = (source.image, *driving, *flat_appearance(source))
         _write(PictureGraph(folded, self._signature), [*driving, *kept], folder / PICTURE)
 
-    def _folded(self, model: TalkingHead, side: int) -> TalkingHead:
+    def _folded(self, model: Family, side: int) -> Family:
         if self.precision != "int8":
             return fold(model, side, winograd=self.precision == "fp32")
         return quantize(fold(model, side), partial(show_samples, size=side))

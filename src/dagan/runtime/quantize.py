@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.runtime.fold import FoldedUpBlock
 from dagan.runtime.narrow import NarrowConv
 
@@ -88,7 +88,7 @@ class QuantizedConv(nn.Module):
 
 
 @torch.no_grad()
-def quantize(folded: TalkingHead, calibrate: Callable[[TalkingHead], None]) -> TalkingHead:
+def quantize(folded: Family, calibrate: Callable[[Family], None]) -> Family:
     """Changes a folded model in place: ranges are those seen while `calibrate` runs it."""
     chosen = dict(_chosen(folded, ""))
     seen = {name: Range(clips=name.startswith("generator")) for name in chosen}

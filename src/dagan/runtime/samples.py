@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dagan.data.pictures import read_image
 from dagan.images import Crop, apply_crop
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 
 NUM_DRAWN_FACES = 5
 PORTRAIT_CROP = Crop(124, 21, 198)  # what `inference.crop` chooses for the bundled portrait
@@ -25,7 +25,7 @@ def portrait_frames(size: int, num_driving: int) -> tuple[Float[Tensor, "1 3 h w
     return image, driving
 
 
-def show_samples(model: TalkingHead, size: int) -> None:
+def show_samples(model: Family, size: int) -> None:
     """Runs an animation of the portrait, in light, darkness and mirrored, and of drawn faces of several people."""
     from dagan.data.drawn_faces import drawn_clip
 
@@ -37,4 +37,4 @@ def show_samples(model: TalkingHead, size: int) -> None:
     for clip in clips:
         source = model.encode(model.detect(clip[:1]))
         for frame in torch.split(clip[1:], 1):
-            model.render(source, model.detect(frame).keypoints)
+            model.render(source, model.detect(frame).code)

@@ -1,17 +1,17 @@
 """PyTorch as an engine: the folded model, channels last, in float32 or with convolutions in bfloat16."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.fold import fold
-from dagan.runtime.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, gathered, signature_of
-from dagan.types import Keypoints, View
+from dagan.runtime.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, signature_of
 
 # Where Winograd's transform (by NNPACK, in PyTorch) beats the direct convolution: wide, and not too small.
 WINOGRAD_CHANNELS = 128
@@ -24,7 +24,7 @@ class TorchEngine:
     name: Runtime = "torch"
     num_workers = 1
 
-    def __init__(self, model: TalkingHead, source: View, precision: Precision, num_threads: int) -> None:
+    def __init__(self, model: Family, source: Any, precision: Precision, num_threads: int) -> None:
         self._device = source.image.device
         self.precision = precision
         if num_threads:
@@ -36,17 +36,17 @@ class TorchEngine:
         self._see, self._draw = (graph(folded, self._signature) for graph in (KeypointGraph, PictureGraph))
         self._source: tuple[Tensor, ...] = ()
 
-    def set_source(self, source: View) -> None:
+    def set_source(self, source: Any) -> None:
         image = source.image.contiguous(memory_format=torch.channels_last)
-        self._source = (image, *flat_points(source.keypoints), *flat_appearance(source))
+        self._source = (image, *flat_points(source.code), *flat_appearance(source))
 
     @torch.inference_mode()
-    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Keypoints:
+    def keypoints(self, frame: Float[Tensor, "1 3 h w"]) -> Any:
         placed = frame.to(self._device, memory_format=torch.channels_last, non_blocking=True)
-        return gathered(self._signature.keypoints, self._see(placed))
+        return self._signature.gathered(self._signature.code, self._see(placed))
 
     @torch.inference_mode()
-    def picture(self, driving: Keypoints) -> Float[Tensor, "1 3 h w"]:
+    def picture(self, driving: Any) -> Float[Tensor, "1 3 h w"]:
         drawn: Tensor = self._draw(*flat_points(driving), *self._source)
         return drawn
 
@@ -87,7 +87,7 @@ def _winograd_where_faster(conv: nn.Conv2d) -> nn.Module:
     return WinogradConv(conv) if wide and plain and usable else conv
 
 
-def change_convolutions_of(model: TalkingHead, change: Callable[[nn.Conv2d], nn.Module]) -> None:
+def change_convolutions_of(model: Family, change: Callable[[nn.Conv2d], nn.Module]) -> None:
     """`change_convolutions` of all networks but the face reader, whose places are good to a tenth of a pixel."""
     for name, part in model.named_children():
         if name != "face_reader":

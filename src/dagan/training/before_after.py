@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from dagan.files import write_text
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 from dagan.training.panels import write_panel
 from dagan.training.run_folder import write_json
 from dagan.training.validation import Measure, Pairs, validate
@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
 
 
 def measure_outcome(
-    start: TalkingHead, trained: TalkingHead, stopping: Pairs, final: Pairs, measures: Mapping[str, Measure]
+    start: Family, trained: Family, stopping: Pairs, final: Pairs, measures: Mapping[str, Measure]
 ) -> Outcome:
     """Both models, in evaluation mode and on the device of the pairs; of `measures`, more must be better."""
     old, new = (validate(model, stopping, {})["validation_l1"] for model in (start, trained))
@@ -77,7 +77,7 @@ def read_outcome(folder: Path) -> Outcome | None:
 
 
 @torch.inference_mode()
-def write_picture(folder: Path, start: TalkingHead, trained: TalkingHead, pairs: Pairs, is_kept: bool) -> Path:
+def write_picture(folder: Path, start: Family, trained: Family, pairs: Pairs, is_kept: bool) -> Path:
     """Source | driving | before | after of some of the pairs, evenly chosen; gives the file's path."""
     count = len(pairs.source)
     rows = [(2 * i + 1) * count // (2 * min(NUM_ROWS, count)) for i in range(min(NUM_ROWS, count))]

@@ -11,8 +11,9 @@ from dagan.data.clips import Clip, ClipFrames, FrameArray
 from dagan.data.frame_cache import CachedFrames
 from dagan.errors import UserError
 from dagan.losses.perceptual import PerceptualLoss
-from dagan.models.discriminator import Discriminator, DiscriminatorConfig
-from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+from dagan.models.discriminator import DiscriminatorConfig
+from dagan.models.families import ModelConfig
+from dagan.models.family import Family
 from dagan.nn.vgg import VGG
 from dagan.training.forward import GenerationNetworks
 from dagan.training.generation_stage import GenerationStage
@@ -87,9 +88,9 @@ def finetuning_phase(
 class Start:
     """What is gone on from. `discriminator`: the one that the model brought, or None; `perceptual`: None for no L_P."""
 
-    config: TalkingHeadConfig
-    model: TalkingHead
-    discriminator: Discriminator | None
+    config: ModelConfig
+    model: Family
+    discriminator: nn.Module | None
     perceptual: PerceptualLoss | None
 
     def networks(self) -> GenerationNetworks:

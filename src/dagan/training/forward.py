@@ -16,7 +16,8 @@ from dagan.geometry.warp import warp
 from dagan.losses.landmark_guidance import random_similarities
 from dagan.losses.perceptual import PerceptualLoss
 from dagan.losses.values import NOT_ASKED_FOR, Look, PairBatch, Values
-from dagan.models.discriminator import Discriminator, Judgement
+from dagan.models.discriminator import Judgement
+from dagan.models.family import Family
 from dagan.models.talking_head import TalkingHead
 from dagan.types import Keypoints, View
 
@@ -24,9 +25,9 @@ SAMPLES_A_REENACTMENT = 4  # one person's photo is moved by another's motion for
 
 
 class GenerationNetworks(nn.Module):
-    """What stage 2 trains (all but F_d and the face reader), and the frozen networks it looks through."""
+    """What stage 2 trains (all but what the model says is given), and the frozen networks it looks through."""
 
-    def __init__(self, model: TalkingHead, discriminator: Discriminator, perceptual: PerceptualLoss):
+    def __init__(self, model: Family, discriminator: nn.Module, perceptual: PerceptualLoss):
         super().__init__()
         self.model, self.discriminator, self.perceptual = model, discriminator, perceptual
         self.frozen: tuple[str, ...] = ()
@@ -35,7 +36,7 @@ class GenerationNetworks(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> "GenerationNetworks":
-        """Training mode for all but the frozen networks: F_d's running statistics must not move."""
+        """Training mode for all but the frozen networks: their running statistics must not move."""
         super().train(mode)
         self.perceptual.eval()
         for part in self.model.given():
@@ -43,8 +44,7 @@ class GenerationNetworks(nn.Module):
         return self
 
     def freeze(self, parts: Sequence[str]) -> None:
-        """These parts of the model stay as they are, running statistics too; all others but F_d and the face reader are
-        trained."""
+        """These parts of the model stay as they are, running statistics too; all others but the given are trained."""
         if tuple(parts) == self.frozen:
             return
         self.frozen = tuple(parts)
@@ -67,19 +67,18 @@ class Share(NamedTuple):
 def forward(networks: GenerationNetworks, batch: PairBatch, looks: Set[Look]) -> Values:
     """The way of Fig. 2 as far as the terms of an objective need it (`Objective.looks`); `look_again` does the rest."""
     model = networks.model
-    source = motion = rendering = NOT_ASKED_FOR
+    source = flow = rendering = NOT_ASKED_FOR
     if Look.SOURCE in looks:
         source = model.detect(batch.source)
     if Look.RENDERING in looks:
         source = model.encode(source)
     driving = model.detect(batch.driving)
-    if Look.MOTION in looks:
-        background = model.background(batch.source, batch.driving)
-        driven = model.follow(source, driving)
-        motion = model.motion(batch.source, source.keypoints, driven, background)
     if Look.RENDERING in looks:
-        rendering = model.generator(source, motion, driven)
-    return Values(batch, driving, source, motion, rendering)
+        rendering = model.reenact(source, driving)
+        flow = rendering.flow
+    elif Look.FLOW in looks:
+        flow = model.flow(source, driving)
+    return Values(batch, driving, source, flow, rendering)
 
 
 def look_again(networks: GenerationNetworks, values: Values, looks: Set[Look], share: Share) -> Values:
@@ -99,7 +98,7 @@ def _perceptual(networks: GenerationNetworks, values: Values, share: Share) -> V
 
 def _warped_perceptual(networks: GenerationNetworks, values: Values, share: Share) -> Values:
     """At the flow's size: trains motion without a generator."""
-    flow = values.motion.flow
+    flow = values.flow
     source, driving = (
         F.interpolate(image, (flow.shape[1], flow.shape[2]), mode="bilinear", align_corners=False, antialias=True)
         for image in (values.batch.source, values.batch.driving)
@@ -110,11 +109,11 @@ def _warped_perceptual(networks: GenerationNetworks, values: Values, share: Shar
 def _judgements(networks: GenerationNetworks, values: Values, share: Share) -> Values:
     """The generator's gradients leave D as it is. That of the driving frame is for D's own step, too: it has a graph
     down to D's weights."""
-    discriminator, keypoints = networks.discriminator, values.driving.keypoints
-    fake: Judgement = discriminator(values.rendering.generated, keypoints)
+    discriminator, code = networks.discriminator, values.driving.code
+    fake: Judgement = discriminator(values.rendering.generated, code)
     frozen = [parameter for parameter in discriminator.parameters() if not parameter.requires_grad]
     discriminator.requires_grad_(True)
-    real: Judgement = discriminator(values.batch.driving, keypoints)
+    real: Judgement = discriminator(values.batch.driving, code.each(Tensor.detach))
     for parameter in frozen:
         parameter.requires_grad_(False)
     return values._replace(judged_real=real, judged_fake=fake)
@@ -122,11 +121,11 @@ def _judgements(networks: GenerationNetworks, values: Values, share: Share) -> V
 
 def _transformed(networks: GenerationNetworks, values: Values, share: Share) -> Values:
     """L_E's second look: the driving frame sampled at T(z)."""
-    frame, pixels = values.batch.driving, networks.model.keypoints.pixels
+    frame, pixels = values.batch.driving, networks.model.pixels
     plane_warp = PlaneWarp.random(share.total, torch.default_generator, frame).of(share.rows)
     grid = plane_warp.grid(frame.shape[2], frame.shape[3], pixels.grid)
     image = F.grid_sample(frame, grid, padding_mode="reflection", align_corners=pixels.align_corners)
-    return values._replace(plane_warp=plane_warp, transformed=networks.model.detect(image).keypoints)
+    return values._replace(plane_warp=plane_warp, transformed=networks.model.detect(image).code)
 
 
 def _moved(networks: GenerationNetworks, values: Values, share: Share) -> Values:
@@ -139,6 +138,7 @@ def _moved(networks: GenerationNetworks, values: Values, share: Share) -> Values
 
 def _found_again(networks: GenerationNetworks, values: Values, share: Share) -> Values:
     """The depth beside the generated image is the driving frame's, which it should have."""
+    assert isinstance(networks.model, TalkingHead)
     found = find_fixed(networks.model, values.rendering.generated, values.driving.depth)
     return values._replace(found_again=found)
 
@@ -147,6 +147,7 @@ def _reenacted(networks: GenerationNetworks, values: Values, share: Share) -> Va
     """The first sources of the batch, one in `SAMPLES_A_REENACTMENT`, moved as the next sample's person moved between
     its two frames: nobody knows what that looks like, but the keypoints it should have are known."""
     model, count = networks.model, -(-len(values.batch.source) // SAMPLES_A_REENACTMENT)
+    assert isinstance(model, TalkingHead)  # `check_fit`: the terms that ask for this are of keypoints
     with torch.no_grad():
         source, driving = (model.read(view).keypoints for view in (values.source, values.driving))
         rest, now = (keypoints.each(lambda part: part.roll(-1, 0)[:count]) for keypoints in (source, driving))

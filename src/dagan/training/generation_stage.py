@@ -17,7 +17,8 @@ from dagan.data.sampling import REPEATS, SourceDrivingPairs
 from dagan.losses.adversarial import discriminator_adversarial
 from dagan.losses.objective import Objective
 from dagan.losses.values import PairBatch, Values
-from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
+from dagan.models.families import ModelConfig
+from dagan.models.family import Family
 from dagan.models.weights import save_model
 from dagan.training.batch_norm import synchronise_batch_norm
 from dagan.training.batches import resize_images, rows_of, to_device
@@ -37,17 +38,12 @@ ADAM_BETAS = (0.5, 0.999)  # as FOMM
 
 def compile_networks(networks: GenerationNetworks) -> None:
     """Has torch.compile make each network's code when it is first called; their names and weights stay."""
-    model = networks.model
-    generator = model.generator
-    seeing = [model.depth, model.keypoints, model.face_reader]
-    drawing = [model.motion, generator.encoder, generator.depth_encoder, generator.decoder]
-    for part in (*seeing, *drawing, networks.discriminator, networks.perceptual.vgg):
-        if part is not None:
-            part.compile(dynamic=False)
+    for part in (*networks.model.compilable(), networks.discriminator, networks.perceptual.vgg):
+        part.compile(dynamic=False)
 
 
 class GenerationOptimizers(NamedTuple):
-    """One for E_I, E_d, F_kp, motion and decoder together; one for D."""
+    """One for all parts of the model that are trained together; one for D."""
 
     generator: torch.optim.Adam
     discriminator: torch.optim.Adam
@@ -119,9 +115,9 @@ def generation_step(
 def discriminator_backward(networks: GenerationNetworks, values: Values, config: StepConfig) -> Tensor:
     """Gradients of D's least-squares loss on the driving frame and the frame just generated; gives the loss."""
     networks.discriminator.requires_grad_(True)
-    image, keypoints = values.rendering.generated.detach(), values.driving.keypoints  # no gradient of D reaches either
+    image, code = values.rendering.generated.detach(), values.driving.code.each(Tensor.detach)
     with torch.autocast(image.device.type, dtype=config.precision, enabled=config.is_mixed):
-        loss = discriminator_adversarial(values.judged_real, networks.discriminator(image, keypoints))
+        loss = discriminator_adversarial(values.judged_real, networks.discriminator(image, code))
     (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
     return loss
 
@@ -161,7 +157,7 @@ class GenerationStage:
     """
 
     networks: GenerationNetworks
-    config: TalkingHeadConfig
+    config: ModelConfig
     phases: Sequence[Phase]
     clips: list[ClipFrames]
     tracks: LandmarkTracks | None
@@ -215,10 +211,10 @@ class GenerationStage:
         return StepReport(result.terms, result.finite, objective.weights)
 
     def panel(self, average: nn.Module, path: Path) -> dict[str, float]:
-        assert isinstance(average, TalkingHead)
+        assert isinstance(average, Family)
         generation_panel(average, self.pairs.source[:NUM_ROWS], self.pairs.driving[:NUM_ROWS], path)
         return validate(average, self.pairs, self.measures, "validation" if self._is_validated else "training")
 
     def export(self, average: nn.Module, path: Path) -> None:
-        assert isinstance(average, TalkingHead)
+        assert isinstance(average, Family)
         save_model(path, average, self.config)

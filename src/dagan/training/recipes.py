@@ -120,7 +120,7 @@ def without_landmarks(phases: Sequence[Phase]) -> Unguided:
         guided = needing_landmarks(name for name, _ in phase.objective)
         terms += [name for name in guided if name not in terms]
         rest = tuple(term for term in phase.objective if term[0] not in guided)
-        if guided and not any(Look.MOTION in TERMS[name].looks for name, _ in rest):
+        if guided and not any(Look.FLOW in TERMS[name].looks for name, _ in rest):
             left_out.append(phase.name)
         else:
             objective = rest + (EQUIVARIANCE if phase.frozen else ())

@@ -18,6 +18,8 @@ from dagan.data.landmarks import LandmarkTracks
 from dagan.errors import UserError
 from dagan.face import MIRRORED_EXPRESSIONS, NUM_LANDMARKS, mirrored
 from dagan.losses.retargeting import expression_placing, expression_reading, expression_transfer
+from dagan.models.families import ModelConfig
+from dagan.models.family import Family
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.training.guard import clip_gradients, step_if
 from dagan.training.validation import to_images
@@ -50,16 +52,15 @@ class RetargetingRecipe:
     seed: int = 0
 
 
-def with_retargeting(
-    model: TalkingHead, config: TalkingHeadConfig
-) -> tuple[TalkingHead, TalkingHeadConfig, FaceRetargeting]:
+def with_retargeting(model: Family, config: ModelConfig) -> tuple[TalkingHead, TalkingHeadConfig, FaceRetargeting]:
     """The model and its config with retargeting networks: its own, or new ones.
 
     Raises:
         UserError: the model's keypoints are not the face's.
     """
-    if config.face is None:
+    if not isinstance(config, TalkingHeadConfig) or config.face is None:
         raise UserError("this model knows nothing of faces (its config's `face` is null); train one with --landmarks")
+    assert isinstance(model, TalkingHead)
     if isinstance(model.retargeting, FaceRetargeting):
         return model, config, model.retargeting
     networks = FaceRetargetingConfig()

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dagan.data.clips import ClipFrames
-from dagan.models.talking_head import TalkingHead
+from dagan.models.family import Family
 
 NUM_PAIRS = 32
 BATCH = 8  # pairs that are generated at once
@@ -53,7 +53,7 @@ def to_images(frames: UInt8[np.ndarray, "b h w 3"], device: torch.device) -> Flo
 
 @torch.inference_mode()
 def validate(
-    model: TalkingHead, pairs: Pairs, measures: Mapping[str, Measure], kind: str = "validation"
+    model: Family, pairs: Pairs, measures: Mapping[str, Measure], kind: str = "validation"
 ) -> dict[str, float]:
     """Means over the pairs: L1, its ratio to that of the unmoved source, and whatever else is to be measured.
 

@@ -1,10 +1,9 @@
 """A driver whose face is lost for some frames: the last pose is held, and eased out of when the face returns."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
-
-from dagan.types import Keypoints
 
 EASE_SECONDS = 0.3  # from the pose that was held to that of the returned face
 
@@ -15,20 +14,20 @@ def ease_frames(rate: float) -> int:
 
 
 class Holding:
-    """Takes the driver's keypoints frame by frame, and gives those to move the portrait by.
+    """Takes the driver's codes frame by frame, and gives those to move the portrait by.
 
-    In frames without a face the last pose given stays, whatever keypoints were read there. From the frame in which the
+    In frames without a face the last pose given stays, whatever was read there. From the frame in which the
     face returns, `ease` frames lead from that pose to the driver's. Until the first face it is `before`: the driver's
     rest pose, with which relative motion leaves the photo as it is.
     """
 
-    def __init__(self, before: Keypoints, ease: int) -> None:
+    def __init__(self, before: Any, ease: int) -> None:
         self._ease = ease
         self._held, self._given = before, before
         self._since = ease  # frames since the face returned
         self._is_lost = False
 
-    def __call__(self, driving: Keypoints, found: bool) -> Keypoints:
+    def __call__(self, driving: Any, found: bool) -> Any:
         """The pose of the next frame; `found`: whether it shows the face."""
         if not found:
             self._held, self._is_lost = self._given, True
@@ -41,26 +40,26 @@ class Holding:
         return self._given
 
 
-def held(driving: Iterable[Keypoints], found: Iterable[bool], before: Keypoints, ease: int) -> Iterator[Keypoints]:
-    """`Holding` for all frames, `1 k 2` each, as they come."""
+def held(driving: Iterable[Any], found: Iterable[bool], before: Any, ease: int) -> Iterator[Any]:
+    """`Holding` for the codes of all frames, as they come."""
     hold = Holding(before, ease)
-    return (hold(keypoints, bool(seen)) for keypoints, seen in zip(driving, found, strict=True))
+    return (hold(code, bool(seen)) for code, seen in zip(driving, found, strict=True))
 
 
-def held_motion(driving: Keypoints, found: Iterable[bool], before: Keypoints, ease: int) -> Keypoints:
-    """`Holding` for the keypoints of t frames, `t k 2`; as they are where all frames show the face."""
+def held_motion(driving: Any, found: Iterable[bool], before: Any, ease: int) -> Any:
+    """`Holding` for the codes of t frames in one; as they are where all frames show the face."""
     seen = [bool(value) for value in found]
     if all(seen):
         return driving
     parts = {name: torch.split(part, 1) for name, part in driving.named().items()}
-    frames = (Keypoints(**dict(zip(parts, frame, strict=True))) for frame in zip(*parts.values(), strict=True))
+    frames = (type(driving)(**dict(zip(parts, frame, strict=True))) for frame in zip(*parts.values(), strict=True))
     poses = list(held(frames, seen, before, ease))
-    return Keypoints(**{name: torch.cat([pose.named()[name] for pose in poses]) for name in parts})
+    return type(driving)(**{name: torch.cat([pose.named()[name] for pose in poses]) for name in parts})
 
 
-def blended(start: Keypoints, end: Keypoints, share: float) -> Keypoints:
-    """Keypoints on the straight way from one pose to another; of what only one of them has, the end's."""
+def blended(start: Any, end: Any, share: float) -> Any:
+    """The code on the straight way from one to another; of what only one of them has, the end's."""
     first = start.named()
-    return Keypoints(
+    return type(end)(
         **{name: torch.lerp(first[name], part, share) if name in first else part for name, part in end.named().items()}
     )

@@ -223,6 +223,7 @@ def test_a_recipe_that_the_preset_cannot_follow_says_which_can(
 ) -> None:
     """`dagan train --preset dagan` ended in a traceback: the lite recipe needs jacobians and many keypoints."""
     monkeypatch.setitem(PRESETS, "rigid", with_fdn(BASELINE, tiny_config.depth))
+    monkeypatch.setitem(TRAINING, "rigid", Training("", "tiny"))
     assert "--recipe paper" in refused(preset="rigid")
     assert "leave --landmarks out" in refused("--landmarks", tmp_path)
 

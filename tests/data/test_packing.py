@@ -93,7 +93,7 @@ def test_one_run_and_several_give_the_same_files(folder, tmp_path, monkeypatch):
     config = PackConfig(shard_bytes=1)  # each clip a shard
     pack(folder, tmp_path / "whole", config, jobs=1)
     assert len(list((tmp_path / "whole").glob("*.tar"))) == 5
-    original, seen = packing._ShardWriter.add, []
+    original, seen = packing.ShardWriter.add, []
 
     def interrupted(self, clip, prepared):
         if len(seen) == 3:
@@ -101,12 +101,12 @@ def test_one_run_and_several_give_the_same_files(folder, tmp_path, monkeypatch):
         seen.append(clip.name)
         original(self, clip, prepared)
 
-    monkeypatch.setattr(packing._ShardWriter, "add", interrupted)
+    monkeypatch.setattr(packing.ShardWriter, "add", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pack(folder, tmp_path / "parts", config, jobs=2)
     assert len(list((tmp_path / "parts").glob("*.tar"))) == 3
     prepared = []
-    monkeypatch.setattr(packing._ShardWriter, "add", lambda self, *clip: (prepared.append(clip), original(self, *clip)))
+    monkeypatch.setattr(packing.ShardWriter, "add", lambda self, *clip: (prepared.append(clip), original(self, *clip)))
     pack(folder, tmp_path / "parts", config, jobs=1)
     assert len(prepared) == 2
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
@@ -247,7 +247,7 @@ def test_a_compressed_tar_is_refused_before_it_is_unpacked(tmp_path):
 
 def test_a_full_disk_ends_packing_and_the_same_command_goes_on(folder, tmp_path):
     out, config = tmp_path / "out", PackConfig(shard_bytes=1)
-    with disk_full_after(3000), pytest.raises(OSError, match="too large"):
+    with disk_full_after(3000), pytest.raises(UserError, match="no space left to write"):
         pack(folder, out, config, 1)
     assert {path.suffix for path in out.iterdir()} <= {".json", ".tar"}
     pack(folder, out, config, 1)
@@ -261,7 +261,7 @@ def test_a_clip_is_not_skipped_because_the_disk_is_full(folder, tmp_path, monkey
 
     monkeypatch.setattr(packing, "prepare", full)
     monkeypatch.setattr(packing, "ProcessPoolExecutor", ThreadPoolExecutor)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match="no space left to write"):
         pack(folder, tmp_path / "out", PackConfig(), 1)
 
 

@@ -62,7 +62,7 @@ def plan_model(args: argparse.Namespace, settings: list[Setting]) -> "ModelConfi
         return model if args.landmarks else without_face(model)
     from dagan.models.weights import load_config, read_metadata
 
-    model = load_config(args.start)
+    model: ModelConfig = load_config(args.start)
     if args.preset is not None:
         check_same(preset_model(args, settings, args.preset), model, f"--from {args.start} does not fit --preset")
     else:

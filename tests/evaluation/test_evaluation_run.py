@@ -1,6 +1,8 @@
 """Whole evaluations: protocols, interrupted runs, several processes, lists, images of other systems."""
 
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from dagan.evaluation.pairs import Selection, select_pairs
 from dagan.evaluation.report import read_report
 from dagan.evaluation.run import evaluate, make_plan
 from dagan.evaluation.systems import GeneratedFolder, SystemConfig
+from dagan.workers import Processes, RayCluster
 
 LIGHT = EvaluatorConfig(identity="none", lpips="none")
 
@@ -141,13 +144,23 @@ def test_features_survive_an_interruption(clips, tmp_path, weights_folder):
 
 @pytest.mark.slow
 def test_two_processes_find_what_one_finds(clips):
-    assert evaluate(plan(clips), num_workers=2) == evaluate(plan(clips))
+    assert evaluate(plan(clips), workers=Processes(2)) == evaluate(plan(clips))
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_table_of_one_process_to_the_last_digit(clips, monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default: starved where other work runs
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for modules of these tests
+    pytest.importorskip("ray.data")
+    on_cluster = evaluate(plan(clips), workers=RayCluster(count=1), threads=1)
+    assert on_cluster.to_markdown() == evaluate(plan(clips)).to_markdown()
 
 
 @pytest.mark.slow
 def test_what_a_worker_complains_about_reaches_the_user(clips):
     with pytest.raises(UserError, match="no such folder of generated images"):
-        evaluate(plan(clips, GeneratedFolder(path="absent", size=256)), num_workers=2)
+        evaluate(plan(clips, GeneratedFolder(path="absent", size=256)), workers=Processes(2))
 
 
 def test_a_list_is_followed_and_changed_frames_are_counted(clips, pairs, tmp_path):

@@ -109,6 +109,19 @@ def test_an_interrupted_run_goes_on_where_it_stopped(clips, tmp_path, monkeypatc
     assert resumed == whole
 
 
+def test_whole_videos_are_watched_over_time_and_an_interruption_loses_nothing(clips, tmp_path):
+    file = tmp_path / "unfinished.jsonl"
+    whole = evaluate(plan(clips, DRIVING, protocol="reconstruction"), progress_file=file)
+    assert [(motion.clip, motion.num_frames) for motion in whole.motions] == [("ann__c0", 18), ("bob__c0", 18)]
+    for motion in whole.motions:
+        assert motion.jitter == motion.driver_jitter > 0
+    assert evaluate(plan(clips, DRIVING, protocol="reconstruction"), progress_file=file) == whole
+    (tmp_path / "evaluation.json").write_text(whole.to_json())
+    assert read_report(tmp_path).motions == whole.motions
+    assert "landmark jitter" in whole.to_markdown()
+    assert evaluate(plan(clips, DRIVING, protocol="reconstruction", every=9)).motions == ()
+
+
 def test_an_unfinished_run_of_something_else_is_not_continued(clips, tmp_path):
     file = tmp_path / "unfinished.jsonl"
     evaluate(plan(clips), progress_file=file)

@@ -19,7 +19,7 @@ POINTS: Mapping[str, tuple[int, ...]] = {
 }
 COEFFICIENTS: Mapping[str, tuple[int, ...]] = {
     part: tuple(number for number, name in enumerate(EXPRESSIONS) if name.startswith(starts))
-    for part, starts in {"eyes": "eye", "brows": "brow", "mouth": ("mouth", "jaw")}.items()
+    for part, starts in {"eyes": ("eye",), "brows": ("brow",), "mouth": ("mouth", "jaw")}.items()
 }
 # Names for several coefficients at once: both sides, or all of a kind.
 GROUPS: Mapping[str, tuple[str, ...]] = {

@@ -29,8 +29,8 @@ def luma(picture: UInt8[np.ndarray, "h w 3"]) -> Grey:
 def grid_at(frame: Grey, place: Place) -> Float32[np.ndarray, "64 64"]:
     """The means of a place's cells; beyond the frame its edge pixels are repeated."""
     height, width = frame.shape
-    down = averages(height, place.y, place.height / SIDE, place.height / SIDE, SIDE)
-    across = averages(width, place.x, place.width / SIDE, place.width / SIDE, SIDE)
+    down = averages(height, float(place.y), place.height / SIDE, place.height / SIDE, SIDE)
+    across = averages(width, float(place.x), place.width / SIDE, place.width / SIDE, SIDE)
     return down @ frame.astype(np.float32) @ across.T
 
 

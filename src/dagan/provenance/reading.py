@@ -83,7 +83,7 @@ def score_at(frames: Sequence[Grey], place: Place, key: bytes = KEY) -> float:
     return float(lattice_score(_means(frames, place, np.ones(1, np.float32), lattice(key)))[0])
 
 
-def lattice_score(means: Complex64[np.ndarray, "n 144"]) -> Float32[np.ndarray, " n"]:
+def lattice_score(means: Complex64[np.ndarray, "n k"]) -> Float32[np.ndarray, " n"]:
     """How near the mean phases are to 0 or half a turn, in standard deviations of what chance gives."""
     size = np.abs(means) + 1e-9
     return ((means**2).real / size).sum(1) / np.sqrt((size**2).sum(1) / 2)
@@ -98,7 +98,7 @@ def _means(
     return mean_phase(steps / gains[:, None, None] - found.turns)  # n t 144
 
 
-def mean_phase(turns: Float32[np.ndarray, "n t 144"]) -> Complex64[np.ndarray, "n 144"]:
+def mean_phase(turns: Float32[np.ndarray, "n t k"]) -> Complex64[np.ndarray, "n k"]:
     """The means over t of angles, as points in the unit circle."""
     angles = np.float32(2 * np.pi) * turns
     return np.cos(angles).mean(1) + np.complex64(1j) * np.sin(angles).mean(1)

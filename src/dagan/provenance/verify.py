@@ -18,6 +18,7 @@ from dagan.provenance.search import around, cropped, searched
 from dagan.provenance.tags import Tags, read_tags
 
 MOST_READ = 3000  # frames of a video that are decoded
+PART = 0.85  # of a frame's longer side: a larger square is the whole frame, or a crop of it
 SQUARE = 1.12  # of a frame's longer to its shorter side: it may be a cropped square
 
 Finding = Literal["signed", "marked", "tagged", "changed", "nothing"]
@@ -59,7 +60,8 @@ def find_mark(
     if found is not None:
         return found
     height, width = frames[0].shape
-    windows = [around(face) for face in find_faces()] if find_faces is not None else []
+    faces = find_faces() if find_faces is not None else ()
+    windows = [around(face) for face in faces if face.width < PART * max(width, height)]
     if max(width, height) <= SQUARE * min(width, height):
         windows.append(cropped(width, height))
     return read_at(frames, searched(frames, windows), 2 * DECODED) if windows else None

@@ -58,7 +58,7 @@ class Watermark:
         return np.rint(_enlarging(height) @ small @ _enlarging(width).T).astype(np.int16)
 
 
-def _inside(picture: Pixels, square: Crop) -> Pixels:
+def _inside(picture: Pixels, square: Crop) -> UInt8[np.ndarray, "h2 w2 3"]:
     """The part of the picture that a square covers."""
     x, y, size = square
     return picture[max(y, 0) : max(y + size, 0), max(x, 0) : max(x + size, 0)]

@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "grid", help="source, driving and generated images, depth maps, keypoints (Figs. 13, 14)", allow_abbrev=False
     )
     _pairs(grid)
+    grid.add_argument(
+        "--motion",
+        choices=("absolute", "registered"),
+        default="absolute",
+        help="absolute: the driving image's keypoints as they are (default); registered: two frames of one video, also "
+        "background and torso move as between them",
+    )
 
 
 def _one_image(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +121,7 @@ def _grid(args: argparse.Namespace) -> Page:
 
     models, pairs = _models(args), _image_pairs(args)
     depth = next((model.depth for model in reversed(models.values()) if model.depth is not None), None)
-    rows = [comparison_row(models, pair, depth, args.side) for pair in pairs]
+    rows = [comparison_row(models, pair, depth, args.side, args.motion) for pair in pairs]
     shown = [f"{name} {kind}" for name in ("source", "driving") for kind in ("image", "depth")]
     return rows, [title for title in shown if depth is not None or "depth" not in title] + list(models), []
 
@@ -179,13 +186,13 @@ def _shot(text: str, args: argparse.Namespace) -> "Tensor":
     from dagan.data.decoding import is_video
     from dagan.data.pictures import read_image
     from dagan.images import apply_crop
-    from dagan.inference.crop import central_square, crop_for_image
+    from dagan.inference.crop import frame_photo
+    from dagan.inference.quarter_turn import turn
 
     path, number = _split(text)
     frame = _frame(path, number) if is_video(path) else read_image(path)
-    height, width = frame.shape[:2]
-    crop = central_square((width, height)) if args.crop == "none" else crop_for_image(frame, "auto", name=str(path))
-    return apply_crop(frame, crop, SIZE)[None].to(pick_device(args.device))
+    photo = frame_photo(frame, args.crop, name=str(path))
+    return apply_crop(turn(frame, photo.quarter), photo.crop, SIZE)[None].to(pick_device(args.device))
 
 
 def _split(text: str) -> tuple[Path, int]:

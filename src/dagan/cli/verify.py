@@ -11,7 +11,7 @@ from dagan.cli.progress import Progress
 
 if TYPE_CHECKING:
     from dagan.provenance.grid import Place
-    from dagan.provenance.verify import Verdict
+    from dagan.provenance.verify import Fit, Part, Verdict
 
 MADE, NOTHING, CONTRADICTED = 0, 3, 4
 CHANGED = "changed since it was signed"
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from dagan.provenance.verify import fit, verdict
 
     trusted = (own_root() or b"") + (read_certificates(args.trust) if args.trust else b"")
-    asked = {"weights": args.model, "source": args.source}
+    asked: "dict[Part, Path | None]" = {"weights": args.model, "source": args.source}
     digests = {part: hash_of(path) for part, path in asked.items() if path is not None}
     reports = []
     for path in args.files:
@@ -73,7 +73,7 @@ def _code(report: dict[str, Any]) -> int:
     return MADE if report["finding"] in ("signed", "marked") else NOTHING
 
 
-def _facts(path: Path, found: "Verdict", fits: dict[str, Any]) -> dict[str, Any]:
+def _facts(path: Path, found: "Verdict", fits: "dict[Part, Fit]") -> dict[str, Any]:
     mark, tags, manifest = found.mark, found.tags, found.manifest
     return {
         "file": str(path),
@@ -85,7 +85,7 @@ def _facts(path: Path, found: "Verdict", fits: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _lines(path: Path, found: "Verdict", fits: dict[str, Any]) -> list[str]:
+def _lines(path: Path, found: "Verdict", fits: "dict[Part, Fit]") -> list[str]:
     mark, tags, manifest = found.mark, found.tags, found.manifest
     lines = [f"{path}: {FINDINGS[found.finding]}"]
     if manifest is not None:

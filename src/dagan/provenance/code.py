@@ -20,7 +20,7 @@ def encoded(bits: UInt8[np.ndarray, " n"]) -> UInt8[np.ndarray, " coded"]:
     """The coded bits: `RATE` for each bit."""
     register = np.stack([np.roll(bits, delay) for delay in range(MEMORY + 1)])  # newest first
     taps = np.array([[generator >> (MEMORY - delay) & 1 for delay in range(MEMORY + 1)] for generator in GENERATORS])
-    return (taps @ register % 2).T.astype(np.uint8).ravel()
+    return np.asarray((taps @ register % 2).T.ravel(), np.uint8)
 
 
 def decoded(soft: Float32[np.ndarray, "b coded"]) -> UInt8[np.ndarray, "b n"]:

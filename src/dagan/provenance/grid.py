@@ -31,7 +31,7 @@ def grid_at(frame: Grey, place: Place) -> Float32[np.ndarray, "64 64"]:
     height, width = frame.shape
     down = averages(height, float(place.y), place.height / SIDE, place.height / SIDE, SIDE)
     across = averages(width, float(place.x), place.width / SIDE, place.width / SIDE, SIDE)
-    return down @ frame.astype(np.float32) @ across.T
+    return np.asarray(down @ frame.astype(np.float32) @ across.T, np.float32)
 
 
 @lru_cache(maxsize=64)
@@ -44,4 +44,4 @@ def averages(length: int, start: float, step: float, width: float, count: int) -
     edges = np.arange(length + 1.0)
     edges[0], edges[-1] = min(begin[0, 0], 0.0) - 1, max(begin[-1, 0] + width, length) + 1
     inside = np.clip(edges, begin, begin + width)
-    return (np.diff(inside, axis=1) / width).astype(np.float32)
+    return np.asarray(np.diff(inside, axis=1) / width, np.float32)

@@ -58,7 +58,7 @@ def cosines(size: int) -> Float64[np.ndarray, "size size"]:
     frequency, place = np.mgrid[:size, :size]
     rows = np.cos(np.pi * frequency * (2 * place + 1) / (2 * size)) * np.sqrt(2 / size)
     rows[0] /= np.sqrt(2)
-    return rows
+    return np.asarray(rows, np.float64)
 
 
 def _window() -> Float64[np.ndarray, "64 64"]:

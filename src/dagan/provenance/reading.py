@@ -86,7 +86,7 @@ def score_at(frames: Sequence[Grey], place: Place, key: bytes = KEY) -> float:
 def lattice_score(means: Complex64[np.ndarray, "n k"]) -> Float32[np.ndarray, " n"]:
     """How near the mean phases are to 0 or half a turn, in standard deviations of what chance gives."""
     size = np.abs(means) + 1e-9
-    return ((means**2).real / size).sum(1) / np.sqrt((size**2).sum(1) / 2)
+    return np.asarray(((means**2).real / size).sum(1) / np.sqrt((size**2).sum(1) / 2), np.float32)
 
 
 def _means(
@@ -101,7 +101,7 @@ def _means(
 def mean_phase(turns: Float32[np.ndarray, "n t k"]) -> Complex64[np.ndarray, "n k"]:
     """The means over t of angles, as points in the unit circle."""
     angles = np.float32(2 * np.pi) * turns
-    return np.cos(angles).mean(1) + np.complex64(1j) * np.sin(angles).mean(1)
+    return np.asarray(np.cos(angles).mean(1) + 1j * np.sin(angles).mean(1), np.complex64)
 
 
 def reduction(width: int, height: int) -> float:

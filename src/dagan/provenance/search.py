@@ -102,7 +102,7 @@ def _half_patterns(few: int) -> Float32[np.ndarray, "few 1024"]:
     kept = 1 / np.cos(np.pi * frequency / (2 * SIDE))  # what the mean of two cells leaves of a cosine, undone
     full, small = cosines(SIDE)[:HALF], cosines(HALF)
     spectrum = full @ patterns()[:few].reshape(few, SIDE, SIDE) @ full.T * np.outer(kept, kept) * 2
-    return (small.T @ spectrum @ small).reshape(few, -1).astype(np.float32) / np.float32(STEP)
+    return np.asarray((small.T @ spectrum @ small).reshape(few, -1) / STEP, np.float32)
 
 
 def _refined(frames: Sequence[Grey], candidate: Candidate, key: bytes) -> Candidate:

@@ -4,11 +4,11 @@ Finding nothing proves nothing: other tools do not mark what they make, and ours
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from dagan.errors import UserError
+from dagan.images import Crop
 from dagan.provenance.grid import Grey, Place
 from dagan.provenance.manifest import Manifest, read_manifest
 from dagan.provenance.payload import TOOL, Payload
@@ -23,6 +23,7 @@ SQUARE = 1.12  # of a frame's longer to its shorter side: it may be a cropped sq
 
 Finding = Literal["signed", "marked", "tagged", "changed", "nothing"]
 Fit = Literal["same", "other", "agrees", "unknown"]
+Part = Literal["weights", "source"]
 FindFaces = Callable[[Path], Sequence[Place]]  # squares about faces, as the animator would crop them
 
 
@@ -67,7 +68,7 @@ def find_mark(
     return read_at(frames, searched(frames, windows), 2 * DECODED) if windows else None
 
 
-def fit(verdict: Verdict, part: Literal["weights", "source"], digest: str) -> Fit:
+def fit(verdict: Verdict, part: Part, digest: str) -> Fit:
     """Whether the file was made with weights, or from a picture, of this SHA-256. The manifest knows ("same", "other");
     the mark can only rule out ("other") or agree, as one in 256 others does."""
     manifest = verdict.manifest
@@ -120,8 +121,15 @@ def _places(frame: Grey, tags: Tags | None) -> list[Place]:
     if width != height:
         places.append(Place((width - side) / 2, (height - side) / 2, side, side))
     if tags is not None and tags.square is not None and tags.size is not None:
-        with suppress(ZeroDivisionError):
-            across, down = width / tags.size[0], height / tags.size[1]
-            x, y, size = tags.square
-            places.insert(0, Place(x * across, y * down, size * across, size * down))
+        places[:0] = _tagged(tags.square, tags.size, frame)
     return places
+
+
+def _tagged(square: Crop, size: tuple[int, int], frame: Grey) -> list[Place]:
+    """The part of a square that lies in a picture of (width, height), in a frame that may have been scaled."""
+    x, y, side = square
+    left, top, right, bottom = max(x, 0), max(y, 0), min(x + side, size[0]), min(y + side, size[1])
+    if right <= left or bottom <= top:
+        return []
+    across, down = frame.shape[1] / size[0], frame.shape[0] / size[1]
+    return [Place(left * across, top * down, (right - left) * across, (bottom - top) * down)]

@@ -55,7 +55,7 @@ class Watermark:
         self._moved = np.clip(before + FOLLOW * (wanted - before), -LIMIT * STEP, LIMIT * STEP)
         small = (self._moved @ self._patterns).reshape(SIDE, SIDE)
         height, width = region.shape[:2]
-        return np.rint(_enlarging(height) @ small @ _enlarging(width).T).astype(np.int16)
+        return np.asarray(np.rint(_enlarging(height) @ small @ _enlarging(width).T), np.int16)
 
 
 def _inside(picture: Pixels, square: Crop) -> UInt8[np.ndarray, "h2 w2 3"]:

@@ -50,7 +50,7 @@ def test_without_metadata_the_mark_is_left(made, portrait, tmp_path, capsys):
     assert main(["verify", str(path), "--source", str(portrait), "--json"]) == 0
     (report,) = json.loads(capsys.readouterr().out)
     assert (report["finding"], report["manifest"], report["tags"]) == ("marked", None, None)
-    assert report["mark"]["agreement"] > 0.9
+    assert report["mark"]["agreement"] > 0.8
     assert report["mark"]["chance"] <= 1e-6
     assert report["recipe"] == {"source": "agrees"}
 

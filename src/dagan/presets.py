@@ -1,6 +1,7 @@
 """Every named model of the paper (Tables 1 to 4) and ours, as values."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.dense_motion import MotionConfig
@@ -171,4 +172,68 @@ PRESETS = {
     "lite": LITE,
     **{f"lite_{name}": config for name, config in LITE_TABLE_4.items()},
     **RELEASED,
+}
+
+ROWS = {  # what each row of Table 4 is
+    "baseline": "keypoints and offsets, without depth (Table 4)",
+    "baseline_fdn": "baseline with depth-guided keypoints (Sec. 3.3)",
+    "baseline_cam": "baseline with cross-modal attention (Sec. 3.4)",
+    "dagan_sa": "DaGAN with self-attention in place of cross-modal attention (appendix B.3)",
+    "dagan": "the paper's model",
+    "fomm": "FOMM: 10 keypoints with affine frames, without depth",
+    "fomm_fdn": "FOMM with depth-guided keypoints",
+    "fomm_cam": "FOMM with cross-modal attention",
+    "fomm_fdn_cam": "FOMM with both",
+}
+
+
+class Training(NamedTuple):
+    """What a preset brings beside its model: what it is, its recipes by name (`dagan.training.recipes` and
+    `.depth_recipes`), its discriminator, and where trained weights come from."""
+
+    description: str
+    recipe: str = "paper"
+    depth_recipe: str = "paper"
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    weights: str = "none; train it"
+
+
+# FOMM's discriminator has spectral norm. Beside a lite generator the paper's would be most of the work.
+FOMM_DISCRIMINATOR = DiscriminatorConfig(spectral=True)
+LITE_DISCRIMINATOR = DiscriminatorConfig(width=32, cap=256)
+IMPORTED = "published; `dagan import`"
+
+
+TRAINING = {
+    **{
+        name: Training(what, "fomm", discriminator=FOMM_DISCRIMINATOR) if name.startswith("fomm") else Training(what)
+        for name, what in ROWS.items()
+    },
+    "lite": Training("ours for laptops", "lite", "lite", LITE_DISCRIMINATOR, "in the package"),
+    **{
+        f"lite_{name}": Training(
+            f"{what}; at the widths of lite",
+            "table_4_jacobians" if name.startswith("fomm") else "table_4",
+            "lite",
+            LITE_DISCRIMINATOR,
+        )
+        for name, what in ROWS.items()
+    },
+    "dagan_released": Training(
+        "what published DaGAN weights compute", "released", "paper", RELEASED_DISCRIMINATORS["dagan_released"], IMPORTED
+    ),
+    "dagan_spade_released": Training(
+        "what published DaGAN weights with a SPADE decoder compute",
+        "released",
+        "paper",
+        RELEASED_DISCRIMINATORS["dagan_spade_released"],
+        IMPORTED,
+    ),
+    "fomm_released": Training(
+        "what published FOMM weights compute",
+        "fomm_released",
+        "paper",
+        RELEASED_DISCRIMINATORS["fomm_released"],
+        IMPORTED,
+    ),
 }

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dagan.losses.perceptual import PerceptualLoss
     from dagan.training.before_after import Outcome
     from dagan.training.finetune import Start
-    from dagan.training.generation_stage import Phase
     from dagan.training.loop import LoopConfig
+    from dagan.training.phases import Phase
 
 DEFAULT_SIZE = 256  # as `dagan animate`
 

@@ -1,6 +1,6 @@
 """The weighted sum of loss terms (Eq. 10): what each term compares, and what it must be shown for that."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -127,7 +127,7 @@ def _in_frame(position: Float[Tensor, "b k 2"]) -> Bool[Tensor, " b"]:
     return (position.abs() <= 1).all(2).all(1)
 
 
-TERMS: Mapping[str, Term] = {
+TERMS: dict[str, Term] = {
     "perceptual": Term(lambda values: values.perceptual, RENDERED | {Look.PERCEPTUAL}),
     "warped_perceptual": Term(lambda values: values.warped_perceptual, MOTION | {Look.WARPED_PERCEPTUAL}),
     "reconstruction": Term(_reconstruction, RENDERED),
@@ -149,16 +149,24 @@ TERMS: Mapping[str, Term] = {
     "moved_jacobian": Term(_moved_jacobian, frozenset({Look.MOVED}), needs_jacobians=True),
     "torso_guidance": Term(_torso_guidance, VIEWS, needs_landmarks=True),
 }
-NEED_LANDMARKS = frozenset(name for name, term in TERMS.items() if term.needs_landmarks)  # of the batch
-NEED_JACOBIANS = frozenset(name for name, term in TERMS.items() if term.needs_jacobians)  # of the keypoints
-
-PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2; feature matching as FOMM weighs it
+FEATURE_MATCHING = 10.0  # as FOMM weighs it; the paper gives no number
+PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2
     ("perceptual", 10.0),
     ("adversarial", 1.0),
-    ("feature_matching", 10.0),
+    ("feature_matching", FEATURE_MATCHING),
     ("equivariance", 10.0),
     ("keypoint_distance", 10.0),
 )
+
+
+def needing_landmarks(names: Iterable[str]) -> list[str]:
+    """Those of the terms that need landmarks in the batch."""
+    return [name for name in names if name in TERMS and TERMS[name].needs_landmarks]
+
+
+def needing_jacobians(names: Iterable[str]) -> list[str]:
+    """Those of the terms that need keypoints with jacobians."""
+    return [name for name in names if name in TERMS and TERMS[name].needs_jacobians]
 
 
 class Objective:
@@ -178,7 +186,7 @@ class Objective:
 
     def check(self, batch: PairBatch) -> None:
         """Raises ValueError when a term needs landmarks and the batch has none."""
-        names = [name for name, term in self.terms.items() if term.needs_landmarks]
+        names = needing_landmarks(self.terms)
         if names and batch.driving_landmarks is None:
             raise ValueError(f"the objective has {names[0]} but the batch has no landmarks")
 

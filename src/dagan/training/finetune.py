@@ -16,10 +16,11 @@ from dagan.models.families import ModelConfig
 from dagan.models.family import Family
 from dagan.nn.vgg import VGG
 from dagan.training.forward import GenerationNetworks
-from dagan.training.generation_stage import GenerationStage, Phase
+from dagan.training.generation_stage import GenerationStage
 from dagan.training.journal import JournalConfig
 from dagan.training.loop import LoopConfig
-from dagan.training.recipes import FINETUNE_RECIPE, FINETUNE_RECONSTRUCTION, RELEASED_RECIPE
+from dagan.training.phases import Phase
+from dagan.training.recipes import FINETUNE_RECIPE, FINETUNE_RECONSTRUCTION, RELEASED_TUNING
 from dagan.training.validation import Pairs, to_images
 
 HELD_OUT = 0.2  # the last part of the clip, which is not trained on
@@ -75,7 +76,7 @@ def finetuning_phase(
 
     Terms that the model or this machine cannot have are left out. `changes` are fields to replace.
     """
-    (phase,) = RELEASED_RECIPE if has_discriminator else FINETUNE_RECIPE
+    (phase,) = RELEASED_TUNING.phases if has_discriminator else FINETUNE_RECIPE
     missing = {"jacobian_equivariance": not has_jacobian, "perceptual": not has_perceptual}
     terms = tuple(term for term in phase.objective if not missing.get(term[0], False))
     if not has_perceptual and FINETUNE_RECONSTRUCTION not in terms:

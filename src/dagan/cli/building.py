@@ -58,8 +58,8 @@ def plan_model(args: argparse.Namespace, settings: list[Setting]) -> "ModelConfi
 
     if args.start is None:
         args.preset = args.preset or "lite"
-        model = preset_model(args, settings, args.preset)
-        return model if args.landmarks else without_face(model)
+        whole = preset_model(args, settings, args.preset)
+        return whole if args.landmarks else without_face(whole)
     from dagan.models.weights import load_config, read_metadata
 
     model: ModelConfig = load_config(args.start)

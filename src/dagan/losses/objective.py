@@ -10,13 +10,21 @@ from torch import Tensor
 from dagan.data.landmarks import FaceLandmarks
 from dagan.geometry.registration import register
 from dagan.geometry.tps import PlaneWarp
-from dagan.losses.adversarial import feature_matching, generator_adversarial
+from dagan.losses.adversarial import (
+    discriminator_adversarial,
+    discriminator_hinge,
+    feature_matching,
+    generator_adversarial,
+    generator_hinge,
+)
 from dagan.losses.equivariance import equivariance, jacobian_equivariance
 from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.landmark_guidance import landmark_guidance, opening_guidance, seen_through
 from dagan.losses.torso_guidance import torso_guidance
 from dagan.losses.values import Look, PairBatch, Values
+from dagan.models.families import FAMILIES
+from dagan.models.family import OwnTerm
 
 VIEWS = frozenset({Look.SOURCE})
 MOTION = VIEWS | {Look.FLOW}
@@ -127,6 +135,12 @@ def _in_frame(position: Float[Tensor, "b k 2"]) -> Bool[Tensor, " b"]:
     return (position.abs() <= 1).all(2).all(1)
 
 
+def _own(term: OwnTerm) -> Term:
+    """A family's own term."""
+    looks = RENDERED | {Look[name.upper()] for name in term.looks}
+    return Term(term.function, looks, needs_landmarks=term.needs_landmarks)
+
+
 TERMS: Mapping[str, Term] = {
     "perceptual": Term(lambda values: values.perceptual, RENDERED | {Look.PERCEPTUAL}),
     "warped_perceptual": Term(lambda values: values.warped_perceptual, MOTION | {Look.WARPED_PERCEPTUAL}),
@@ -148,6 +162,8 @@ TERMS: Mapping[str, Term] = {
     "moved_landmark_guidance": Term(_moved_landmark_guidance, frozenset({Look.MOVED}), needs_landmarks=True),
     "moved_jacobian": Term(_moved_jacobian, frozenset({Look.MOVED}), needs_jacobians=True),
     "torso_guidance": Term(_torso_guidance, VIEWS, needs_landmarks=True),
+    "hinge_adversarial": Term(lambda values: generator_hinge(values.judged_fake), RENDERED | {Look.JUDGEMENTS}),
+    **{name: _own(term) for family in FAMILIES for name, term in family.own_terms.items()},
 }
 NEED_LANDMARKS = frozenset(name for name, term in TERMS.items() if term.needs_landmarks)  # of the batch
 NEED_JACOBIANS = frozenset(name for name, term in TERMS.items() if term.needs_jacobians)  # of the keypoints
@@ -175,6 +191,9 @@ class Objective:
         self.terms = {name: TERMS[name] for name in self.weights}
         self.looks: frozenset[Look] = frozenset().union(*(term.looks for term in self.terms.values()))
         self.is_adversarial = Look.JUDGEMENTS in self.looks  # then a discriminator is trained beside the generator
+        self.discriminator_loss = (
+            discriminator_hinge if "hinge_adversarial" in self.terms else discriminator_adversarial
+        )
 
     def check(self, batch: PairBatch) -> None:
         """Raises ValueError when a term needs landmarks and the batch has none."""

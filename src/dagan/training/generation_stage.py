@@ -13,12 +13,12 @@ from torch.utils.data import Dataset
 from dagan.data.clips import ClipFrames
 from dagan.data.landmarks import LandmarkTracks
 from dagan.data.sampling import REPEATS, SourceDrivingPairs
-from dagan.losses.adversarial import discriminator_adversarial
 from dagan.losses.objective import PAPER_OBJECTIVE, Objective
 from dagan.losses.values import PairBatch, Values
 from dagan.models.families import ModelConfig
 from dagan.models.family import Family
 from dagan.models.weights import save_model
+from dagan.nn.layout import channels_last
 from dagan.training.batch_norm import synchronise_batch_norm
 from dagan.training.batches import resize_images, rows_of, to_device
 from dagan.training.distributed import ALONE, World, average_gradients
@@ -118,7 +118,7 @@ def generation_step(
         (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
         terms["total"] = total
         if objective.is_adversarial:
-            terms["discriminator"] = discriminator_backward(networks, values, config)
+            terms["discriminator"] = discriminator_backward(networks, objective, values, config)
         parts.append({name: value.detach() for name, value in terms.items()})
     average_gradients(networks.model, networks.discriminator)
     norms = {"gradient": clip_gradients([networks.model], config.max_gradient)}
@@ -130,12 +130,14 @@ def generation_step(
     return StepResult(mean_terms(parts) | norms, finite)
 
 
-def discriminator_backward(networks: GenerationNetworks, values: Values, config: StepConfig) -> Tensor:
-    """Gradients of D's least-squares loss on the driving frame and the frame just generated; gives the loss."""
+def discriminator_backward(
+    networks: GenerationNetworks, objective: Objective, values: Values, config: StepConfig
+) -> Tensor:
+    """Gradients of D's loss on the driving frame and the frame just generated; gives the loss."""
     networks.discriminator.requires_grad_(True)
     image, code = values.rendering.generated.detach(), values.driving.code.each(Tensor.detach)
     with torch.autocast(image.device.type, dtype=config.precision, enabled=config.is_mixed):
-        loss = discriminator_adversarial(values.judged_real, networks.discriminator(image, code))
+        loss = objective.discriminator_loss(values.judged_real, networks.discriminator(image, code))
     (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
     return loss
 
@@ -191,7 +193,7 @@ class GenerationStage:
     judged_on: Pairs | None = None  # instead of one pair of each validation clip
 
     def __post_init__(self) -> None:
-        self.networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(self.networks.to(self.device))
         synchronise_batch_norm(self.networks, self.world)
         self._step = self.how or StepConfig(precision=pick_precision(self.device))
         self._optimizers = generation_optimizers(self.networks)

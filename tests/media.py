@@ -86,10 +86,11 @@ def write_timed(
     sound_from: Fraction = Fraction(0),
     sound_until: Fraction = Fraction(3),
     options: dict[str, str] | None = None,
+    b_frames: int = 0,
 ) -> Path:
     """Frames shown at these times in seconds, with a beep of 0.1 s in silence if an `audio` codec is named."""
     with av.open(str(path), "w", options=options or {}) as container:
-        video = container.add_stream(codec, rate=25, options={"bf": "0"})
+        video = container.add_stream(codec, rate=25, options={"bf": str(b_frames)})
         sound = container.add_stream(audio, rate=48000, layout="mono") if audio else None
         frames, tick = list(frames), Fraction(1, clock)
         video.height, video.width = frames[0].shape[:2]

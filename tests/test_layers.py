@@ -13,6 +13,7 @@ LAYERS = (
     {"errors", "config", "files", "types"},
     {"face", "images"},
     {"data"},
+    {"provenance"},
     {"geometry"},
     {"nn"},
     {"transfer"},
@@ -31,6 +32,8 @@ LAYERS = (
 PLACE = {name: place for place, names in enumerate(LAYERS) for name in names}
 HEAVY = {
     "av",
+    "c2pa",
+    "cryptography",
     "jinja2",
     "matplotlib",
     "mediapipe",

@@ -23,13 +23,20 @@ def written_whole(path: Path) -> Iterator[Path]:
     The file is there already, empty, and locked to say that its process is alive. What processes left that were killed
     while they wrote `path` is removed.
     """
+    with temporary_beside(path) as partial:
+        yield partial
+        _sync(partial)
+        os.replace(partial, path)
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """As `written_whole`, of a file that is removed in any case."""
     remove_leftovers(path)
     partial = path.with_name(f"{_hidden_start(path)}{secrets.token_hex(UNIQUE // 2)}{ENDING}")
     lock = _locked(partial)
     try:
         yield partial
-        _sync(partial)
-        os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
         if lock is not None:
@@ -106,6 +113,21 @@ def write_text(path: Path, text: str) -> None:
     """A text file in one step: a reader sees the old one or the new one."""
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """`check_output` of several outputs, of which no two may be one file.
+
+    Raises:
+        UserError: one is an input, or the same as another.
+    """
+    given, places = list(inputs), set[Path]()
+    for path in outputs:
+        check_output(path, given)
+        place = path.resolve()
+        if place in places:
+            raise UserError(f"two outputs would be one file: {path}; choose another name for one of them")
+        places.add(place)
 
 
 def check_output(path: Path, inputs: Iterable[Path]) -> None:

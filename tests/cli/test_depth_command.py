@@ -1,3 +1,5 @@
+import io
+import os
 from fractions import Fraction
 
 import av
@@ -121,6 +123,29 @@ def test_one_moment_of_a_video_is_a_picture(depth, driving, folder):
     assert depth(driving, folder / "at.npy", "--at", "0.2") == 0
     assert depth(driving, folder / "all.npy") == 0
     assert np.array_equal(np.load(folder / "at.npy"), np.load(folder / "all.npy")[6])
+
+
+@pytest.mark.parametrize("name", ["photo.webp", "photo.tiff", "photo.mp4", "photo"])
+def test_a_picture_is_known_by_its_content(depth, portrait, tmp_path, folder, name):
+    Image.open(portrait).save(tmp_path / name, "WEBP" if name != "photo.tiff" else "TIFF", lossless=True)
+    assert depth(tmp_path / name, folder / "photo.npy") == 0
+    assert depth(portrait, folder / "portrait.npy") == 0
+    assert np.array_equal(np.load(folder / "photo.npy"), np.load(folder / "portrait.npy"))
+
+
+@pytest.mark.parametrize("name", ["video.png", "video.m4v", "video"])
+def test_a_video_is_known_by_its_content(depth, driving, tmp_path, folder, name):
+    assert depth(driving.rename(tmp_path / name), folder / "video.npy") == 0
+    assert np.load(folder / "video.npy").shape == (12, SIDE, SIDE)
+
+
+def test_a_name_that_is_not_utf_8_is_shown_with_backslashes(depth, portrait, folder, monkeypatch):
+    shown = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict", write_through=True)
+    monkeypatch.setattr("sys.stdout", shown)
+    name = os.fsdecode(b"caf\xe9.npy")
+    assert depth(portrait, folder / name) == 0
+    assert rb"caf\udce9.npy" in shown.buffer.getvalue()
+    assert (folder / name).is_file()
 
 
 def test_missing_and_unreadable_inputs_are_named(fails, tmp_path, folder):

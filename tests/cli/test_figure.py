@@ -44,6 +44,12 @@ def test_a_grid_sets_models_side_by_side(figure, portrait, driving, model_file):
     assert Image.open(out).width == 6 * 67 - 3
 
 
+def test_pictures_and_videos_are_known_by_their_content(figure, portrait, driving, tmp_path):
+    Image.open(portrait).save(tmp_path / "photo.mp4", "WEBP")
+    driving.rename(tmp_path / "video.png")
+    assert figure("depth", tmp_path / "photo.mp4", f"{tmp_path / 'video.png'}:3")[0] == 0
+
+
 def test_depth_maps_come_from_a_depth_network_alone_too(tmp_path, portrait, tiny_config):
     file = tmp_path / "depth.safetensors"
     save_model(file, tiny_config.depth.build(), tiny_config.depth)
@@ -57,7 +63,7 @@ def test_depth_maps_come_from_a_depth_network_alone_too(tmp_path, portrait, tiny
         (["attention", "{portrait}", "{portrait}", "--query", "300,1"], "expected X,Y in pixels from 0 to 255"),
         (["attention", "{portrait}", "{portrait}", "--query", "1.2.3,1"], "expected X,Y in pixels"),
         (["depth", "{driving}:99"], "has no frame 99"),
-        (["depth", "absent.png"], "no such image file"),
+        (["depth", "absent.png"], "no such file"),
     ],
 )
 def test_a_mistake_gets_one_line(words, message, figure, portrait, driving, capsys):

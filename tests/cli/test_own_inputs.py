@@ -37,6 +37,8 @@ def own(tmp_path):
         "figure grid own.jpg:0 own.jpg -o own.jpg",
         "figure depth clip.mp4:3 --model own.jpg -o own.jpg",
         "figure grid a.jpg b.jpg --model ours=own.jpg -o own.jpg",
+        "animate own.jpg clip.mp4 -o out.mp4 --report clip.mp4",
+        "animate own.jpg clip.mp4 --model model.safetensors -o out.mp4 --report model.safetensors",
         "record clip.mp4 -o clip.mp4",
         "record clip.mp4 --model model.safetensors -o model.safetensors",
         "compare evaluation.json other -o evaluation.json",
@@ -61,6 +63,14 @@ def test_an_output_that_is_an_input_is_refused(own, monkeypatch, refusal, words)
     (own / "photos").mkdir()
     (own / "photos" / "a.png").touch()
     assert "the output would replace the input" in refusal(*words.split())
+
+
+@pytest.mark.parametrize("report", ["out.mp4", "../{}/out.mp4", "link.json"])
+def test_two_outputs_are_not_one_file(own, monkeypatch, refusal, report):
+    monkeypatch.chdir(own)
+    (own / "link.json").symlink_to("out.mp4")
+    words = ["animate", "own.jpg", "clip.mp4", "-o", "out.mp4", "--report", report.format(own.name)]
+    assert "two outputs would be one file" in refusal(*words)
 
 
 def test_an_export_does_not_replace_its_model(own, refusal):

@@ -1,8 +1,9 @@
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from dagan.data.clips import find_clips, fit_square, identity_of, read_folder, shortened
+from dagan.data.clips import find_clips, fit_square, identity_of, read_clip, read_folder, shortened
 from dagan.errors import UserError
 from media import blocks
 
@@ -28,6 +29,31 @@ def test_videos_and_frame_folders_are_found_one_level_deep(tmp_path):
     _frame_folder(tmp_path / "people" / "e", blocks(2))
     found = {clip.name: clip.identity for clip in find_clips(tmp_path)}
     assert found == {"a__1": "a", "b#2": "b", "people/c": "c", "d#1": "d", "people/e": "e"}
+
+
+@pytest.mark.parametrize("suffix", ["m4v", "MOV", "webm", "gif", "ts"])
+def test_videos_of_every_readable_kind_are_clips(tmp_path, suffix):
+    codec = {"webm": "libvpx", "gif": "gif"}.get(suffix, "libx264")
+    with av.open(str(tmp_path / f"ann__1.{suffix}"), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        for frame in blocks(4):
+            picture = av.VideoFrame.from_ndarray(frame)
+            container.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode(None))
+    (clip,) = find_clips(tmp_path)
+    assert (clip.identity, clip.name) == ("ann", "ann__1")
+    assert len(list(read_clip(clip))) == 4
+
+
+@pytest.mark.parametrize("suffix", ["webp", "avif", "tif", "bmp", "jp2"])
+def test_pictures_of_every_readable_kind_are_frames(tmp_path, suffix):
+    (tmp_path / "bob").mkdir()
+    for number, frame in enumerate(blocks(3)):
+        Image.fromarray(frame).save(tmp_path / "bob" / f"{number}.{suffix}")
+    (clip,) = find_clips(tmp_path)
+    assert [frame.shape for frame in read_clip(clip)] == [(64, 64, 3)] * 3
 
 
 def test_an_empty_or_missing_folder_is_refused(tmp_path):

@@ -3,6 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from dagan.data.decoding import DecodeReport
 from dagan.data.timing import Clock, frame_rate, read_timed
 from media import blocks, write_timed, write_video
 
@@ -77,3 +78,13 @@ def test_one_frame_has_a_rate_and_a_time(tmp_path):
     (frame,) = read_timed(path)
     assert frame.time == 0
     assert frame.duration == Fraction(1, 25)
+
+
+def test_a_clock_of_twice_the_rate_with_empty_places_is_not_the_rate(tmp_path):
+    """As FFmpeg writes H.264 with B-frames that it copies from an mp4 into an AVI."""
+    times = [Fraction(number, 25) for number in range(30)]
+    path = write_timed(tmp_path / "a.avi", blocks(30), times, clock=50, b_frames=3)
+    assert frame_rate(path).nominal == 25
+    report = DecodeReport()
+    assert [frame.time for frame in read_timed(path, report)] == times
+    assert report.damage is None

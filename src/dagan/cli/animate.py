@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.device import add_device_argument, add_runtime_arguments, pick_device
+from dagan.cli.marking import add_mark_arguments, identity_of, stamp_of
 from dagan.cli.progress import Progress, counted
 from dagan.cli.sizes import check_size
 from dagan.errors import UserError
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from dagan.inference.drivers import Driver
     from dagan.inference.face_choice import FaceChoice
     from dagan.inference.recorded_motion import RecordedMotion
+    from dagan.provenance.stamp import Stamp
 
 DEFAULT_SIZE = 256  # what the bundled weights were trained at
+SETTINGS = ("motion", "rest", "adapt_scale", "crop", "driving_crop", "face", "driving_face", "size")  # for the manifest
 MOST_DIGITS = 9  # of a frame's number: 463 days at 25 frames/s
 
 
@@ -65,19 +68,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the result (default {DEFAULT_SIZE})")
     add_device_argument(parser)
     add_runtime_arguments(parser)
+    add_mark_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     rest, faces = _parse_rest(args.rest or "best"), _parse_faces(args)
     _check(args)
+    signer = identity_of(args)
     with Progress("preparing the model and looking for faces"):
         animator, photo, driver = _load(args, rest, faces)
     if not args.force and rest != "first":
         _check_faces(driver, args.driving)
     loaded = time.perf_counter()
     motion = _watched(driver, animator)
-    num_frames = _write(driver, motion, animator, photo.quarter, args.output)
+    settings = {name: getattr(args, name) for name in SETTINGS}
+    stamp = stamp_of(args, signer, settings, (animator.size, animator.size))
+    num_frames = _write(driver, motion, animator, photo.quarter, args.output, stamp)
     ended = time.perf_counter()
     rate = num_frames / (ended - loaded)
     print(f"{args.output}: {num_frames} frames in {ended - started:.1f} s ({rate:.1f} frames/s once loaded)")
@@ -125,14 +132,13 @@ def _check_faces(driver: "Driver", path: Path) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Checks what needs no file to be opened."""
-    from dagan.files import check_output as check_no_input
+    from dagan.files import check_outputs
 
     for kind, path in (("source image", args.source), ("driving video or motion", args.driving)):
         if not path.is_file():
             raise UserError(f"no such {kind}: {path}")
-    for output in (args.output, args.report):
-        if output is not None:
-            check_no_input(output, [args.source, args.driving])
+    inputs = [args.source, args.driving, *([Path(args.model)] if args.model else [])]
+    check_outputs([args.output, *([args.report] if args.report else [])], inputs)
     if args.report is not None and not args.report.parent.is_dir():
         raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
     check_size(args.size)
@@ -164,14 +170,21 @@ def _watched(driver: "Driver", animator: "Animator") -> "RecordedMotion":
     return watched(driver, animator, lambda frames: counted(frames, "watching the driver", driver.num_frames))
 
 
-def _write(driver: "Driver", motion: "RecordedMotion", animator: "Animator", quarter: int, output: Path) -> int:
+def _write(
+    driver: "Driver",
+    motion: "RecordedMotion",
+    animator: "Animator",
+    quarter: int,
+    output: Path,
+    stamp: "Stamp | None",
+) -> int:
     """Draws and encodes frame by frame; returns the number of frames. Pictures are turned back by `quarter`."""
     from dagan.inference.quarter_turn import turn
     from dagan.inference.video import VideoWriter
 
     pictures, times = animator.from_motion(motion), driver.times or ()
     size = (animator.size, animator.size)
-    with VideoWriter(output, driver.rate, size, driver.audio) as writer:
+    with VideoWriter(output, driver.rate, size, driver.audio, stamp=stamp) as writer:
         for number, picture in enumerate(counted(pictures, "animating", len(motion))):
             shown = times[number] if number < len(times) else (None, None)
             writer.write(turn(picture, -quarter), *shown)

@@ -75,20 +75,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     _check(args)
+    from dagan.data.decoding import is_video
     from dagan.depth.outputs import SURFACES, plan_outputs
     from dagan.depth.surface_files import require_trimesh
-    from dagan.files import check_output
+    from dagan.files import check_outputs
     from dagan.inference.crop import parse_crop
 
     choice = parse_crop(args.crop)
-    is_video = _is_video(args.input)
-    if args.at is not None and not is_video:
+    moves = is_video(args.input)
+    if args.at is not None and not moves:
         raise UserError(f"--at chooses a moment of a video; {args.input} is a picture")
     wanted = [] if args.format is None else [name.strip() for name in args.format.split(",")]
-    whole_video = is_video and args.at is None
+    whole_video = moves and args.at is None
     outputs = plan_outputs(args.output, wanted, whole_video)
-    for path in outputs.values():
-        check_output(path, [args.input])
+    check_outputs(outputs.values(), [args.input, *([Path(args.model)] if args.model else [])])
     if SURFACES & outputs.keys():
         require_trimesh()
     lines = _of_video(args, choice, outputs) if whole_video else _of_picture(args, choice, outputs)
@@ -109,25 +109,6 @@ def _check(args: argparse.Namespace) -> None:
     for name, value, (low, high) in (("field-of-view", args.field_of_view, VIEWS), ("swing", args.swing, SWINGS)):
         if value is not None and not low <= value <= high:
             raise UserError(f"--{name} must be from {low:g} to {high:g} degrees; got {value:g}")
-
-
-def _is_video(path: Path) -> bool:
-    """By the ending if it says so; else by whether it can be read as a picture."""
-    from dagan.data.decoding import VIDEO_SUFFIXES, open_video
-    from dagan.data.pictures import IMAGE_SUFFIXES, read_image
-
-    suffix = path.suffix.lower()
-    if suffix in VIDEO_SUFFIXES or suffix in IMAGE_SUFFIXES:
-        return suffix in VIDEO_SUFFIXES
-    try:
-        read_image(path)
-        return False
-    except UserError:
-        try:
-            open_video(path)[0].close()
-            return True
-        except UserError:
-            raise UserError(f"neither a picture nor a video that can be read: {path}") from None
 
 
 def _of_picture(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[str, Path]") -> Iterator[str]:

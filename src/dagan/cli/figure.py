@@ -176,13 +176,13 @@ def _image_pairs(args: argparse.Namespace) -> "list[Pair]":
 
 def _shot(text: str, args: argparse.Namespace) -> "Tensor":
     """One picture, `1 3 256 256`."""
-    from dagan.data.decoding import VIDEO_SUFFIXES
+    from dagan.data.decoding import is_video
     from dagan.data.pictures import read_image
     from dagan.images import apply_crop
     from dagan.inference.crop import central_square, crop_for_image
 
     path, number = _split(text)
-    frame = _frame(path, number) if path.suffix.lower() in VIDEO_SUFFIXES else read_image(path)
+    frame = _frame(path, number) if is_video(path) else read_image(path)
     height, width = frame.shape[:2]
     crop = central_square((width, height)) if args.crop == "none" else crop_for_image(frame, "auto", name=str(path))
     return apply_crop(frame, crop, SIZE)[None].to(pick_device(args.device))

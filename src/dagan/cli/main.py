@@ -5,6 +5,7 @@ that help and usage errors come at once.
 """
 
 import argparse
+import io
 import signal
 import sys
 import warnings
@@ -56,6 +57,7 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0; 2 for a user's mistake; 130, 143 or 129 when a signal ended it
     (Ctrl-C, SIGTERM, SIGHUP); 1 for an error of our own."""
+    _show_any_name()
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parser(words).parse_args(words)
     try:
@@ -78,6 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = f"{type(error).__name__}: {_one_line(error)}".removesuffix(": ")
         print(f"dagan: error: this is a bug: {what}; run again with --debug to see where", file=sys.stderr)
         return BUG
+
+
+def _show_any_name() -> None:
+    """A name that the terminal's encoding does not have (bytes that are not UTF-8) is shown with backslashes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

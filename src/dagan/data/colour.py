@@ -45,13 +45,16 @@ class Colours(NamedTuple):
 
     @staticmethod
     def of(frame: "VideoFrame") -> "Colours":
-        """A frame's colours: what needs no conversion is `PLAIN`; HDR without primaries is taken to be BT.2020."""
-        is_hdr = frame.color_trc in (PQ, HLG)
-        primaries = int(frame.color_primaries)
+        """A frame's colours."""
+        return Colours.stated(int(frame.color_primaries), int(frame.color_trc))
+
+    @staticmethod
+    def stated(primaries: int, transfer: int) -> "Colours":
+        """What needs no conversion is `PLAIN`; HDR without primaries is taken to be BT.2020."""
+        is_hdr = transfer in (PQ, HLG)
         if is_hdr and primaries == UNSPECIFIED:
             primaries = BT2020
-        transfer = int(frame.color_trc) if is_hdr else 0
-        return Colours(transfer, primaries if primaries in WIDE else 0)
+        return Colours(transfer if is_hdr else 0, primaries if primaries in WIDE else 0)
 
 
 PLAIN = Colours(0, 0)

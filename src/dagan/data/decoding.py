@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm"})
+# What the videos in a folder are called; a video that is named itself may be called anything.
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".ogv", ".gif"})
+VIDEO_SUFFIXES |= {".ts", ".mts", ".m2ts", ".mpg", ".mpeg"}
 # What FFmpeg may open, by its names. It knows more: playlists (ffconcat, HLS, DASH, SDP) would read other files or
 # addresses, and its readers of pictures would take a photo for a video.
 CONTAINERS = (
@@ -85,6 +87,21 @@ def open_video(path: str | Path, file: SeekableFile | None = None) -> tuple["Inp
     return container, streams[0]
 
 
+def is_video(path: str | Path) -> bool:
+    """Whether a file is a video rather than a picture, by its content.
+
+    Raises:
+        UserError: no such file, or neither of the two.
+    """
+    if is_picture(path):
+        return False
+    try:
+        open_video(path)[0].close()
+    except UserError as error:
+        raise UserError(f"neither a picture nor a video that can be read: {path} ({error})") from error
+    return True
+
+
 def file_name(path: str | Path) -> str:
     """How FFmpeg is told of a file, so that it takes no part of the name for a protocol ("12:30.mp4", "http:")."""
     return f"file:{os.path.abspath(path)}"
@@ -138,7 +155,7 @@ def decoded_frames(
     with container:
         end = 0.0
         for frame in decode(container, stream, found):
-            end = end_of(frame.pts, frame.duration, stream) if frame.pts is not None else end
+            end = max(end, end_of(frame.pts, frame.duration, stream)) if frame.pts is not None else end
             yield frame, upright(frame)
             found.num_frames += 1
         found.damage = found.damage or early_end(container, stream, found.num_frames, end)
@@ -177,6 +194,11 @@ def whole_packets(packets: Iterator["Packet[VideoStream]"]) -> Iterator["Packet[
         held = packet if packet.is_corrupt and packet.size else None
         if held is None:
             yield packet
+
+
+def has_places_only(container: "InputContainer", stream: "VideoStream") -> bool:
+    """Whether the times in a file are those of packets and not of the frames in them: AVI with B-frames."""
+    return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
 
 
 def end_of(time: int, duration: int | None, stream: "VideoStream") -> float:

@@ -12,14 +12,19 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dagan.data.coded_colours import coded_colours, coded_to_srgb
+from dagan.data.colour import PLAIN, Colours
 from dagan.data.profiles import as_srgb
 from dagan.errors import UserError, reason_of
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+# What the pictures in a folder are called; a picture that is named itself may be called anything.
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".jp2"}
+)
 MAX_IMAGE_PIXELS = 89_000_000  # where Pillow begins to warn of decompression bombs: 11,000 x 8,000
 # What Pillow may open. It knows more: EPS starts Ghostscript, and no photo is kept in the others (PSD, ICNS, FLI).
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB", "JPEG2000", "PPM", "TGA", "ICO")
-MOVING = frozenset({"GIF", "PNG", "WEBP"})  # formats whose second picture is a later one, not another view
+MOVING = frozenset({"GIF", "PNG"})  # formats that can be videos, too; of an animated WebP FFmpeg reads nothing
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
 BRANDED = 64  # bytes from the start of a file within which its brands stand
 GIVE = "give a PNG, JPEG, WebP, AVIF, HEIC or TIFF"
@@ -34,22 +39,25 @@ def read_image(path: str | Path, file: io.BytesIO | None = None) -> UInt8[np.nda
     Raises:
         UserError: no such file, not a picture, damaged, or larger than `MAX_IMAGE_PIXELS`.
     """
-    with _one_line_errors(path), _opened(path, file) as image:
+    with _one_line_errors(path), _opened(path, file) as (image, colours):
         if image.width * image.height > MAX_IMAGE_PIXELS:
             raise UserError(f"image is too large: {path} has {image.width}x{image.height} pixels; make it smaller")
         upright = ImageOps.exif_transpose(image)
-        return np.asarray(_as_rgb(upright, image.info.get("icc_profile"), path))
+        profile = image.info.get("icc_profile")
+        if colours == PLAIN or (profile is not None and image.format != "PNG"):  # in HEIC and AVIF the profile counts
+            return np.asarray(_as_rgb(upright, profile, path))
+        return np.asarray(coded_to_srgb(_as_rgb(upright, None, path), colours))
 
 
 def is_picture(path: str | Path) -> bool:
-    """Whether a file holds one still picture. Animated ones (GIF, WebP, PNG) and whatever is no picture do not.
+    """Whether a file is read as one still picture. Animated ones (GIF, PNG) and whatever is no picture are not.
 
     Only the file's head is read. Raises UserError if there is no such file.
     """
     if not os.path.isfile(path):
         raise UserError(f"no such file: {path}")
     try:
-        with _one_line_errors(path), _opened(path) as image:
+        with _one_line_errors(path), _opened(path) as (image, _):
             return not (image.format in MOVING and getattr(image, "is_animated", False))
     except UserError as error:
         return isinstance(error.__cause__, ImportError)  # a HEIC that cannot be read is a picture all the same
@@ -72,15 +80,17 @@ def _one_line_errors(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: str | Path, file: io.BytesIO | None = None) -> Iterator[Image.Image]:
-    """The picture, not decoded yet. Raises what Pillow raises, and UserError where a reader is missing."""
+def _opened(path: str | Path, file: io.BytesIO | None = None) -> Iterator[tuple[Image.Image, Colours]]:
+    """The picture, not decoded yet, and the colours that its file states by number.
+
+    Raises what Pillow raises, and UserError where a reader is missing.
+    """
     if file is None and not os.path.isfile(path):
         raise UserError(f"no such image file: {path}")
-    with (
-        Path(path).open("rb") if file is None else nullcontext(file) as source,
-        _open_heif(source, path) if _is_heif(source) else Image.open(source, formats=FORMATS) as image,
-    ):
-        yield image
+    with Path(path).open("rb") if file is None else nullcontext(file) as source:
+        colours = coded_colours(source)
+        with _open_heif(source, path) if _is_heif(source) else Image.open(source, formats=FORMATS) as image:
+            yield image, colours
 
 
 def _is_heif(file: io.BufferedIOBase) -> bool:

@@ -21,6 +21,7 @@ from dagan.data.decoding import (
     decode,
     early_end,
     end_of,
+    has_places_only,
     open_video,
     pixel_aspect,
     read_only,
@@ -106,7 +107,7 @@ def index_video(path: str | Path, file: SeekableFile | None = None) -> VideoInde
         shown = [packet for packet in packets if packet.is_shown]
         times = sorted(packet.time for packet in shown if packet.time is not None)
         keys = sorted(packet.time for packet in packets if packet.is_key and packet.time is not None)
-        whole = bool(times and keys) and len(set(times)) == len(shown)
+        whole = bool(times and keys) and len(set(times)) == len(shown) and not has_places_only(container, stream)
         end = max((end_of(p.time, p.duration, stream) for p in shown if p.time is not None), default=0.0)
         if whole and keys[0] <= times[0] and early_end(container, stream, len(times), end) is None:
             return VideoIndex(_compact(times), tuple(keys))

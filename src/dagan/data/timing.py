@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import numpy as np
 from jaxtyping import UInt8
 
-from dagan.data.decoding import DecodeReport, decoded_frames, open_video, read_only
+from dagan.data.decoding import DecodeReport, decoded_frames, has_places_only, open_video, read_only
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -85,13 +85,15 @@ def rate_of(container: "InputContainer", stream: "VideoStream") -> FrameRate:
     """`frame_rate` of an opened file, whose first packets are then gone."""
     read_only(container, stream)
     tick = stream.time_base or Fraction(1)
-    stamps = list(islice(_stamps(container, stream), LOOKED_AT))
+    placed = list(islice(_stamps(container, stream), LOOKED_AT))
+    stamps = [stamp for stamp, _ in placed]
     declared = [rate for rate in (stream.average_rate, stream.base_rate, stream.guessed_rate) if _is_sane(rate)]
     shown = sorted({stamp for stamp in stamps if stamp is not None})[: LOOKED_AT - REORDERED]
     times = [stamp * tick for stamp in shown]
-    is_by_place = container.format.name == "avi" and stream.codec_context.has_b_frames  # times are those of packets
-    if is_by_place or None in stamps or len(times) < 2 or len(times) < len(stamps) / 2:
-        return FrameRate(_likely(declared)[0] if declared else DEFAULT_RATE, False, None, counted=len(stamps) > 1)
+    if has_places_only(container, stream) or None in stamps or len(times) < 2 or len(times) < len(stamps) / 2:
+        stated = _likely(declared)[0] if declared else DEFAULT_RATE
+        rate = _rate_of_places([place for _, place in placed], tick) or stated
+        return FrameRate(rate, False, None, counted=len(stamps) > 1)
     whole = declared[0] if stream.frames and declared else None  # of all frames, by the container's own index
     even = next((rate for rate in (*_likely(declared), *USUAL) if _is_even(times, rate, tick)), None)
     grid = even or next((rate for rate in declared if _is_on(times, rate, tick)), None)
@@ -108,14 +110,24 @@ def _likely(declared: Sequence[Fraction]) -> list[Fraction]:
     return [*(rate for rate in declared if rate in USUAL), *meant, *declared]
 
 
-def _stamps(container: "InputContainer", stream: "VideoStream") -> Iterator[int | None]:
-    """When the frames of the packets are shown, in ticks; None where the file does not say (AVI with B-frames)."""
+def _rate_of_places(places: Sequence[int | None], tick: Fraction) -> Fraction | None:
+    """The rate of frames that come at even intervals in the file, if they do: AVI may have a clock of twice the rate,
+    and nothing in every second place."""
+    known = [place for place in places if place is not None]
+    steps = {later - earlier for earlier, later in pairwise(known)}
+    rate = 1 / (steps.pop() * tick) if len(steps) == 1 and 0 not in steps else None
+    return rate if _is_sane(rate) else None
+
+
+def _stamps(container: "InputContainer", stream: "VideoStream") -> Iterator[tuple[int | None, int | None]]:
+    """When the frame of each packet is shown, in ticks (None where the file does not say: AVI with B-frames), and when
+    the packet is decoded."""
     import av
 
     with suppress(av.FFmpegError):
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard and not packet.is_corrupt:
-                yield packet.pts
+                yield packet.pts, packet.dts
 
 
 def _is_sane(rate: Fraction | None) -> TypeGuard[Fraction]:

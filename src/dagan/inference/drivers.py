@@ -65,6 +65,8 @@ def open_driver(path: Path, choice: CropChoice, face: FaceChoice = "largest") ->
         motion = load_motion(path)
         return Driver(motion.fps, len(motion), motion=motion)
     info, framing = _framed(path, choice, face)
+    if len(framing.found) < 2:
+        raise UserError(f"{path} has one frame, which does not move; give a video or a recorded motion")
     times = (
         tuple(Shown(time, lasts) for _, time, lasts in read_timed(path, DecodeReport())) if info.is_variable else None
     )

@@ -15,8 +15,9 @@ from jaxtyping import UInt8
 from dagan.data.decoding import DecodeReport, decoded_frames, file_name, open_video
 from dagan.data.timing import frame_rate
 from dagan.errors import UserError, reason_of
-from dagan.files import MAX_NAME, written_whole
+from dagan.files import MAX_NAME, temporary_beside, written_whole
 from dagan.inference.audio import Sound, open_sound
+from dagan.provenance.stamp import Stamp
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -73,7 +74,8 @@ class VideoWriter:
 
     Use as a context manager. Frames without a time are written at exactly `rate`. Sound is kept in step with
     `audio_from`'s first video frame and ends with the last frame written. Memory does not grow with length. Colours
-    are BT.709, tagged. H.264 in yuv420p needs even sides: an odd one gets its last row or column doubled.
+    are BT.709, tagged. H.264 in yuv420p needs even sides: an odd one gets its last row or column doubled. A `stamp`
+    marks the frames, tags the file and signs it.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class VideoWriter:
         size: tuple[int, int],
         audio_from: str | Path | None = None,
         quality: int = DEFAULT_QUALITY,
+        stamp: Stamp | None = None,
     ) -> None:
         """`size` is (width, height).
 
@@ -93,7 +96,7 @@ class VideoWriter:
         self.rate = Fraction(rate).limit_denominator(MAX_DENOMINATOR)
         self.size, self.quality = size, quality
         self.num_frames = 0
-        self._audio_from = audio_from
+        self._audio_from, self._stamp = audio_from, stamp
         self._tick = Fraction(1, ticks_per_second(self.rate))
         self._last, self._step = -1, round(1 / self.rate / self._tick)  # ticks: the last frame's time, and its length
         check_output(self.path)
@@ -101,8 +104,11 @@ class VideoWriter:
 
     def __enter__(self) -> "VideoWriter":
         with ExitStack() as opening, self._named_errors():
-            partial = opening.enter_context(written_whole(self.path))
-            self._open(partial, opening)
+            self._target = opening.enter_context(written_whole(self.path))
+            self._written = self._target
+            if self._stamp is not None and self._stamp.signs(self.path):  # signing reads one file and writes another
+                self._written = opening.enter_context(temporary_beside(self.path))
+            self._open(self._written, opening)
             self._closing = opening.pop_all()
         return self
 
@@ -131,7 +137,7 @@ class VideoWriter:
             raise ValueError(f"expected a uint8 frame of shape {(height, width, 3)}, got {frame.dtype} {frame.shape}")
         at = self._place(time, duration)
         with self._named_errors():
-            self._encode(frame, at)
+            self._encode(frame if self._stamp is None else self._stamp.apply(frame), at)
             if self._audio is not None:
                 self._audio.copy_until((at + self._step) * self._tick)
         self.num_frames += 1
@@ -171,6 +177,8 @@ class VideoWriter:
             file_name(partial), "w", format="mp4", options={"movflags": "+faststart"}
         )
         opening.callback(_close_quietly, self._container)
+        if self._stamp is not None:
+            self._container.metadata.update(self._stamp.tags)
         width, height = self.size
         self._video = self._container.add_stream("libx264", rate=self.rate, options={"crf": str(self.quality)})
         self._video.width, self._video.height = width + width % 2, height + height % 2
@@ -192,6 +200,8 @@ class VideoWriter:
         if self._audio is not None:
             self._audio.finish((self._last + self._step) * self._tick)
         self._container.close()
+        if self._stamp is not None and self._written != self._target:
+            self._stamp.seal(self._written, self._target, self.path.name)
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ import copy
 import json
 import textwrap
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,13 @@ def load(path: str | Path | None = None, device: str | torch.device = "cpu") -> 
     """
     if path is not None:
         return _read_model(Path(path)).to(device).eval()
-    with _bundled_file() as bundled:
+    with model_file() as bundled:
         return _read_model(bundled).to(device).eval()
 
 
-def _bundled_file() -> AbstractContextManager[Path]:
-    return as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS)
+def model_file(path: str | Path | None = None) -> AbstractContextManager[Path]:
+    """The file that `load` reads."""
+    return as_file(files("dagan") / "assets" / DEFAULT_WEIGHTS) if path is None else nullcontext(Path(path))
 
 
 def save_model(
@@ -162,7 +163,7 @@ def load_discriminator(path: str | Path) -> tuple[JudgeConfig, nn.Module] | None
 def fill_face_reader(model: Family) -> Family:
     """The model with the bundled weights' face reader, which nobody trains; without one, as it is."""
     if isinstance(model, TalkingHead) and model.face_reader is not None:
-        with _bundled_file() as bundled:
+        with model_file() as bundled:
             _fill(model.face_reader, bundled, "face_reader.")
     return model
 
@@ -175,7 +176,7 @@ def load_config(path: str | Path | None = None) -> Any:
             return from_plain(ModelConfig, plain)
         except UserError as error:
             raise UserError(f"{path} is of another version of dagan, use that one: {error}") from error
-    with _bundled_file() as bundled:
+    with model_file() as bundled:
         return load_config(bundled)
 
 

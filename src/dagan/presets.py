@@ -1,11 +1,13 @@
 """Every named model of the paper (Tables 1 to 4) and ours, as values."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.dense_motion import MotionConfig
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.discriminator import DiscriminatorConfig
+from dagan.models.families.osfv import OsfvConfig
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.refine import AttentionConfig
@@ -14,8 +16,10 @@ from dagan.models.talking_head import FaceConfig, TalkingHeadConfig
 from dagan.nn.blocks import FixedSize, ReleasedScaleBy, ScaleBy
 from dagan.transfer.retargeting import FaceRetargetingConfig
 
+Guided = TypeVar("Guided", TalkingHeadConfig, OsfvConfig)  # models that depth can guide
 
-def with_fdn(config: TalkingHeadConfig, depth: FaceDepthConfig | None = None) -> TalkingHeadConfig:
+
+def with_fdn(config: Guided, depth: FaceDepthConfig | None = None) -> Guided:
     """The model with depth-guided keypoints (Sec. 3.3)."""
     return replace(
         config,
@@ -24,9 +28,7 @@ def with_fdn(config: TalkingHeadConfig, depth: FaceDepthConfig | None = None) ->
     )
 
 
-def with_cam(
-    config: TalkingHeadConfig, depth: FaceDepthConfig | None = None, *, gated: bool = False
-) -> TalkingHeadConfig:
+def with_cam(config: Guided, depth: FaceDepthConfig | None = None, *, gated: bool = False) -> Guided:
     """The model with cross-modal attention (Sec. 3.4)."""
     return replace(
         config,

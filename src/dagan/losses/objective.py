@@ -191,9 +191,8 @@ class Objective:
         self.terms = {name: TERMS[name] for name in self.weights}
         self.looks: frozenset[Look] = frozenset().union(*(term.looks for term in self.terms.values()))
         self.is_adversarial = Look.JUDGEMENTS in self.looks  # then a discriminator is trained beside the generator
-        self.discriminator_loss = (
-            discriminator_hinge if "hinge_adversarial" in self.terms else discriminator_adversarial
-        )
+        hinge = "hinge_adversarial" in self.terms
+        self.discriminator_loss = discriminator_hinge if hinge else discriminator_adversarial
 
     def check(self, batch: PairBatch) -> None:
         """Raises ValueError when a term needs landmarks and the batch has none."""

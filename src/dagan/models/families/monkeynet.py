@@ -239,7 +239,7 @@ class WarpedUNet(nn.Module):
             x = torch.cat([up(x, (skip.shape[2], skip.shape[3])), skip], dim=1)
         return torch.sigmoid(self.last(self.res(x)).float())
 
-    def _warped(self, level: Tensor, motion: Motion, moved: Float[Tensor, "b k h w"]) -> Float[Tensor, "b c h w"]:
+    def _warped(self, level: Tensor, motion: Motion, moved: Float[Tensor, "b k h w"]) -> Float[Tensor, "b c _h _w"]:
         beside = F.interpolate(moved, (level.shape[2], level.shape[3]), mode="bilinear", align_corners=False)
         return torch.cat([self.pixels.warp(level, motion.flow), beside.to(level.dtype)], dim=1)
 

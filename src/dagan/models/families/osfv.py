@@ -127,7 +127,7 @@ class VolumeGenerator(nn.Module):
         self.refine = config.refine.build(widths[-1])
         self.decoder = config.decoder.build(widths)
 
-    def encode(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c d h w"]:
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c d _h _w"]:
         x = self.first(image)
         for down in self.down:
             x = down(x)
@@ -141,10 +141,16 @@ class VolumeGenerator(nn.Module):
         return projected
 
     def forward(
-        self, projected: Float[Tensor, "b c h w"], occlusion: Float[Tensor, "b 1 h w"], warped: Tensor, depth: Any
+        self,
+        projected: Float[Tensor, "b c h w"],
+        depth_features: Float[Tensor, "b c h w"] | None,
+        warped_image: Float[Tensor, "b 3 H W"],
+        occlusion: Float[Tensor, "b 1 h w"],
+        driving: Float[Tensor, "b k 2"],
+        with_attention: bool,
     ) -> tuple[Float[Tensor, "b 3 H W"], Tensor | None]:
-        refined, attention = self.refine(occlude(projected, occlusion), depth, False)
-        return self.decoder(refined, (), warped, occlusion, warped), attention
+        refined, attention = self.refine(occlude(projected, occlusion), depth_features, with_attention)
+        return self.decoder(refined, (), warped_image, occlusion, driving), attention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,5 +318,7 @@ class Osfv(Family):
         projected = self.generator.project(self.voxels.warp(kept.volume, motion.flow))
         flow = motion.flow[..., :2].mean(1)
         warped = self.pixels.warp(encoded.image, flow)
-        generated, attention = self.generator(projected, motion.occlusion, warped, kept.depth_features)
+        generated, attention = self.generator(
+            projected, kept.depth_features, warped, motion.occlusion, points[1][..., :2], with_attention
+        )
         return Rendering(generated, flow, motion.mask.mean(2), motion.occlusion, warped, attention)

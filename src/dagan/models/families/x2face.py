@@ -186,7 +186,7 @@ class DrivingNet(nn.Module):
         self.down = Descent(config, config.vector)
         self.up = AscentAlone(config, config.vector, 2)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c _h _w"]:
         bottleneck: Tensor = self.down(image)[-1]
         return bottleneck.float()
 

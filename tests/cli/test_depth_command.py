@@ -16,6 +16,7 @@ from dagan.depth.outputs import PICTURE_FORMS
 from dagan.images import apply_crop
 from dagan.inference.crop import central_square
 from dagan.models.weights import load
+from media import blocks, write_timed
 
 RATE = Fraction(30000, 1001)
 SIDE = 64
@@ -123,6 +124,19 @@ def test_one_moment_of_a_video_is_a_picture(depth, driving, folder):
     assert depth(driving, folder / "at.npy", "--at", "0.2") == 0
     assert depth(driving, folder / "all.npy") == 0
     assert np.array_equal(np.load(folder / "at.npy"), np.load(folder / "all.npy")[6])
+
+
+def test_times_that_vary_are_kept_and_a_moment_means_them(depth, tmp_path, folder):
+    times = [Fraction(number, 10) for number in range(5)] + [Fraction(1, 2) + Fraction(n, 50) for n in range(20)]
+    video = write_timed(tmp_path / "vary.mp4", blocks(25, SIDE, SIDE), times)
+    assert depth(video, folder / "v.mp4") == 0
+    with av.open(str(folder / "v.mp4")) as container:
+        shown = [frame.time for frame in container.decode(video=0)]
+    assert np.abs(np.array(shown) - np.array(times, float)).max() < 0.001
+    assert depth(video, folder / "all.npy") == 0
+    for seconds, number in (("0.3", 3), ("0.7", 15), ("0.33", 3)):
+        assert depth(video, folder / "at.npy", "--at", seconds) == 0
+        assert np.array_equal(np.load(folder / "at.npy"), np.load(folder / "all.npy")[number])
 
 
 @pytest.mark.parametrize("name", ["photo.webp", "photo.tiff", "photo.mp4", "photo"])

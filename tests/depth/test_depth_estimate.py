@@ -1,4 +1,5 @@
 import math
+from itertools import repeat
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from dagan.data.pictures import read_image
 from dagan.depth.estimate import Framing, depth_pictures, estimate_depth, load_face_depth, portrait_camera
 from dagan.errors import UserError
 from dagan.images import Crop, apply_crop
+from dagan.inference.quarter_turn import turn
 from dagan.models.depth import depth_from_disparity
 from dagan.models.weights import save_model
 
@@ -40,7 +42,7 @@ def test_the_whole_picture_holds_the_depth_of_the_crop_in_its_place(frame, tiny_
 
 def test_the_whole_picture_has_the_focal_length_of_its_crop(frame, tiny_model):
     framing = Framing(Crop(20, 10, 60), whole=True, size=240)
-    whole = next(depth_pictures([frame], tiny_model.depth, framing))
+    whole = next(depth_pictures([frame], tiny_model.depth, [framing]))
     assert whole.intrinsics[0].tolist() == [[240, 0, 120], [0, 240, 80], [0, 0, 1]]  # 2 sides of 120 pixels
 
 
@@ -51,6 +53,17 @@ def test_the_portrait_camera_is_that_of_stage_1():
     with torch.inference_mode():
         start = pose(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)).intrinsics
     assert torch.allclose(portrait_camera(64, 64, 64.0), start)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_picture_that_lies_is_seen_upright_and_comes_out_as_it_lies(frame, tiny_model, whole):
+    upright = next(depth_pictures([frame], tiny_model.depth, [Framing((20, 10, 60), whole, 120)]))
+    lying = turn(frame, 1)
+    seen = next(depth_pictures([lying], tiny_model.depth, [Framing((20, 10, 60), whole, 120, quarter=3)]))
+    assert torch.equal(seen.image, torch.rot90(upright.image, 1, (2, 3)))
+    assert torch.equal(seen.disparity, torch.rot90(upright.disparity, 1, (2, 3)))
+    assert seen.intrinsics[0, :2, 2].tolist() == upright.intrinsics[0, :2, 2].flip(0).tolist()
+    assert seen.intrinsics[0, 0, 0] == upright.intrinsics[0, 0, 0]
 
 
 @pytest.mark.parametrize("degrees", [20.0, 90.0])
@@ -64,7 +77,7 @@ def test_a_field_of_view_is_the_angle_across_the_width(degrees):
 def test_frames_are_seen_when_they_are_asked_for(frame, tiny_model):
     asked = []
     frames = (asked.append(number) or frame for number in range(3))
-    pictures = depth_pictures(frames, tiny_model.depth, Framing(Crop(0, 0, 64), size=64))
+    pictures = depth_pictures(frames, tiny_model.depth, repeat(Framing(Crop(0, 0, 64), size=64)))
     next(pictures)
     assert asked == [0]
 

@@ -9,7 +9,7 @@ import dagan
 from dagan.data.pictures import read_image
 from dagan.images import apply_crop, to_pixels
 from dagan.inference.animator import Animator
-from dagan.inference.crop import crop_for_image
+from dagan.inference.crop import frame_photo
 from dagan.inference.drivers import open_driver, watched
 
 ASSETS = files("dagan") / "assets"
@@ -21,7 +21,7 @@ def shown():
     """The portrait of the demo, and the first picture of it."""
     animator = Animator(dagan.load(), "torch", "fp32")
     photo = read_image(str(ASSETS / "astronaut.png"))
-    portrait = apply_crop(photo, crop_for_image(photo, "auto"), 256)[None]
+    portrait = apply_crop(photo, frame_photo(photo, "auto").crop, 256)[None]
     animator.set_source(portrait)
     driver = open_driver(ASSETS / "driver.safetensors", "auto")
     return to_pixels(portrait), next(animator.from_motion(watched(driver, animator)))

@@ -10,8 +10,8 @@ from dagan.images import Crop, apply_crop
 from dagan.inference.crop import (
     FACE_SHARE,
     central_square,
-    crop_for_image,
-    crop_for_video,
+    crop_of_faces,
+    frame_photo,
     is_face_crop,
     parse_crop,
     square_crop,
@@ -74,51 +74,42 @@ def test_square_face_crops_are_left_alone_and_others_not():
     assert not is_face_crop(_face(62, 62, 132), (256, 300))
     assert not is_face_crop(_face(100, 100, 50), (256, 256))  # small
     assert not is_face_crop(_face(0, 0, 100), (256, 256))  # in the corner
-    assert crop_for_image(_frame(256, 256), "auto", _Scripted([_face(62, 62, 132)])) == Crop(0, 0, 256)
+    assert frame_photo(_frame(256, 256), "auto", detector=_Scripted([_face(62, 62, 132)])).crop == Crop(0, 0, 256)
 
 
 def test_none_is_the_central_square_and_needs_no_detector():
-    assert crop_for_image(_frame(100, 160), "none", _Scripted()) == central_square((160, 100)) == Crop(30, 0, 100)
+    assert (
+        frame_photo(_frame(100, 160), "none", detector=_Scripted()).crop
+        == central_square((160, 100))
+        == Crop(30, 0, 100)
+    )
 
 
 def test_no_face_says_what_to_do():
     with pytest.raises(UserError, match=r"no face found in photo\.jpg; use --crop none"):
-        crop_for_image(_frame(64, 64), "auto", _Scripted([]), name="photo.jpg")
+        frame_photo(_frame(64, 64), "auto", detector=_Scripted([]), name="photo.jpg")
 
 
 def test_a_square_outside_of_the_picture_is_refused():
     with pytest.raises(UserError, match="outside of the image, which is 64x48"):
-        crop_for_image(_frame(48, 64), Crop(64, 0, 32))
-    assert crop_for_image(_frame(48, 64), Crop(60, -8, 32)) == Crop(60, -8, 32)
-
-
-def test_a_video_without_frames_is_refused():
-    with pytest.raises(UserError, match="no frames"):
-        crop_for_video([], "auto", _Scripted())
-
-
-def test_the_largest_face_is_followed_through_the_video():
-    ours = [_face(400 + step, 300, 100) for step in range(5)]
-    other = [_face(900, 300, 90 + 5 * step) for step in range(5)]  # becomes larger later
-    detector = _Scripted(*[[b, a] for a, b in zip(ours, other, strict=True)])
-    crop = crop_for_video([_frame(720, 1280)] * 5, "auto", detector)
-    assert crop == square_crop(ours[2], (1280, 720))
+        frame_photo(_frame(48, 64), Crop(64, 0, 32))
+    assert frame_photo(_frame(48, 64), Crop(60, -8, 32)).crop == Crop(60, -8, 32)
 
 
 def test_a_head_that_moves_far_stays_inside_the_crop():
     faces = [_face(x, 300, 100) for x in (400, 500, 500, 500, 650)]
-    crop = crop_for_video([_frame(720, 1280)] * 6, "auto", _Scripted(*[[face] for face in faces], []))
+    crop = crop_of_faces(faces, (1280, 720))
     assert crop.x <= 400
     assert crop.x + crop.size >= 750
 
 
 def test_the_astronaut_is_cropped_around_her_face():
     image = read_image(str(resources.files("dagan") / "assets" / "astronaut.png"))
-    crop = crop_for_image(image, "auto")
+    crop = frame_photo(image, "auto").crop
     assert crop.size == pytest.approx(198, abs=8)
     assert (crop.x + crop.size / 2, crop.y + crop.size / 2) == pytest.approx((223, 120), abs=8)
     again = (apply_crop(image, crop, 256) * 255).round().byte().permute(1, 2, 0).numpy()
-    assert crop_for_image(again, "auto") == Crop(0, 0, 256)
+    assert frame_photo(again, "auto").crop == Crop(0, 0, 256)
 
 
 def test_the_whole_picture_at_its_size_is_unchanged():

@@ -7,11 +7,11 @@ from PIL import Image
 
 from dagan.data.pictures import read_image
 from dagan.errors import UserError
-from dagan.inference.crop import PhotoFraming, crop_for_image, frame_photo
+from dagan.inference.crop import frame_photo
 from dagan.inference.face_choice import choice_line, choose_face, parse_face
 from dagan.inference.face_detector import YuNet
 from dagan.inference.face_search import find_faces
-from dagan.inference.quarter_turn import turn, turn_box, turn_point
+from dagan.inference.quarter_turn import turn, turn_box
 from drawn_faces import face
 
 ASTRONAUT_FACE = 115  # pixels of height in the photo of 512
@@ -111,15 +111,6 @@ def test_a_lying_photo_is_framed_upright_and_its_faces_are_named_where_they_lie(
     assert frame_photo(turn(pair, -1), "auto", (x, y), detector).crop == lying.crop
     with pytest.raises(UserError, match=r"no face for --face 3 in p\.jpg, which shows 2 faces: --face 1 is at"):
         frame_photo(pair, "auto", 3, detector, "p.jpg")
-
-
-def test_a_photo_that_is_used_as_it_lies_is_cropped_around_its_face(detector, astronaut):
-    crop = crop_for_image(astronaut, "auto", detector)
-    lying = crop_for_image(turn(astronaut, -1), "auto", detector)
-    middle = tuple(float(value + crop.size / 2) for value in crop[:2])
-    x, y = turn_point(middle, (512, 512), -1)
-    assert (lying.x + lying.size / 2, lying.y + lying.size / 2) == pytest.approx((x, y), abs=2)
-    assert frame_photo(astronaut, "none") == PhotoFraming(crop_for_image(astronaut, "none"))
 
 
 def test_turning_and_turning_back_changes_nothing():

@@ -6,7 +6,7 @@ import torch
 
 from dagan.errors import UserError
 from dagan.images import Crop, apply_crop
-from dagan.inference.crop import FACE_SHARE, central_square, crop_for_video
+from dagan.inference.crop import FACE_SHARE, central_square, crop_of_faces, frame_photo
 from dagan.inference.framing import cut_window, frame_video
 from dagan.inference.quarter_turn import turn
 from dagan.inference.track_report import frame_reports, report_of
@@ -33,7 +33,8 @@ def _share_and_middle(framing, number):
 def test_a_person_who_keeps_her_place_has_the_one_crop_of_the_first_ten_seconds():
     frames = [with_person(ROOM, 140 + _sway(i), 70) for i in range(60)]
     framing = _framed(frames)
-    assert set(map(tuple, framing.windows.tolist())) == {tuple(crop_for_video(frames[::12], "auto", ColourDetector()))}
+    faces = [ColourDetector().detect(frame)[0] for frame in frames[::12]]
+    assert set(map(tuple, framing.windows.tolist())) == {tuple(crop_of_faces(faces, (ROOM.shape[1], ROOM.shape[0])))}
     assert report_of(framing).line() is None
 
 
@@ -68,7 +69,7 @@ def test_a_zoom_keeps_the_size_of_the_face():
 def test_a_title_card_does_not_hide_the_person_who_follows_it():
     frames = [scene(9)] * 260 + [with_person(ROOM, 140, 70)] * 12
     framing = _framed(frames)
-    expected = crop_for_video([frames[-1]], "auto", ColourDetector())
+    expected = frame_photo(frames[-1], "auto", detector=ColourDetector()).crop
     assert set(map(tuple, framing.windows.tolist())) == {tuple(expected)}
     assert report_of(framing).held == 260
 
@@ -77,7 +78,7 @@ def test_each_shot_has_its_own_crop():
     frames = [with_person(ROOM, 30, 30)] * 30 + [with_person(scene(5), 200, 90, 60)] * 30
     framing = _framed(frames)
     for number, frame in ((0, frames[0]), (29, frames[0]), (30, frames[-1]), (59, frames[-1])):
-        assert tuple(framing.windows[number]) == tuple(crop_for_video([frame], "auto", ColourDetector()))
+        assert tuple(framing.windows[number]) == tuple(frame_photo(frame, "auto", detector=ColourDetector()).crop)
     assert report_of(framing).re_anchored == 1
     assert report_of(framing).line() == "crop anchored anew once"
 

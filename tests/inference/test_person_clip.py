@@ -8,7 +8,7 @@ import pytest
 from dagan.data.decoding import read_frames
 from dagan.errors import UserError
 from dagan.images import Crop
-from dagan.inference import person_clip
+from dagan.inference import drivers, person_clip
 from dagan.inference.person_clip import count_frames, store_clip
 from media import blocks, write_video
 
@@ -25,6 +25,27 @@ def test_frames_are_chosen_evenly_from_all_of_the_clip_and_cropped(video: Path, 
     assert np.array_equal(stored[[0, 1, 2, 3, 4]], decoded[[0, 5, 10, 14, 19], :, 8:72])
     everything = store_clip(video, Crop(8, 0, 64), 64, 1000, tmp_path)
     assert np.array_equal(everything[list(range(20))], decoded[:, :, 8:72])
+
+
+def test_frames_without_a_face_are_left_out_and_counted(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info, framing = drivers.framed(video, Crop(8, 0, 64))
+    shown = np.arange(20) >= 12
+    monkeypatch.setattr(person_clip, "framed", lambda *_: (info, framing._replace(found=shown)))
+    with pytest.warns(UserWarning, match="12 of 20 frames of .* have no face: left out"):
+        stored = store_clip(video, Crop(8, 0, 64), 64, 4, tmp_path)
+    decoded = np.stack(list(read_frames(video)))
+    assert np.array_equal(stored[[0, 1, 2, 3]], decoded[[12, 14, 17, 19], :, 8:72])
+
+
+def test_a_person_who_walks_is_followed(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info, framing = drivers.framed(video, Crop(8, 0, 64))
+    windows = np.array([[number, 0, 64] for number in range(20)], float)
+    monkeypatch.setattr(person_clip, "framed", lambda *_: (info, framing._replace(windows=windows)))
+    stored = store_clip(video, "auto", 64, 20, tmp_path)
+    decoded = list(read_frames(video))
+    assert all(np.array_equal(stored[number], decoded[number][:, number : number + 64]) for number in range(20))
 
 
 def test_frames_are_stored_once_for_each_crop_and_size(

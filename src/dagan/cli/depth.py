@@ -116,41 +116,53 @@ def _of_picture(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[s
     from dagan.data.pictures import read_image
     from dagan.depth.estimate import Framing, depth_pictures, load_face_depth
     from dagan.depth.export import export_picture
-    from dagan.inference.crop import crop_for_image
+    from dagan.inference.crop import frame_photo
 
     picture = read_image(args.input) if args.at is None else _frame_at(args.input, args.at)
-    crop = crop_for_image(picture, choice, name=str(args.input))
-    framing = Framing(crop, args.whole, args.size or PICTURE_SIZE, args.field_of_view)
+    photo = frame_photo(picture, choice, name=str(args.input))
+    framing = Framing(photo.crop, args.whole, args.size or PICTURE_SIZE, args.field_of_view, photo.quarter)
     network = load_face_depth(args.model, pick_device(args.device))
-    return export_picture(next(depth_pictures([picture], network, framing)), outputs, args.swing)
+    return export_picture(next(depth_pictures([picture], network, [framing])), outputs, args.swing)
 
 
 def _frame_at(path: Path, seconds: float) -> "UInt8[np.ndarray, 'h w 3']":
-    from itertools import islice
-
-    from dagan.data.decoding import DecodeReport, read_frames
+    """The frame whose time is the nearest to a moment before the end of the video."""
+    from dagan.data.decoding import DecodeReport
+    from dagan.data.timing import read_timed
     from dagan.inference.video import probe
 
-    rate = probe(path).rate
-    number = round(seconds * rate)
-    frame = next(islice(read_frames(path, DecodeReport()), number, None), None)
-    if frame is None:
+    usual, before = 1 / probe(path).rate, None
+    for frame in read_timed(path, DecodeReport()):
+        if before is not None and frame.time - seconds > seconds - before.time:
+            break
+        before = frame
+    if before is None or seconds > before.time + max(before.duration or usual, usual):
         raise UserError(f"{path} ends before {seconds:g} seconds; choose an earlier --at")
-    return frame
+    return before.pixels
 
 
 def _of_video(args: argparse.Namespace, choice: "CropChoice", outputs: "dict[str, Path]") -> Iterator[str]:
     """Writes all forms of a video, frame by frame."""
+    from itertools import repeat
+
     from dagan.data.decoding import read_frames
     from dagan.depth.estimate import Framing, depth_pictures, load_face_depth
     from dagan.depth.export import export_video
-    from dagan.inference.drivers import crop_of_file
+    from dagan.inference.crop import fixed_crop
+    from dagan.inference.drivers import framed, times_of
     from dagan.inference.video import probe
 
-    info = probe(args.input)
-    crop = crop_of_file(args.input, info.rate, choice)
-    framing = Framing(crop, args.whole, args.size or VIDEO_SIZE, args.field_of_view)
+    info, size = probe(args.input), args.size or VIDEO_SIZE
+    framings: Iterator[Framing]
+    if choice == "auto":
+        _, video = framed(args.input, choice)
+        squares, quarter = map(tuple, video.windows.tolist()), video.track.quarter
+        framings = (Framing(square, args.whole, size, args.field_of_view, quarter) for square in squares)
+    else:
+        square = fixed_crop(choice, (info.width, info.height), str(args.input))
+        framings = repeat(Framing(square, args.whole, size, args.field_of_view))
     network = load_face_depth(args.model, pick_device(args.device))
     audio = args.input if info.has_audio else None
-    pictures = depth_pictures(read_frames(args.input), network, framing)
-    return export_video(pictures, outputs, info.rate, audio, info.num_frames_estimate)
+    pictures = depth_pictures(read_frames(args.input), network, framings)
+    times = times_of(args.input, info)
+    return export_video(pictures, outputs, info.rate, audio, info.num_frames_estimate, times)

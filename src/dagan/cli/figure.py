@@ -179,13 +179,13 @@ def _shot(text: str, args: argparse.Namespace) -> "Tensor":
     from dagan.data.decoding import is_video
     from dagan.data.pictures import read_image
     from dagan.images import apply_crop
-    from dagan.inference.crop import central_square, crop_for_image
+    from dagan.inference.crop import frame_photo
+    from dagan.inference.quarter_turn import turn
 
     path, number = _split(text)
     frame = _frame(path, number) if is_video(path) else read_image(path)
-    height, width = frame.shape[:2]
-    crop = central_square((width, height)) if args.crop == "none" else crop_for_image(frame, "auto", name=str(path))
-    return apply_crop(frame, crop, SIZE)[None].to(pick_device(args.device))
+    photo = frame_photo(frame, args.crop, name=str(path))
+    return apply_crop(turn(frame, photo.quarter), photo.crop, SIZE)[None].to(pick_device(args.device))
 
 
 def _split(text: str) -> tuple[Path, int]:

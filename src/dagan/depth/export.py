@@ -1,7 +1,7 @@
 """How each form of a depth map is made: one writer per form, for a picture and for the frames of a video."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from fractions import Fraction
 from itertools import chain
@@ -19,6 +19,7 @@ from dagan.depth.surface_files import write_glb, write_ply
 from dagan.errors import UserError
 from dagan.geometry.relief import cloud_from_depth, mesh_from_depth, middle_depth
 from dagan.images import colour_map, to_pixels
+from dagan.inference.drivers import Shown
 from dagan.inference.video import VideoWriter
 
 MESH_SIDE = 256  # vertices along the longer side: as fine as what F_d sees
@@ -121,17 +122,18 @@ def export_video(
     rate: Fraction,
     audio: Path | None = None,
     total: int | None = None,
+    times: Sequence[Shown] | None = None,
 ) -> Iterator[str]:
     """Writes each form frame by frame, and says in one line what it is. Memory does not grow with length.
 
-    `rate` is in frames per second; `audio` is the file whose sound goes into the map in colours; `total`, the number
-    of frames if it is known, is for the progress bar.
+    `rate` is in frames per second; `times`: when frames are shown, if not at even intervals; `audio` is the file whose
+    sound goes into the map in colours; `total`, the number of frames if it is known, is for the progress bar.
     """
     frames = iter(pictures)
     first = next(frames)  # before anything is created: it may be what cannot be read
     num_frames = 0
     with ExitStack() as stack:
-        sinks = [stack.enter_context(_sink(name, path, first, rate, audio)) for name, path in outputs.items()]
+        sinks = [stack.enter_context(_sink(name, path, first, rate, audio, times)) for name, path in outputs.items()]
         for picture in tqdm(chain([first], frames), total=total, unit="frame", disable=None, leave=False):
             for write in sinks:
                 write(picture)
@@ -141,23 +143,26 @@ def export_video(
 
 
 def _sink(
-    name: str, path: Path, first: DepthPicture, rate: Fraction, audio: Path | None
+    name: str, path: Path, first: DepthPicture, rate: Fraction, audio: Path | None, times: Sequence[Shown] | None
 ) -> AbstractContextManager[Sink]:
     path.parent.mkdir(exist_ok=True)
     if name == "map":
-        return _map_sink(path, first, rate, audio)
+        return _map_sink(path, first, rate, audio, times or ())
     return _numbers_sink(path) if name == "npy" else _raw_sink(path)
 
 
 @contextmanager
-def _map_sink(path: Path, first: DepthPicture, rate: Fraction, audio: Path | None) -> Iterator[Sink]:
+def _map_sink(
+    path: Path, first: DepthPicture, rate: Fraction, audio: Path | None, times: Sequence[Shown]
+) -> Iterator[Sink]:
     height, width = first.disparity.shape[2:]
     bounds: tuple[float, float] | None = None
 
     def write(picture: DepthPicture) -> None:
         nonlocal bounds
         bounds = following_bounds(picture.disparity, bounds)
-        writer.write(to_pixels(colour_map(picture.disparity, bounds)))
+        shown = times[writer.num_frames] if writer.num_frames < len(times) else Shown(None, None)
+        writer.write(to_pixels(colour_map(picture.disparity, bounds)), *shown)
 
     with VideoWriter(path, rate, (width, height), audio) as writer:
         yield write

@@ -1,9 +1,8 @@
 """The square around a face, framed as the training clips are (VoxCeleb-like)."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -84,49 +83,6 @@ def frame_photo(
     return PhotoFraming(crop_of_faces([taken], turned), found.quarter, choice_line(found.faces, taken, where))
 
 
-def crop_for_image(
-    image: UInt8[np.ndarray, "h w 3"], choice: CropChoice, detector: FaceDetector | None = None, name: str = "the image"
-) -> Crop:
-    """The crop of a picture that is used as it lies. `name` is what an error calls it.
-
-    Raises:
-        UserError: as `frame_photo`.
-    """
-    framing = frame_photo(image, choice, "largest", detector, name)
-    size = turn_size((image.shape[1], image.shape[0]), framing.quarter)
-    x, y, side = (float(value) for value in framing.crop)
-    box = turn_box(FaceBox(x, y, side, side, 1.0, np.zeros((5, 2))), size, -framing.quarter)
-    return Crop(round(box.x), round(box.y), framing.crop.size)
-
-
-def crop_for_video(
-    frames: Iterable[UInt8[np.ndarray, "h w 3"]],
-    choice: CropChoice,
-    detector: FaceDetector | None = None,
-    name: str = "the video",
-) -> Crop:
-    """One crop for all of a video, from a sample of its frames (a few per second of its first seconds).
-
-    `none` is the central square. `auto` too if it is a face crop already; otherwise the square around the median face,
-    widened until the face stays inside in every sampled frame. The largest face is followed. `name` as above.
-
-    Raises:
-        UserError: no frames, no face in any of them, or the square that was asked for lies outside.
-    """
-    sample = iter(frames)
-    first = next(sample, None)
-    if first is None:
-        raise UserError(f"{name} has no frames")
-    image_size = (first.shape[1], first.shape[0])
-    if choice != "auto":
-        return fixed_crop(choice, image_size, name)
-    detector = detector or YuNet()
-    faces = _follow(detector, chain([first], sample))
-    if not faces:
-        raise UserError(f"no face found in {name}; use --crop none or --crop x,y,w,h if there is one")
-    return crop_of_faces(faces, image_size)
-
-
 def crop_of_faces(faces: Sequence[FaceBox], image_size: tuple[int, int], most: float = float("inf")) -> Crop:
     """The square for the same face in several frames: the central one if it frames the median face as a clip does;
     otherwise the square around it, widened until it holds each of them, unless it becomes `most` times as large."""
@@ -184,27 +140,6 @@ def _shift_inside(start: float, size: int, available: int) -> int:
     low, high = min(0, available - size), max(0, available - size)
     shift = min(max(start, low), high) - start
     return round(start + min(max(shift, -MAX_SHIFT * size), MAX_SHIFT * size))
-
-
-def _follow(detector: FaceDetector, frames: Iterable[UInt8[np.ndarray, "h w 3"]]) -> list[FaceBox]:
-    """The largest face of the first frame that has one, then the nearest to the last; frames without are left out."""
-    followed: list[FaceBox] = []
-    for frame in frames:
-        faces = detector.detect(frame)
-        if faces and followed:
-            followed.append(min(faces, key=lambda face: _distance(face, followed[-1])))
-        elif faces:
-            followed.append(max(faces, key=extent))
-    return followed
-
-
-def _distance(face: FaceBox, other: FaceBox) -> float:
-    """Between centres, in pixels."""
-    return float(
-        np.hypot(
-            face.x + face.width / 2 - other.x - other.width / 2, face.y + face.height / 2 - other.y - other.height / 2
-        )
-    )
 
 
 def _median(faces: Sequence[FaceBox]) -> FaceBox:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +14,8 @@ from dagan.data.decoding import DecodeReport, read_frames
 from dagan.data.pictures import is_picture
 from dagan.data.timing import read_timed
 from dagan.errors import UserError
-from dagan.images import Crop
 from dagan.inference.animator import Animator
-from dagan.inference.crop import CropChoice, crop_for_video
+from dagan.inference.crop import CropChoice
 from dagan.inference.face_choice import FaceChoice
 from dagan.inference.framing import VideoFraming, frame_video
 from dagan.inference.recorded_motion import SUFFIX, RecordedMotion, load_motion
@@ -25,14 +23,11 @@ from dagan.inference.track_report import report_of
 from dagan.inference.video import VideoInfo, probe
 from dagan.transfer.holding import ease_frames, held_motion
 
-LOOKS_PER_SECOND = 2  # how often a face is looked for in a driving video
-SECONDS_LOOKED_AT = 10
-
 
 class Shown(NamedTuple):
-    """When a frame is shown and for how long, in seconds; None: until the next one."""
+    """When a frame is shown and for how long, in seconds; None: after the last one, until the next one."""
 
-    time: Fraction
+    time: Fraction | None
     duration: Fraction | None
 
 
@@ -64,14 +59,12 @@ def open_driver(path: Path, choice: CropChoice, face: FaceChoice = "largest") ->
     if path.suffix.lower() == SUFFIX:
         motion = load_motion(path)
         return Driver(motion.fps, len(motion), motion=motion)
-    info, framing = _framed(path, choice, face)
+    check_driver_is_video(path)
+    info, framing = framed(path, choice, face)
     if len(framing.found) < 2:
         raise UserError(f"{path} has one frame, which does not move; give a video or a recorded motion")
-    times = (
-        tuple(Shown(time, lasts) for _, time, lasts in read_timed(path, DecodeReport())) if info.is_variable else None
-    )
     audio = path if info.has_audio else None
-    return Driver(info.rate, len(framing.found), audio, None, path, framing, times)
+    return Driver(info.rate, len(framing.found), audio, None, path, framing, times_of(path, info))
 
 
 def watched(
@@ -114,22 +107,25 @@ def cropped_frames(
     Raises:
         UserError: no such file, not a video, no frames, or no face.
     """
-    _, framing = _framed(path, choice, face)
+    _, framing = framed(path, choice, face)
     return framing, framing.pictures(read_frames(path), size)
 
 
-def _framed(path: Path, choice: CropChoice, face: FaceChoice) -> tuple[VideoInfo, VideoFraming]:
-    """What a video file holds, and how its frames are cropped."""
-    check_driver_is_video(path)
+def times_of(path: Path, info: VideoInfo) -> tuple[Shown, ...] | None:
+    """When the frames of a video with a variable rate are shown; None where they come at even intervals."""
+    if not info.is_variable:
+        return None
+    return tuple(Shown(time, lasts) for _, time, lasts in read_timed(path, DecodeReport()))
+
+
+def framed(path: Path, choice: CropChoice, face: FaceChoice = "largest") -> tuple[VideoInfo, VideoFraming]:
+    """What a video file holds, and how its frames are cropped.
+
+    Raises:
+        UserError: as `cropped_frames`.
+    """
     info = probe(path)
     return info, frame_video(lambda: read_frames(path, DecodeReport()), float(info.rate), choice, face, name=str(path))
-
-
-def crop_of_file(path: Path, rate: Fraction, choice: CropChoice) -> Crop:
-    """One crop for a whole video file, found in its first ten seconds. Raises UserError as `crop_for_video`."""
-    step = max(1, round(rate / LOOKS_PER_SECOND))
-    early = takewhile(lambda frame: frame.time < SECONDS_LOOKED_AT, read_timed(path, DecodeReport()))
-    return crop_for_video((frame.pixels for frame in islice(early, 0, None, step)), choice, name=str(path))
 
 
 def check_faces(driver: Driver, name: str) -> None:

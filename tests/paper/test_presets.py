@@ -174,3 +174,10 @@ def test_lips_of_the_lite_preset_follow_at_seven_tenths() -> None:
     assert LITE.face is not None
     assert LITE.face.retargeting is not None
     assert LITE.face.retargeting.lips == 0.7
+
+
+def test_in_lite_seven_tenths_of_the_parting_of_the_lips_go_by_displacement() -> None:
+    """docs/decisions.md: of more the lips of strangers part less like the driver's."""
+    assert LITE.face is not None
+    assert LITE.face.retargeting is not None
+    assert LITE.face.retargeting.build().lips == 0.7

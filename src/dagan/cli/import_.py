@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--variant",
         metavar="NAME",
-        help="where the names in a checkpoint do not tell: vox (default) or vox-full of Monkey-Net; new or beta of OSFV, "
-        "by the order of rotations (default: beta if its detector works at full size)",
+        help="what names in a checkpoint do not tell: vox (default) or vox-full of Monkey-Net; new or beta of OSFV, by "
+        "the order of rotations (default: beta if its detector works at full size)",
     )
     add("-o", "--output", metavar="MODEL.safetensors", type=Path, required=True, help="model file to write")
 

@@ -2,6 +2,7 @@
 
 from typing import Any, get_args
 
+from dagan.models.depth import FaceDepthConfig
 from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.families.monkeynet import (
     GaussianKeypoints,
@@ -17,7 +18,14 @@ from dagan.models.talking_head import TalkingHeadConfig
 
 ModelConfig = TalkingHeadConfig | MonkeyNetConfig | X2FaceConfig | OsfvConfig
 JudgeConfig = DiscriminatorConfig | MonkeyNetDiscriminatorConfig
-FAMILIES: tuple[type[Family], ...] = (MonkeyNet, X2Face, Osfv)
+FAMILIES: dict[type, type[Family]] = {MonkeyNetConfig: MonkeyNet, X2FaceConfig: X2Face, OsfvConfig: Osfv}
 # what recorded motions can hold
 CODES: dict[str, Any] = {code.__name__: code for code in (GaussianKeypoints, DrivingVector, HeadCode)}
+
 CONFIGS: tuple[Any, ...] = get_args(ModelConfig)
+
+
+def depth_of(config: ModelConfig) -> FaceDepthConfig | None:
+    """The configuration of F_d, if the model has one."""
+    depth: FaceDepthConfig | None = getattr(config, "depth", None)
+    return depth

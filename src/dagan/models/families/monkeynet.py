@@ -68,7 +68,8 @@ class GaussianKeypoints(NamedTuple):
     def each(self, change: Callable[[Tensor], Tensor]) -> "GaussianKeypoints":
         return GaussianKeypoints(*map(change, self))
 
-    drawn = named
+    def drawn(self) -> dict[str, Tensor]:
+        return self._asdict()
 
 
 class WarpedSkips(NamedTuple):
@@ -144,7 +145,7 @@ class GaussianDetector(nn.Module):
         logits = self.heatmap(self.hourglass(self.resize(image))).float() / TEMPERATURE
         with torch.autocast(image.device.type, enabled=False):
             heatmap = F.softmax(logits.flatten(2), dim=-1).view_as(logits) + LEAST_WEIGHT
-            grid = self.build_grid(*logits.shape[2:], logits)
+            grid = self.build_grid(logits.shape[2], logits.shape[3], logits)
             position = (heatmap[..., None] * grid).sum((2, 3))  # b k 2
             away = grid - rearrange(position, "b k d -> b k 1 1 d")
             spread = einsum(heatmap, away, away, "b k h w, b k h w i, b k h w j -> b k i j")
@@ -175,7 +176,7 @@ class CorrectedMotion(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             shifts = F.pad(source.position - driving.position, (0, 0, 1, 0))  # b s 2, the background's is 0
             moved = einsum(mask, shifts, "b s h w, b s d -> b h w d")
-            grid = self.pixels.grid(*small.shape[2:], small.float())
+            grid = self.pixels.grid(small.shape[2], small.shape[3], small.float())
             return Motion(grid + moved + rearrange(correction, "b d h w -> b h w d"), mask, correction)
 
     def slots(
@@ -258,7 +259,8 @@ def adapted_covariance(
     carried = driving.covariance @ invert_2x2(initial.covariance) @ source.covariance
     values, vectors = torch.linalg.eigh((carried + carried.mT) / 2)
     positive = torch.where(values > 0, values, LEAST_EIGENVALUE)
-    return vectors @ torch.diag_embed(positive) @ vectors.mT
+    adapted: Tensor = vectors @ torch.diag_embed(positive) @ vectors.mT
+    return adapted
 
 
 def level_reconstruction(values: Any) -> Float[Tensor, ""]:

@@ -37,7 +37,8 @@ class HeadCode(NamedTuple):
     def each(self, change: Callable[[Tensor], Tensor]) -> "HeadCode":
         return HeadCode(*map(change, self))
 
-    drawn = named
+    def drawn(self) -> dict[str, Tensor]:
+        return self._asdict()
 
 
 def compose(canonical: Float[Tensor, "b k 3"], code: HeadCode) -> Float[Tensor, "b k 3"]:

@@ -36,7 +36,8 @@ class DrivingVector(NamedTuple):
     def each(self, change: Callable[[Tensor], Tensor]) -> "DrivingVector":
         return DrivingVector(change(self.vector))
 
-    drawn = named
+    def drawn(self) -> dict[str, Tensor]:
+        return self._asdict()
 
 
 class EmbeddedFace(NamedTuple):
@@ -133,7 +134,7 @@ class Ascent(nn.Module):
         self.levels.append(Up(channels, out_channels, normalised=False))
 
     def forward(self, bottleneck: Tensor, skips: Sequence[Tensor] = ()) -> Float[Tensor, "b d h w"]:
-        x = self.levels[0](bottleneck)
+        x: Tensor = self.levels[0](bottleneck)
         for level, skip in zip(self.levels[1:], reversed(skips), strict=True):
             x = level(torch.cat([x, F.leaky_relu(skip, SLOPE)], dim=1))
         return x

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from dagan.models.composition import flat_image
 from dagan.models.weights import load
 from dagan.presets import PRESETS
 from dagan.runtime.agreement import psnr
@@ -40,7 +41,7 @@ def work(pipe, engine: str, preset: str, size: int) -> None:
         workers = made.num_workers
 
         def draw(frame):
-            return made.picture(made.keypoints(frame))
+            return flat_image(made.layers(made.keypoints(frame)), image)
 
     pipe.send((draw(driving[-1]).numpy(), time.perf_counter() - started))
     while num_frames := pipe.recv():

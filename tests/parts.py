@@ -13,6 +13,7 @@ from dagan.data.clips import Clip, ClipFrames
 from dagan.data.drawn_faces import drawn_clip
 from dagan.geometry.grid import coordinate_grid
 from dagan.losses.perceptual import PerceptualLoss
+from dagan.models.composition import CompositionConfig
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.discriminator import DiscriminatorConfig
@@ -46,6 +47,8 @@ def tiny_head() -> TalkingHeadConfig:
         keypoints=replace(lite.keypoints, num_keypoints=5, resize=FixedSize(side=32), **narrow),
         motion=replace(lite.motion, resize=FixedSize(side=16), **narrow),
         generator=replace(lite.generator, width=8, cap=16, decoder=BlendDecoderConfig(num_res_blocks=1, last_width=8)),
+        composition=CompositionConfig(rim=0.02, has_plate=False),  # the matte finds nobody in noise
+        side=64,
     )
 
 

@@ -2,10 +2,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from dagan.errors import UserError
 from dagan.files import check_output, remove_leftovers, write_text, written_whole
+from media import disk_full_after
 
 
 def test_a_file_takes_its_name_when_all_is_written(tmp_path):
@@ -30,6 +32,18 @@ def test_what_fails_halfway_leaves_the_old_file_and_nothing_else(tmp_path):
         write_half(partial)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("writes", [lambda file: file.write(b"x" * 1000), lambda file: np.zeros(1000).tofile(file)])
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path, writes):
+    def fill(path):
+        with written_whole(path) as partial, partial.open("wb", buffering=0) as file:
+            writes(file)
+            writes(file)
+
+    with disk_full_after(100), pytest.raises(UserError, match=r"no space left to write .*a\.npy; make room"):
+        fill(tmp_path / "a.npy")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_output_that_is_an_input_is_refused_also_through_links(tmp_path):

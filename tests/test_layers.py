@@ -34,6 +34,7 @@ HEAVY = {
     "av",
     "c2pa",
     "cryptography",
+    "dlib",
     "jinja2",
     "matplotlib",
     "mediapipe",

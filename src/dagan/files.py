@@ -14,6 +14,7 @@ from dagan.errors import UserError
 MAX_NAME = 255  # bytes of a file's name, on every file system in use
 UNIQUE = 8  # hexadecimal digits
 ENDING = ".partial"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -22,11 +23,26 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     The file is there already, empty, and locked to say that its process is alive. What processes left that were killed
     while they wrote `path` is removed.
+
+    Raises:
+        UserError: the disk is full.
     """
-    with temporary_beside(path) as partial:
+    with room_for(path), temporary_beside(path) as partial:
         yield partial
         _sync(partial)
         os.replace(partial, path)
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Raises UserError, which names the place, if the disk is full while it is written to."""
+    try:
+        yield
+    except OSError as error:
+        is_cut = error.errno is None and "requested and" in str(error)  # what NumPy says when not all is written
+        if error.errno in DISK_FULL or is_cut:
+            raise UserError(f"no space left to write {path}; make room, or choose another place") from error
+        raise
 
 
 @contextmanager

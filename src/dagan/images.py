@@ -37,8 +37,8 @@ def to_tensor(pixels: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "1 3 h w"]:
 
 def to_pixels(image: Float[Tensor, "1 3 h w"]) -> UInt8[np.ndarray, "h w 3"]:
     """RGB in [0, 1] as bytes, rounded; values outside of [0, 1] are cut off."""
-    levels = (image[0].detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
-    return levels.permute(1, 2, 0).contiguous().cpu().numpy()
+    levels = (image[0].detach().float().clamp(0, 1) * 255).round_()
+    return levels.permute(1, 2, 0).to(torch.uint8, memory_format=torch.contiguous_format).cpu().numpy()
 
 
 def to_picture(image: Float[Tensor, "3 _h _w"]) -> Image.Image:

@@ -84,17 +84,29 @@ class CodeView(NamedTuple):
 
 
 class DenseMotion(NamedTuple):
-    """Dense motion from driving to source pixels: w_m already weighted by M_m, and M_m, M_o (Sec. 3.3)."""
+    """Dense motion from driving to source pixels: w_m already weighted by M_m, and M_m, M_o (Sec. 3.3).
+
+    `foreground` is the flow without the background's share: where a pixel comes from if it shows the person.
+    """
 
     flow: Float[Tensor, "b h w 2"]
     mask: Float[Tensor, "b s h w"]
     occlusion: Float[Tensor, "b 1 h w"]
+    foreground: Float[Tensor, "b h w 2"]
+
+
+class Decoded(NamedTuple):
+    """A decoder's image, and the warped source's share of each pixel; None: the decoder does not say."""
+
+    image: Float[Tensor, "b 3 h w"]
+    weight: Float[Tensor, "b 1 h w"] | None = None
 
 
 class Rendering(NamedTuple):
     """A generated image with everything that made it. `occlusion` 1 = visible; `attention` rows sum to 1.
 
-    Mask, occlusion and attention are None in models that have none.
+    `foreground`: as in `DenseMotion`. `weight`: the warped source's share of the image, where the decoder decides it
+    itself. What a model does not have is None.
     """
 
     generated: Float[Tensor, "b 3 h w"]
@@ -103,6 +115,34 @@ class Rendering(NamedTuple):
     occlusion: Float[Tensor, "b 1 _h _w"] | None
     warped: Float[Tensor, "b 3 h w"]
     attention: Float[Tensor, "b n n"] | None = None
+    foreground: Float[Tensor, "b _h _w 2"] | None = None
+    weight: Float[Tensor, "b 1 h w"] | None = None
+
+
+class Layers(NamedTuple):
+    """A generated image taken apart: `painted + weight * warped source` is the image, at any size of the source.
+
+    `foreground` is the flow of the person alone, as in `DenseMotion`. Flows are (x, y) of the source in [-1, 1], the
+    outer edges.
+    """
+
+    painted: Float[Tensor, "b 3 h w"]
+    weight: Float[Tensor, "b 1 h w"]
+    flow: Float[Tensor, "b _h _w 2"]
+    foreground: Float[Tensor, "b _h _w 2"]
+
+
+class Backdrop(NamedTuple):
+    """What a photo brings to all its pictures, at its own resolution (`models/composition.py`).
+
+    `person`: its colours without the background's; `plate`: what is behind the person; `rest`: what both leave of the
+    photo; `matte`: the person's share of each pixel, at the size of the networks.
+    """
+
+    person: Float[Tensor, "1 3 s s"]
+    plate: Float[Tensor, "1 3 s s"]
+    rest: Float[Tensor, "1 3 s s"]
+    matte: Float[Tensor, "1 1 h h"]
 
 
 class CameraPose(NamedTuple):

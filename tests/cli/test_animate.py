@@ -23,7 +23,7 @@ def animate(portrait, model_file, out):
     def run(driver, *options) -> int:
         inputs = [str(portrait), str(driver), "-o", str(out), "--model", str(model_file)]
         exactly = ["--device", "cpu", "--runtime", "torch", "--precision", "fp32"]
-        return main(["animate", *inputs, "--size", "64", "--crop", "none", *exactly, *options])
+        return main(["animate", *inputs, "--crop", "none", *exactly, *options])
 
     return run
 

@@ -80,12 +80,33 @@ def test_foreign_images_are_judged_on_a_list_and_compared(clips, weights, tmp_pa
     assert json.loads((tmp_path / "difference.json").read_text())["num_common"] == 2
 
 
+def test_an_exported_folder_compares_with_our_own_run_on_the_same_list(clips, weights, tmp_path, capsys):
+    drawn, exported = tmp_path / "list.csv", tmp_path / "exported"
+    main(["data", "pairs", str(clips), "-o", str(drawn), "--pairs-per-clip", "2", "--export", str(exported)])
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    listed = [str(clips), "--pairs", str(drawn), "--model", str(weights)]
+    assert main(["evaluate", *listed, "-o", str(ours), *LIGHT]) == 0
+    judged = [str(exported), "--generated", str(exported / "driving")]
+    assert main(["evaluate", *judged, "-o", str(theirs), *LIGHT]) == 0
+    capsys.readouterr()
+    assert main(["compare", str(ours), str(theirs)]) == 0
+    printed = capsys.readouterr().out
+    assert "- 2 common pairs; only in the first 0, in the second 0" in printed
+    assert "motion relative to the source frame; motion as the system made it" in printed
+    assert "warning: 2 pairs of" in printed
+
+
 def test_mistakes_of_every_command_get_one_line(clips, weights, tmp_path, capsys):
     for command in (
         ["evaluate", str(clips), "--pairs", "absent.csv", "--model", str(weights)],
         ["evaluate", str(clips), "--generated", str(tmp_path)],
         ["evaluate", str(clips), "--model", str(weights), "--landmarks", "unknown"],
         ["evaluate", str(clips), "--model", str(weights), "--identity-weights", "absent.onnx"],
+        ["evaluate", str(clips), "--model", str(weights), "--protocol", "cross", "--motion", "registered"],
+        ["evaluate", str(clips), "--model", str(weights), "--protocol", "cross", "--rest", "source"],
+        ["evaluate", str(clips), "--baseline", "registrations"],
+        ["evaluate", str(clips), "--ghosts", "--protocol", "cross"],
+        ["evaluate", str(clips), "--ghosts", "--model", str(weights)],
         ["compare", str(tmp_path), str(tmp_path)],
         ["data", "pairs", str(clips), "-o", "absent/list.csv"],
     ):
@@ -130,11 +151,11 @@ def test_relative_motion_counts_from_the_frame_that_is_asked_for(clips, weights,
         out = tmp_path / "_".join(words)
         assert main([*common, "--motion", "relative", "--rest", *words, "-o", str(out)]) == 0
         found = json.loads((out / "evaluation.json").read_text())
-        assert found["protocol"]["rest"] == words[0]
+        assert found["protocol"]["motion"] == f"from {words[0]}"
         return [sample["rest"]["frame"] for sample in found["samples"]]
 
     assert rests("first") == [0, 0]
     assert all(0 <= frame < 18 for frame in rests("best"))
     capsys.readouterr()
-    assert main([*common, "--rest", "best", "-o", str(tmp_path / "absolute")]) == 2
+    assert main([*common, "--motion", "absolute", "--rest", "best", "-o", str(tmp_path / "absolute")]) == 2
     assert "--rest chooses the rest frame of relative motion" in capsys.readouterr().err

@@ -247,7 +247,7 @@ def test_a_compressed_tar_is_refused_before_it_is_unpacked(tmp_path):
 
 def test_a_full_disk_ends_packing_and_the_same_command_goes_on(folder, tmp_path):
     out, config = tmp_path / "out", PackConfig(shard_bytes=1)
-    with disk_full_after(3000), pytest.raises(OSError, match="too large"):
+    with disk_full_after(3000), pytest.raises(UserError, match="no space left to write"):
         pack(folder, out, config, 1)
     assert {path.suffix for path in out.iterdir()} <= {".json", ".tar"}
     pack(folder, out, config, 1)
@@ -261,7 +261,7 @@ def test_a_clip_is_not_skipped_because_the_disk_is_full(folder, tmp_path, monkey
 
     monkeypatch.setattr(packing, "prepare", full)
     monkeypatch.setattr(packing, "ProcessPoolExecutor", ThreadPoolExecutor)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(UserError, match="no space left to write"):
         pack(folder, tmp_path / "out", PackConfig(), 1)
 
 

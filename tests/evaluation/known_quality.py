@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from dagan.data.clips import find_clips
-from dagan.data.protocols import read_chosen_frames
+from dagan.data.clips import find_clips, fit_square
+from dagan.data.protocols import chosen_frames
 
 BLUR = 3.0  # pixels: standard deviation at 256 x 256
 
@@ -35,7 +35,7 @@ class KnownQuality:
     def fingerprint(self):
         return self.name
 
-    def build(self, rest=""):
+    def build(self, motion="given"):
         return self
 
     def generate(self, pair, images):
@@ -52,11 +52,11 @@ class OtherPerson:
     def fingerprint(self):
         return self.name
 
-    def build(self, rest=""):
+    def build(self, motion="given"):
         return self
 
     def generate(self, pair, images):
         people = {pair.source.clip.identity, pair.driving.clip.identity}
         others = [clip for clip in find_clips(self.clips) if clip.identity not in people]
         chosen = next((clip for clip in others if clip.name > pair.driving.clip.name), others[0])
-        return read_chosen_frames(chosen, [0], len(images.driving))[0]
+        return fit_square(next(chosen_frames(chosen, [0]))[1], len(images.driving))

@@ -7,10 +7,13 @@ from samples import SELF, sample, scores
 from dagan.errors import UserError
 from dagan.evaluation.compare import compare
 from dagan.evaluation.pairs import EvaluationProtocol
+from dagan.evaluation.records import FrameName, Shown
 from dagan.evaluation.report import Frechet, Report, read_report
 from dagan.observers import ObserverVersion
 
 OBSERVERS = {"landmarks": ObserverVersion("evaluator", "evaluator 1.0", "ab" * 32)}
+MATTE = {"matte": ObserverVersion("matte", "torch", "cd" * 32)}
+HEAD = Shown(head=True)
 PEOPLE = "abcdefgh"
 
 
@@ -69,9 +72,50 @@ def test_runs_by_different_observers_or_protocols_are_refused():
     with pytest.raises(UserError, match="measure different things"):
         compare(run([1.0]), run([1.0], protocol=EvaluationProtocol("cross-identity", 4, 15, 0, 256)))
     newer = {"landmarks": ObserverVersion("evaluator", "evaluator 2.0", "ab" * 32)}
-    assert compare(run([1.0, 2.0]), run([1.0, 2.0], observers=newer)).warnings == (
-        "landmarks: evaluator 1.0 and evaluator 2.0",
+    warnings = compare(run([1.0, 2.0]), run([1.0, 2.0], observers=newer)).warnings
+    assert warnings[0] == "landmarks: evaluator 1.0 and evaluator 2.0"
+
+
+def test_too_few_pairs_or_people_to_tell_are_said():
+    few = compare(run([1.0, 2.0]), run([1.0, 2.0])).warnings
+    assert few == ("2 pairs of 2 people are too few to tell the systems apart; use at least 30 pairs of 5 people",)
+    one = tuple(sample(scores(), scores(), number=n) for n in range(40))
+    assert "40 pairs of 1 people" in compare(run([], samples=one), run([], samples=one)).warnings[0]
+    many = tuple(sample(scores(), scores(), person=p, number=n) for n in range(6) for p in PEOPLE[:5])
+    assert compare(run([], samples=many), run([], samples=many)).warnings == ()
+
+
+def test_a_list_and_its_exported_frames_are_paired_by_their_pixels():
+    listed = run([1.0, 2.0, 3.0])
+    marked = [found._replace(images=f"pixels {n}") for n, found in enumerate(listed.samples)]
+    exported = [
+        found._replace(source=FrameName(f"source/{n}", "x", 0), driving=FrameName(f"driving/{n}", "x", 0))
+        for n, found in enumerate(marked)
+    ]
+    first, second = (replace(listed, samples=tuple(found)) for found in (marked, exported[:2]))
+    found = compare(first, second)
+    assert (found.num_common, found.num_only_first) == (2, 1)
+    assert difference(found, "AKD").difference.compute() == 0
+    unmarked = replace(second, samples=tuple(found._replace(images="") for found in second.samples))
+    with pytest.raises(UserError, match="no pair in common"):
+        compare(listed, unmarked)
+
+
+def test_other_motion_is_a_warning_and_no_refusal():
+    relative, absolute = (run([1.0, 2.0], protocol=SELF._replace(motion=m)) for m in ("from source", "absolute"))
+    assert compare(relative, absolute).warnings[0] == (
+        "the runs transfer motion differently: motion relative to the source frame; absolute motion"
     )
+
+
+def test_what_is_best_at_one_has_no_winner():
+    """More fine detail is not better: it may be noise."""
+    runs = [
+        replace(run([1.0] * 8), samples=tuple(s._replace(generated=s.generated._replace(detail=d), shown=HEAD)
+                                              for s in run([1.0] * 8).samples), observers=OBSERVERS | MATTE)
+        for d in (0.5, 1.5)
+    ]  # fmt: skip
+    assert difference(compare(*runs), "head: fine detail (ratio)").verdict == "second is larger"
 
 
 def test_runs_without_a_common_pair_are_refused():

@@ -94,7 +94,18 @@ def test_rows_have_a_tile_for_each_title(pair, tiny_model):
     assert len(comparison_row({"a": tiny_model, "b": tiny_model}, pair, tiny_model.depth)) == 4 + 2
     assert len(comparison_row({"a": tiny_model}, pair, None)) == 2 + 1
     assert len(ablation_row({"a": tiny_model}, pair, tiny_model.depth)) == 3 + 1
-    assert torch.equal(ablation_row({"a": tiny_model}, pair, None)[2], tiny_model(*pair).generated[0])
+    registered = ablation_row({"a": tiny_model}, pair, None, "registered")[2]
+    assert torch.equal(registered, tiny_model(*pair).generated[0])
+
+
+def test_two_people_are_not_taken_for_one_video(tiny_model, monkeypatch):
+    """A grid registered backgrounds of two people, who have none in common."""
+    pair = Pair(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64))
+    monkeypatch.setattr(type(tiny_model), "background", lambda *images: pytest.fail("registered"))
+    with torch.inference_mode():
+        seen = tiny_model.view(pair.driving).keypoints
+        expected = tiny_model.render(tiny_model.view(pair.source), seen).generated[0]
+    assert torch.equal(comparison_row({"a": tiny_model}, pair, None)[2], expected)
 
 
 def test_a_cloud_shows_the_near_part_alone_and_turns_it():

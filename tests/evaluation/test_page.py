@@ -55,9 +55,17 @@ def parse(text: str) -> Balanced:
 def test_the_page_stands_alone_and_holds_every_part():
     text = to_html(report(0.1, 0.3))
     parsed = parse(text)
-    for heading in ("Metrics", "Beside the paper", "Distributions", "Pairs", "Failures", "How it was measured"):
+    for heading in (
+        "Metrics",
+        "Follows the driver",
+        "Beside the paper",
+        "Distributions",
+        "Pairs",
+        "Failures",
+        "How it was measured",
+    ):
         assert f"<h2>{heading}</h2>" in text
-    assert parsed.seen.count("table") == 3  # the metrics, Tables 1 and 2
+    assert parsed.seen.count("table") == 4  # the metrics, what follows the driver, Tables 1 and 2
     assert parsed.seen.count("svg") == 6  # all metrics of this evaluator but AUCON, which these records lack
     assert '<tr class="ours"><td>ours</td>' in text
     assert "<td>DaGAN *</td><td>0.899</td>" in text

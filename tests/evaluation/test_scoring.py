@@ -16,8 +16,10 @@ from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.evaluation.evaluator import Evaluator, Look
 from dagan.evaluation.metrics.lpips import Features
 from dagan.evaluation.records import Faces, FrameName, Scores
-from dagan.evaluation.scoring import score_pair
+from dagan.evaluation.regions import Regions
+from dagan.evaluation.scoring import pair_key, score_pair
 from dagan.evaluation.systems import PairImages
+from dagan.images import to_tensor
 from dagan.observers import HeadPose
 from dagan.observers.blendshape_units import BLINK, BROW_RAISE, JAW_DROP, SMILE
 
@@ -45,10 +47,15 @@ class FourFaces(Evaluator):
 
     def __init__(self):
         self.action_units = SimpleNamespace(names=UNITS, thresholds=THRESHOLDS)
-        self.lpips = SimpleNamespace(distance=lambda a, b: (a.pooled - b.pooled).abs().sum(1))
+        self.lpips = SimpleNamespace(distance=lambda a, b, region=None: (a.pooled - b.pooled).abs().sum(1))
+        self.head = self.mouth = None
+
+    def regions(self, source, driving):
+        assert (source.image.mean(), driving.image.mean()) == pytest.approx((SOURCE / 255, DRIVING / 255))
+        return Regions(self.head, self.mouth)
 
     def look(self, image):
-        picture = torch.full((1, 3, SIDE, SIDE), int(image[0, 0, 0]) / 255)
+        picture = to_tensor(image)
         if image[0, 0, 0] not in FACES:
             return Look(picture, None, None, None, None, None)
         shift, pose, units, identity, feature = FACES[int(image[0, 0, 0])]
@@ -69,8 +76,10 @@ PAIR = ReenactmentPair("key", frame("ann", 3), frame("bob", 7), frame("bob", 5))
 IMAGES = PairImages(grey(SOURCE), grey(DRIVING), grey(REST))
 
 
-def score(generated, has_truth=True, images=IMAGES, pair=PAIR):
-    return score_pair(pair, images, generated, FourFaces(), has_truth)
+def score(generated, has_truth=True, images=IMAGES, pair=PAIR, **regions):
+    evaluator = FourFaces()
+    vars(evaluator).update(regions)
+    return score_pair(pair, images, generated, evaluator, has_truth)
 
 
 def test_every_metric_compares_with_the_image_that_it_should():
@@ -151,3 +160,28 @@ def test_the_record_names_its_frames_and_the_features_are_generated_driving_sour
     assert found.sample.driving == FrameName("bob", "bob", 7)
     assert found.sample.rest == FrameName("bob", "bob", 5)
     assert found.features.tolist() == [[7], [2], [1]]
+
+
+def test_inside_the_regions_generated_and_source_are_scored_against_the_driving_frame():
+    top = torch.zeros(1, 1, SIDE, SIDE)
+    top[..., :9, :] = 1
+    half = grey(GENERATED)
+    half[9:] = 0  # wrong everywhere else, which the regions do not see; the Laplacian sees one row further
+    found = score(half, head=top, mouth=top).sample
+    assert (found.shown.head, found.shown.mouth) == (True, True)
+    assert found.generated.head_l1 == pytest.approx(0.4)
+    assert found.generated.head_psnr == pytest.approx(10 * math.log10(1 / 0.4**2), abs=1e-4)
+    assert found.generated.mouth_l1 == found.generated.mouth_colour == pytest.approx(0.4)
+    assert found.unmoved.head_l1 == found.unmoved.mouth_l1 == pytest.approx(0.2)
+
+
+def test_a_pair_without_a_region_is_not_measured_there_and_says_so():
+    found = score(grey(GENERATED)).sample
+    assert (found.shown.head, found.shown.mouth) == (False, False)
+    assert found.generated.head_l1 is found.generated.detail is found.generated.mouth_l1 is None
+
+
+def test_the_same_pixels_have_the_same_key_whatever_their_names():
+    other = score(grey(GENERATED), pair=ReenactmentPair("x", frame("source/0", 0), frame("driving/0", 0))).sample
+    assert other.images == score(grey(GENERATED)).sample.images == pair_key(IMAGES)
+    assert pair_key(IMAGES) != pair_key(PairImages(IMAGES.driving, IMAGES.source))

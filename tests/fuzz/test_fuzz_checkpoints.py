@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo  # here, for importing it takes longer than an example may
 from hypothesis import strategies as st
 from mutations import ODD, damaged, fuzzed, takes_or_refuses
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import references
-from dagan.geometry.keypoints import gaussians, in_one_batch, position_from_heatmap
+from dagan.geometry.keypoints import gaussians, position_from_heatmap
 from dagan.transfer.relative import hull_area, offset_transfer, transfer
 from dagan.types import Keypoints
 from parts import random_keypoints
@@ -107,12 +107,3 @@ def test_of_a_drivers_frames_the_one_is_nearest_whose_outline_is_alike_wherever_
 
     assert difference[1] == pytest.approx(0, abs=1e-6)
     assert difference[0] > 0.05
-
-
-def test_keypoints_of_several_images_in_one_batch_keep_their_order_and_their_frames() -> None:
-    found = [Keypoints(torch.full((1, 3, 2), n), torch.full((1, 3, 2, 2), n)) for n in (0.1, 0.2)]
-    assert in_one_batch(found).position[:, 0, 0].tolist() == pytest.approx([0.1, 0.2])
-    assert in_one_batch(found).jacobian[:, 0, 0, 0].tolist() == pytest.approx([0.1, 0.2])
-    assert in_one_batch([Keypoints(found[0].position)]).jacobian is None
-    read = [keypoints._replace(expression=torch.full((1, 4), n)) for n, keypoints in enumerate(found)]
-    assert in_one_batch(read).expression[:, 0].tolist() == [0, 1]

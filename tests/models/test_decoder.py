@@ -40,7 +40,7 @@ def inputs(num_skips: int, side: int = 32) -> Inputs:
 )
 def test_images_come_out_at_full_size_within_0_and_1(config: DecoderConfig, side: int) -> None:
     decoder = config.build(WIDTHS)
-    image = decoder(*inputs(decoder.num_skips, side))
+    image = decoder(*inputs(decoder.num_skips, side)).image
     assert image.shape == (2, 3, side, side)
     assert 0 <= image.min() < image.max() <= 1
 
@@ -49,7 +49,7 @@ def test_the_papers_decoder_reads_the_refined_feature_alone() -> None:
     decoder = PlainDecoderConfig(num_res_blocks=1).build(WIDTHS).eval()
     given = inputs(decoder.num_skips)
     assert decoder.num_skips == 0
-    assert torch.equal(decoder(*given), decoder(*given._replace(warped_image=1 - given.warped_image)))
+    assert torch.equal(decoder(*given).image, decoder(*given._replace(warped_image=1 - given.warped_image)).image)
 
 
 def settled(decoder: BlendDecoder, weight_bias: float) -> BlendDecoder:
@@ -63,8 +63,8 @@ def settled(decoder: BlendDecoder, weight_bias: float) -> BlendDecoder:
 def test_the_blend_is_the_warped_source_where_its_weight_is_one_and_paint_where_it_is_zero() -> None:
     decoder = BlendDecoderConfig(num_res_blocks=1).build(WIDTHS).eval()
     given = inputs(decoder.num_skips)
-    assert torch.allclose(settled(decoder, 30.0)(*given), given.warped_image)
-    assert torch.allclose(settled(decoder, -30.0)(*given), torch.full_like(given.warped_image, 0.5))
+    assert torch.allclose(settled(decoder, 30.0)(*given).image, given.warped_image)
+    assert torch.allclose(settled(decoder, -30.0)(*given).image, torch.full_like(given.warped_image, 0.5))
 
 
 def test_at_the_start_of_training_the_warped_source_mostly_shows() -> None:
@@ -72,7 +72,7 @@ def test_at_the_start_of_training_the_warped_source_mostly_shows() -> None:
     given = inputs(decoder.num_skips)
     nn.init.zeros_(decoder.last.weight)
     expected = 0.5 + 0.8808 * (given.warped_image - 0.5)
-    assert torch.allclose(decoder(*given), expected, atol=1e-4)
+    assert torch.allclose(decoder(*given).image, expected, atol=1e-4)
 
 
 def test_the_blend_decoder_takes_a_skip_for_every_size_between_the_image_and_the_coarsest() -> None:
@@ -94,7 +94,7 @@ def test_gradients_reach_every_parameter_and_everything_that_is_read(config: Dec
     read = [given.refined, *given.skips, given.warped_image] if decoder.num_skips else [given.refined]
     for value in read:
         value.requires_grad_()
-    image = decoder(*given)
+    image = decoder(*given).image
     (image * torch.randn_like(image)).sum().backward()
     assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in read)
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in decoder.parameters())
@@ -103,7 +103,7 @@ def test_gradients_reach_every_parameter_and_everything_that_is_read(config: Dec
 def test_at_the_start_of_training_drawn_keypoints_show_nowhere() -> None:
     decoder = BlendDecoderConfig(num_res_blocks=1, num_points=4).build(WIDTHS).eval()
     given = inputs(decoder.num_skips)
-    assert torch.equal(decoder(*given), decoder(*given._replace(driving=-given.driving)))
+    assert torch.equal(decoder(*given).image, decoder(*given._replace(driving=-given.driving)).image)
 
 
 def test_once_trained_each_drawn_keypoint_changes_the_picture_about_it_and_the_others_nothing() -> None:
@@ -111,11 +111,11 @@ def test_once_trained_each_drawn_keypoint_changes_the_picture_about_it_and_the_o
     nn.init.normal_(decoder.draw[0].conv.weight)
     given = inputs(decoder.num_skips, side=96)
     given = given._replace(driving=torch.zeros(2, 5, 2))
-    before = decoder(*given)
+    before = decoder(*given).image
     for index in range(5):
         moved = given.driving.clone()
         moved[0, index] = torch.tensor([-0.7, -0.7])  # into the top left
-        change = (decoder(*given._replace(driving=moved)) - before).abs().amax(1)
+        change = (decoder(*given._replace(driving=moved)).image - before).abs().amax(1)
         assert not change[1].any()
         assert bool(change[0].any()) is (index < 4)
         if index < 4:

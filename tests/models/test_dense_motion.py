@@ -26,7 +26,7 @@ def test_the_mask_sums_to_1_and_the_occlusion_is_between_0_and_1(
 ) -> None:
     network = replace(TINY, local_motion=local_motion).build(5).eval()
     keypoints = random_keypoints(3, with_jacobian=True), random_keypoints(3, with_jacobian=True)
-    flow, mask, occlusion = network(torch.rand(3, 3, *size), *keypoints)
+    flow, mask, occlusion, _ = network(torch.rand(3, 3, *size), *keypoints)
     height, width = size[0] // 4, size[1] // 4
     assert flow.shape == (3, height, width, 2)
     assert mask.shape == (3, 6, height, width)
@@ -47,7 +47,7 @@ def test_equal_keypoints_give_identity_flow_whatever_the_mask(local_motion: Lite
 def test_a_common_shift_moves_what_is_not_background_by_it() -> None:
     network, source, v = TINY.build(5).eval(), random_keypoints(), torch.tensor([0.2, -0.1])
     driving = source._replace(position=source.position - v)
-    flow, mask, _ = network(torch.rand(2, 3, 64, 64), source, driving)
+    flow, mask, *_ = network(torch.rand(2, 3, 64, 64), source, driving)
     moved = (1 - mask[:, 0, :, :, None]) * v
     assert torch.allclose(flow, identity_flow(2, 16, 16) + moved, atol=1e-5)
 
@@ -81,7 +81,7 @@ def test_what_comes_from_outside_the_photo_is_occluded_where_the_model_says_so()
     driving = source._replace(position=source.position - v)
     as_ever = network(torch.rand(2, 3, 64, 64), source, driving)
     network.shown = inside
-    flow, _, occlusion = network(torch.rand(2, 3, 64, 64), source, driving)
+    flow, _, occlusion, _ = network(torch.rand(2, 3, 64, 64), source, driving)
     outside = flow[..., 0] > 1 + 2 / 16
     assert outside.any()
     assert not outside.all()
@@ -122,7 +122,7 @@ def test_the_whole_faces_motion_is_one_more_in_the_mask_after_all_keypoints() ->
     network, seen = replace(WHOLE, resize=FixedSize(side=16)).build(NUM_KEYPOINTS, (whole_face,)).eval(), []
     network.hourglass.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     source, driving = (random_keypoints(2, NUM_KEYPOINTS) for _ in range(2))
-    flow, mask, _ = network(torch.rand(2, 3, 16, 16), source, driving)
+    flow, mask, *_ = network(torch.rand(2, 3, 16, 16), source, driving)
     assert mask.shape == (2, NUM_KEYPOINTS + 2, 16, 16)
     assert torch.allclose(mask.sum(1), torch.ones(2, 16, 16), atol=1e-6)
     heatmap = seen[0].view(2, NUM_KEYPOINTS + 2, 4, 16, 16)[:, -1, 0]

@@ -23,9 +23,8 @@ def encoded(generator: Generator, side: int = 32, batch: int = 2) -> View:
 
 
 def still(batch: int = 2, visible: float = 1.0) -> DenseMotion:
-    return DenseMotion(
-        identity_flow(batch, 8, 8), torch.full((batch, 2, 8, 8), 0.5), torch.full((batch, 1, 8, 8), visible)
-    )
+    flow, mask = identity_flow(batch, 8, 8), torch.full((batch, 2, 8, 8), 0.5)
+    return DenseMotion(flow, mask, torch.full((batch, 1, 8, 8), visible), flow)
 
 
 @pytest.mark.parametrize("config", [PLAIN, FULL])

@@ -43,7 +43,7 @@ def test_convolutions_have_spectral_norm_one_and_the_middle_is_the_narrower_widt
 
 def test_the_image_is_within_0_and_1_at_four_times_the_features_size():
     decoder = CONFIG.build(WIDTHS)
-    image = decoder(*inputs())
+    image = decoder(*inputs()).image
     assert image.shape == (2, 3, 16, 16)
     assert 0 < image.min() < image.max() < 1
 
@@ -53,18 +53,19 @@ def test_the_guide_is_the_warped_source_where_it_is_visible():
     refined, skips, warped, _, driving = inputs()
     hidden = torch.zeros(2, 1, 4, 4)
     assert torch.equal(
-        decoder(refined, skips, warped, hidden, driving), decoder(refined, skips, 1 - warped, hidden, driving)
+        decoder(refined, skips, warped, hidden, driving).image,
+        decoder(refined, skips, 1 - warped, hidden, driving).image,
     )
     shown = torch.ones(2, 1, 4, 4)
     assert not torch.equal(
-        decoder(refined, skips, warped, shown, driving), decoder(refined, skips, 1 - warped, shown, driving)
+        decoder(refined, skips, warped, shown, driving).image, decoder(refined, skips, 1 - warped, shown, driving).image
     )
 
 
 def test_gradients_reach_every_parameter_and_everything_that_is_read():
     decoder = SpadeDecoder(CONFIG, WIDTHS[-1])
     refined, skips, warped, occlusion, driving = (value.requires_grad_() if len(value) else value for value in inputs())
-    decoder(refined, skips, warped, occlusion, driving)[:, :, ::3].square().sum().backward()
+    decoder(refined, skips, warped, occlusion, driving).image[:, :, ::3].square().sum().backward()
     silent = [name for name, value in decoder.named_parameters() if value.grad is None or not value.grad.any()]
     # the instance norm that follows takes a constant away, and one of two shifts after another cannot be told from it
     assert not [name for name in silent if not name.endswith(("conv0.bias", "expand.bias"))]

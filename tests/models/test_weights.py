@@ -101,7 +101,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
 
     before = file.read_bytes()
     monkeypatch.setattr("dagan.data.tensor_files.save_file", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="no space left to write"):
         save_model(file, tiny_model, tiny_config)
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == [file.name]

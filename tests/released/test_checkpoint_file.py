@@ -82,6 +82,17 @@ def test_a_truncated_checkpoint_is_said_to_be_truncated(zipped, part, tmp_path):
     assert "truncated" in refused(path)
 
 
+def test_a_zip_file_whose_end_points_to_another_disk_is_truncated(tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.ones(3)}, path)
+    content = path.read_bytes()
+    end = content.rindex(b"PK\5\6")
+    locator = b"PK\6\7" + b"\xff" * 16  # of a zip64 end that should lie on disk 2 ** 32
+    path.write_bytes(content[:end] + locator + content[end:])
+    with pytest.raises(UserError, match="is truncated"):
+        read_checkpoint(path)
+
+
 def test_a_git_lfs_pointer_says_how_to_get_the_file(tmp_path):
     (tmp_path / "a.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 250\n")
     assert "git lfs pull" in refused(tmp_path / "a.pth")

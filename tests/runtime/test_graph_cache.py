@@ -32,8 +32,8 @@ def maker(tmp_path):
 
     def make():
         runs.append(None)
-        (folder / "picture.xml").write_text("graph")
-        (folder / "picture.bin").write_bytes(bytes(1000))
+        (folder / "layers.xml").write_text("graph")
+        (folder / "layers.bin").write_bytes(bytes(1000))
 
     return folder, make, runs
 
@@ -52,7 +52,7 @@ def test_whole_graphs_are_made_once(maker):
     assert len(runs) == 1
 
 
-@pytest.mark.parametrize("name", ["picture.xml", "picture.bin", "compiled/1.blob", SUMS])
+@pytest.mark.parametrize("name", ["layers.xml", "layers.bin", "compiled/1.blob", SUMS])
 @pytest.mark.parametrize("damage", ["empty", "cut", "zeros", "gone"])
 def test_damaged_graphs_are_made_again_and_a_line_says_so(maker, name, damage):
     folder, make, runs = maker
@@ -155,10 +155,10 @@ def test_an_engine_asked_for_by_name_is_not_replaced(scene, broken):
 def test_openvino_survives_damaged_files_in_its_cache(scene, cache):
     pytest.importorskip("openvino")
     model, source = scene
-    first = build_engine(model, source, "openvino", "fp32").picture(source.keypoints)
-    for kind in ("picture.xml", "picture.bin", "*.blob"):
+    first = build_engine(model, source, "openvino", "fp32").layers(source.keypoints)
+    for kind in ("layers.xml", "layers.bin", "*.blob"):
         path = next((cache / "openvino").rglob(kind))
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         with pytest.warns(UserWarning, match="are damaged"):
             engine = build_engine(model, source, "openvino", "fp32")
-        torch.testing.assert_close(engine.picture(source.keypoints), first)
+        torch.testing.assert_close(engine.layers(source.keypoints), first)

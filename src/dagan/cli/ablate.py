@@ -16,6 +16,10 @@ from dagan.errors import UserError
 
 ROWS = ("baseline", "baseline_fdn", "baseline_cam", "dagan_sa", "dagan", "fomm", "fomm_fdn", "fomm_cam", "fomm_fdn_cam")
 PROTOCOLS = ("self", "cross")
+MOTION = {
+    "self": "registered",
+    "cross": "absolute",
+}  # as the paper's tables have it: variants without a face reader too
 TRAINING_OPTIONS = ["--no-tensorboard", "--keep", "1", "--validation", "0"]
 Results = dict[str, list[dict[str, float]]]  # for each preset, the metrics of each seed
 
@@ -110,7 +114,8 @@ def measured(args: argparse.Namespace, protocol: str, folder: Path, size: int) -
     result = folder / protocol / "evaluation.json"
     if not result.is_file():
         device = ["--device", args.device] if args.device else []
-        what = ["--model", folder / "model.safetensors", "--protocol", protocol, "--size", size]
+        what = ["--model", folder / "model.safetensors", "--protocol", protocol, "--motion", MOTION[protocol]]
+        what += ["--size", size]
         options = [*what, *device, *shlex.split(args.evaluate_options)]
         command("evaluate", args.evaluate, "-o", result.parent, *options)
     summary = json.loads(result.read_text(encoding="utf-8"))["summary"]

@@ -15,15 +15,21 @@ from dagan.cli.sizes import check_size
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    from dagan.inference.animator import Animator, RestFrame
+    from dagan.inference.animator import Animator, FrameKind, RestFrame
     from dagan.inference.crop import PhotoFraming
     from dagan.inference.drivers import Driver
     from dagan.inference.face_choice import FaceChoice
     from dagan.inference.recorded_motion import RecordedMotion
+    from dagan.provenance.identity import Identity
     from dagan.provenance.stamp import Stamp
 
-DEFAULT_SIZE = 256  # what the bundled weights were trained at
-SETTINGS = ("motion", "rest", "adapt_scale", "crop", "driving_crop", "face", "driving_face", "size")  # for the manifest
+DEFAULT_SIZE = 256
+MAX_SIDE = 1920
+LEAST_SIDE, LARGEST_SIDE = 32, 4096  # of --max-side
+SETTINGS = (
+    *("motion", "rest", "adapt_scale", "crop", "driving_crop", "face", "driving_face"),
+    *("frame", "max_side", "size"),
+)  # for the manifest
 MOST_DIGITS = 9  # of a frame's number: 463 days at 25 frames/s
 
 
@@ -65,7 +71,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--driving-face", metavar="largest|N|x,y", default="largest", help="the same for DRIVING, in its first frame")
     add("--force", action="store_true", help="animate although more than half of the driver's frames have no face")
     add("--report", metavar="OUT.json", type=Path, help="write which frames had a face, and the crop of each")
-    add("--size", metavar="PIXELS", type=int, default=DEFAULT_SIZE, help=f"side of the result (default {DEFAULT_SIZE})")
+    add(
+        "--frame",
+        choices=["photo", "face"],
+        help="photo: the whole photo, with the head alive in it (default); face: the square of --crop alone",
+    )
+    add(
+        "--max-side",
+        metavar="PIXELS",
+        type=int,
+        help=f"longest side of a whole photo: larger ones are shrunk (default {MAX_SIDE})",
+    )
+    add(
+        "--size",
+        metavar="PIXELS",
+        type=int,
+        help=f"side of the square of --frame face, which this option stands for, too (default {DEFAULT_SIZE})",
+    )
     add_device_argument(parser)
     add_runtime_arguments(parser)
     add_mark_arguments(parser)
@@ -82,8 +104,7 @@ def run(args: argparse.Namespace) -> int:
         _check_faces(driver, args.driving)
     loaded = time.perf_counter()
     motion = _watched(driver, animator)
-    settings = {name: getattr(args, name) for name in SETTINGS}
-    stamp = stamp_of(args, signer, settings, (animator.size, animator.size))
+    stamp = _stamp(args, signer, animator, photo.quarter)
     num_frames = _write(driver, motion, animator, photo.quarter, args.output, stamp)
     ended = time.perf_counter()
     rate = num_frames / (ended - loaded)
@@ -104,8 +125,8 @@ def _load(
 
     from concurrent.futures import ThreadPoolExecutor
 
-    from dagan.images import apply_crop
     from dagan.inference.animator import Animator
+    from dagan.inference.canvas import shrunk
     from dagan.inference.crop import frame_photo, parse_crop
     from dagan.inference.drivers import open_driver
     from dagan.inference.quarter_turn import turn
@@ -117,8 +138,12 @@ def _load(
     with ThreadPoolExecutor(1) as aside:  # looks for faces in the driving video while the engine is built
         opening = aside.submit(open_driver, args.driving, driving_choice, faces[1])
         model = load(args.model, pick_device(args.device))
-        animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale)
-        animator.set_source(apply_crop(turn(picture, photo.quarter), photo.crop, args.size)[None])
+        frame = _frame(args)
+        animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale, frame)
+        upright, crop = turn(picture, photo.quarter), photo.crop
+        if frame == "photo":
+            upright, crop = shrunk(upright, crop, args.max_side or MAX_SIDE)
+        animator.set_source(upright, crop, args.size or DEFAULT_SIZE)
         animator.prepare()
         return animator, photo, opening.result()
 
@@ -141,11 +166,25 @@ def _check(args: argparse.Namespace) -> None:
     check_outputs([args.output, *([args.report] if args.report else [])], inputs)
     if args.report is not None and not args.report.parent.is_dir():
         raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
-    check_size(args.size)
+    _frame(args)
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion: leave it out, or use --motion relative")
     if args.rest is not None and args.motion == "absolute":
         raise UserError("--rest is for relative motion: leave it out, or use --motion relative")
+
+
+def _frame(args: argparse.Namespace) -> "FrameKind":
+    """Whether the result is the whole photo or the face's square. Raises UserError for sizes that do not fit that."""
+    frame: FrameKind = args.frame or ("photo" if args.size is None else "face")
+    if args.size is not None and frame == "photo":
+        raise UserError("--size is the side of the face's square: use --frame face, or --max-side for the photo")
+    if args.max_side is not None and frame == "face":
+        raise UserError("--max-side is for whole photos: leave it out, or give --size alone for the face's square")
+    if args.size is not None:
+        check_size(args.size)
+    if args.max_side is not None and not LEAST_SIDE <= args.max_side <= LARGEST_SIDE:
+        raise UserError(f"--max-side is {args.max_side}; expected {LEAST_SIDE} to {LARGEST_SIDE} pixels")
+    return frame
 
 
 def _parse_rest(text: str) -> "RestFrame":
@@ -170,6 +209,16 @@ def _watched(driver: "Driver", animator: "Animator") -> "RecordedMotion":
     return watched(driver, animator, lambda frames: counted(frames, "watching the driver", driver.num_frames))
 
 
+def _stamp(args: argparse.Namespace, signer: "Identity | None", animator: "Animator", quarter: int) -> "Stamp | None":
+    """What marks the result, in the square that moves."""
+    from dagan.inference.crop import turn_crop
+    from dagan.inference.quarter_turn import turn_size
+
+    settings = {name: getattr(args, name) for name in SETTINGS}
+    square = turn_crop(animator.square, animator.picture_size, -quarter)
+    return stamp_of(args, signer, settings, turn_size(animator.picture_size, -quarter), square)
+
+
 def _write(
     driver: "Driver",
     motion: "RecordedMotion",
@@ -179,11 +228,11 @@ def _write(
     stamp: "Stamp | None",
 ) -> int:
     """Draws and encodes frame by frame; returns the number of frames. Pictures are turned back by `quarter`."""
-    from dagan.inference.quarter_turn import turn
+    from dagan.inference.quarter_turn import turn, turn_size
     from dagan.inference.video import VideoWriter
 
     pictures, times = animator.from_motion(motion), driver.times or ()
-    size = (animator.size, animator.size)
+    size = turn_size(animator.picture_size, -quarter)
     with VideoWriter(output, driver.rate, size, driver.audio, stamp=stamp) as writer:
         for number, picture in enumerate(counted(pictures, "animating", len(motion))):
             shown = times[number] if number < len(times) else (None, None)

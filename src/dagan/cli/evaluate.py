@@ -10,7 +10,7 @@ from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.evaluation.evaluator import EvaluatorConfig
-    from dagan.evaluation.pairs import Selection
+    from dagan.evaluation.pairs import AskedMotion, Selection
     from dagan.evaluation.report import Report
     from dagan.evaluation.run import Plan
     from dagan.evaluation.systems import System, SystemConfig
@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write evaluation.json, .md and .html there; an interrupted evaluation continues",
     )
     parser.add_argument(
+        "--ghosts",
+        action="store_true",
+        help="instead of pairs: compose heads over known backgrounds, drive each with three others, and measure how "
+        "much of a head stays where it no longer is; --limit heads (default: 12); -o gets ghosts.json, .md and .jpg",
+    )
+    parser.add_argument(
         "--compare", metavar="RESULT", help="also print the differences from an earlier result on the same pairs"
     )
 
@@ -55,13 +61,12 @@ def _add_system(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--generated", metavar="DIR", help="images or videos that another system generated for the same pairs"
     )
-    group.add_argument("--name", help="name of the system in the report")
-    group.add_argument(
-        "--still-background",
-        action="store_true",
-        help="keep the source's background still and move the torso by its keypoints, as `dagan animate` does "
-        "(default: on pairs of one clip the model registers background and torso from both frames)",
+    which.add_argument(
+        "--baseline",
+        choices=("registrations",),
+        help="a system without a network: registrations is the source moved by what --motion registered is told",
     )
+    group.add_argument("--name", help="name of the system in the report")
 
 
 def _add_pairs(parser: argparse.ArgumentParser) -> None:
@@ -74,16 +79,17 @@ def _add_pairs(parser: argparse.ArgumentParser) -> None:
     )
     pairs.add_argument(
         "--motion",
-        choices=("absolute", "relative"),
-        default="absolute",
-        help="with --protocol cross: absolute uses the driver's keypoints as they are (default, as in the paper's "
-        "tables); relative transfers their change from a rest frame, as `dagan animate` does",
+        choices=("relative", "absolute", "registered"),
+        help="relative transfers the driver's change from a rest frame, as `dagan animate` does (default); absolute "
+        "uses the driver's keypoints as they are, as in the paper's tables; registered also moves background and torso "
+        "as they moved between source and target frame, which no animation can know",
     )
     pairs.add_argument(
         "--rest",
-        choices=("best", "first"),
-        help="driver's frame from which relative motion is measured: best (default) is the one of its whole clip whose "
-        "pose and expression are closest to the source's; first is its first frame",
+        choices=("source", "best", "first"),
+        help="frame from which relative motion is measured: source (default for frames of one clip); best (default for "
+        "two people): the frame of the whole driving clip whose pose and expression are closest to the source's; "
+        "first: the driver's first frame",
     )
     pairs.add_argument("--pairs", metavar="CSV", help="list with columns source,driving[,frame] instead of drawn pairs")
     pairs.add_argument(
@@ -110,7 +116,12 @@ def _add_pairs(parser: argparse.ArgumentParser) -> None:
 def add_evaluator_arguments(parser: argparse.ArgumentParser) -> None:
     """Observers by name, and where their weights are."""
     group = parser.add_argument_group("observers and their weights")
-    group.add_argument("--landmarks", default="mediapipe478", help="mediapipe478 (default) or mediapipe68")
+    group.add_argument(
+        "--landmarks",
+        default="mediapipe478",
+        help="mediapipe478 (default), mediapipe68, or dlib68: also a "
+        "second observer of what follows the driver; needs the extra dagan[dlib]",
+    )
     group.add_argument("--head-pose", default="mediapipe", help="mediapipe (default) or axes")
     group.add_argument(
         "--action-units", default="blendshapes", help="blendshapes (default), or even: one threshold of 0.5 for all"
@@ -122,6 +133,8 @@ def add_evaluator_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.ghosts:
+        return _ghosts(args)
     folder = _out_folder(args) if args.out else None
     from dagan.evaluation.compare import compare
     from dagan.evaluation.report import read_report
@@ -130,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     earlier = read_report(args.compare) if args.compare else None
     plan = make_plan(_choice(args), _system(args), evaluator_config(args))
     with Progress("evaluating", unit="clip") as shown:
-        system = plan.system.build(plan.protocol.rest) if args.workers == 1 else None
+        system = plan.system.build(plan.protocol.motion) if args.workers == 1 else None
         report = evaluate(
             plan,
             num_workers=args.workers,
@@ -161,14 +174,16 @@ def evaluator_config(args: argparse.Namespace) -> "EvaluatorConfig":
 
 
 def _choice(args: argparse.Namespace) -> "Selection":
-    if args.rest is not None and args.motion != "relative":
+    motion: AskedMotion = args.motion or ("given" if args.generated is not None else "relative")
+    if args.rest is not None and motion != "relative":
         raise UserError("--rest chooses the rest frame of relative motion; add --motion relative")
     from dagan.evaluation.pairs import Selection
 
     return Selection(
         root=args.clips,
         protocol=args.protocol,
-        rest=(args.rest or "best") if args.motion == "relative" else "",
+        motion=motion,
+        rest=args.rest,
         pair_list=args.pairs,
         pairs_per_clip=args.pairs_per_clip,
         seed=args.seed,
@@ -183,9 +198,12 @@ def _system(args: argparse.Namespace) -> "SystemConfig":
 
     from dagan.data.triples import is_triple_folder
     from dagan.evaluation.model_systems import ModelFile
+    from dagan.evaluation.registrations import Registrations
     from dagan.evaluation.systems import GeneratedFolder
     from dagan.models.weights import load_config
 
+    if args.baseline is not None:
+        return Registrations(label=args.name)
     if args.generated is None:
         if args.model is not None:
             load_config(args.model)  # a wrong path is reported before the clips are read
@@ -194,7 +212,6 @@ def _system(args: argparse.Namespace) -> "SystemConfig":
             path=args.model,
             device=device,
             label=args.name,
-            still_background=args.still_background,
             runtime=args.runtime,
             precision=args.precision,
         )
@@ -208,6 +225,32 @@ def _system(args: argparse.Namespace) -> "SystemConfig":
     if not Path(args.generated).is_dir():
         raise UserError(f"no such folder of generated images: {args.generated}")
     return GeneratedFolder(path=args.generated, size=args.size, label=args.name)
+
+
+def _ghosts(args: argparse.Namespace) -> int:
+    """`--ghosts`: its own pictures, its own report."""
+    from dagan.evaluation.ghosts import GhostSelection, Shown, evaluate_ghosts, sheet, to_json, to_markdown
+    from dagan.files import write_text
+    from dagan.images import save_page
+    from dagan.observers.mediapipe_face import MediaPipeFace
+
+    given = [name for name in ("pairs", "protocol", "motion", "rest", "compare", "generated") if getattr(args, name)]
+    if given or args.baseline:
+        raise UserError(f"--ghosts draws its own pictures: leave out --{(given or ['baseline'])[0]}")
+    folder = _out_folder(args) if args.out else None
+    selection = GhostSelection(
+        args.clips, args.limit or GhostSelection._field_defaults["num_heads"], args.seed, args.size
+    )
+    shown: list[Shown] = []
+    with Progress("composing", unit="head") as progress, MediaPipeFace() as face:
+        report = evaluate_ghosts(selection, _system(args), face, progress.update, shown.append)
+    print(to_markdown(report), end="")
+    if folder is not None:
+        write_text(folder / "ghosts.json", to_json(report))
+        write_text(folder / "ghosts.md", to_markdown(report))
+        save_page(sheet(shown), folder / "ghosts.jpg")
+        print(f"\nwritten: {', '.join(str(folder / f'ghosts.{end}') for end in ('json', 'md', 'jpg'))}")
+    return 0
 
 
 def positive(text: str) -> int:

@@ -41,6 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "grid", help="source, driving and generated images, depth maps, keypoints (Figs. 13, 14)", allow_abbrev=False
     )
     _pairs(grid)
+    grid.add_argument(
+        "--motion",
+        choices=("absolute", "registered"),
+        default="absolute",
+        help="absolute: the driving image's keypoints as they are (default); registered: two frames of one video, also "
+        "background and torso move as between them",
+    )
 
 
 def _one_image(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +121,7 @@ def _grid(args: argparse.Namespace) -> Page:
 
     models, pairs = _models(args), _image_pairs(args)
     depth = next((model.depth for model in reversed(models.values()) if model.depth is not None), None)
-    rows = [comparison_row(models, pair, depth, args.side) for pair in pairs]
+    rows = [comparison_row(models, pair, depth, args.side, args.motion) for pair in pairs]
     shown = [f"{name} {kind}" for name in ("source", "driving") for kind in ("image", "depth")]
     return rows, [title for title in shown if depth is not None or "depth" not in title] + list(models), []
 

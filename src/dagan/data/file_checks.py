@@ -34,6 +34,14 @@ def failed_download(head: bytes) -> str | None:
     return None
 
 
+def is_zip(path: Path) -> bool:
+    """Whether a file ends as a zip file does; zipfile's own check raises an error for some damaged ends."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:
+        return False
+
+
 def check_unpacked(path: Path, most: int) -> None:
     """Refuses a zip file (a PyTorch checkpoint, an npz) that unpacks to more than `most` bytes.
 

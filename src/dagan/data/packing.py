@@ -4,7 +4,6 @@ The tars are written by `tarfile` and not by webdataset's writer, which stamps t
 same bytes.
 """
 
-import errno
 import io
 import json
 import os
@@ -26,9 +25,8 @@ from dagan.data.seeking import VideoIndex
 from dagan.data.shards import PackedClip, index_path, list_members, read_index, write_index
 from dagan.data.storing import PackConfig, Prepared, prepare
 from dagan.errors import UserError
-from dagan.files import write_text
+from dagan.files import DISK_FULL, room_for, write_text
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 PENDING_PER_JOB = 2  # clips prepared ahead of the writer: what bounds memory
 SETTINGS_FILE = "pack.json"
 SKIPPED_FILE = "skipped.txt"
@@ -64,15 +62,16 @@ def pack(root: str | Path, out: str | Path, config: PackConfig, jobs: int) -> Pa
     with tqdm(total=len(clips), initial=len(clips) - len(todo), desc="packing", unit="clip", disable=None) as bar:
         writer = _ShardWriter(out, len(done), config.shard_bytes)
         try:
-            for clip, prepared in _prepare_all(todo, config, jobs):
-                bar.update()
-                if isinstance(prepared, UserError):
-                    skipped.append(f"{clip.name}: {prepared}")
-                    continue
-                if prepared.damage:
-                    damaged.append(f"{clip.name}: {prepared.damage}")
-                writer.add(clip, prepared)
-            writer.finish()
+            with room_for(out):
+                for clip, prepared in _prepare_all(todo, config, jobs):
+                    bar.update()
+                    if isinstance(prepared, UserError):
+                        skipped.append(f"{clip.name}: {prepared}")
+                        continue
+                    if prepared.damage:
+                        damaged.append(f"{clip.name}: {prepared.damage}")
+                    writer.add(clip, prepared)
+                writer.finish()
         finally:
             writer.discard()
     _write_lines(out / SKIPPED_FILE, skipped)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from dagan.data.clips import Clip, fit_square, frame_files
+from dagan.data.clips import Clip, frame_files
 from dagan.data.decoding import DecodeReport, decode, open_video, read_frames
 from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 from dagan.errors import UserError
@@ -82,17 +82,12 @@ def count_frames(clip: Clip) -> int:
     return report.num_frames
 
 
-def read_chosen_frames(clip: Clip, indices: Collection[int], size: int) -> dict[int, UInt8[np.ndarray, "size size 3"]]:
-    """The frames with the given indices, the central square at `size` pixels; no other frame is kept in memory.
+def chosen_frames(clip: Clip, indices: Collection[int]) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+    """Index and frame as it is on disk, in the order of the clip; no other frame is kept in memory.
 
     Raises:
         UserError: the clip cannot be read, or has no such frame.
     """
-    return {index: fit_square(frame, size) for index, frame in chosen_frames(clip, indices)}
-
-
-def chosen_frames(clip: Clip, indices: Collection[int]) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
-    """Index and frame as it is on disk, in the order of the clip; errors as `read_chosen_frames`."""
     wanted, found = frozenset(indices), 0
     for index, frame in _numbered(clip, wanted):
         if index in wanted:

@@ -12,6 +12,7 @@ from dagan.data.pair_lists import ListedPair
 from dagan.data.pictures import IMAGE_SUFFIXES
 from dagan.data.protocols import Frame, ReenactmentPair, chosen_frames
 from dagan.errors import UserError
+from dagan.files import written_whole
 
 SOURCE, DRIVING = "source", "driving"
 
@@ -54,7 +55,8 @@ def export_pairs(pairs: Iterable[ReenactmentPair], folder: Path, size: int) -> i
     for clip, numbers in wanted.items():
         for index, pixels in chosen_frames(clip, numbers):
             for path in numbers[index]:
-                Image.fromarray(fit_square(pixels, size)).save(path)
+                with written_whole(path) as partial:
+                    Image.fromarray(fit_square(pixels, size)).save(partial, "PNG")
     return len(listed)
 
 

@@ -1,15 +1,18 @@
 """Two runs on the same pairs: the mean of the paired differences, with an interval."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from dagan.errors import UserError
-from dagan.evaluation.markdown import bullets, table
+from dagan.evaluation.markdown import bullets, interval_text, number, table
 from dagan.evaluation.metrics.accumulators import Mean
+from dagan.evaluation.pairs import MOTIONS
 from dagan.evaluation.records import METRICS, Metric, Sample, plain
-from dagan.evaluation.report import Report, interval_text, number, titled
+from dagan.evaluation.report import Report, titled
 from dagan.evaluation.tally import FEWEST_PEOPLE, Interval, bootstrap, is_usable, merged, worst_value
+
+FEWEST_PAIRS = 30  # below it the bootstrap's interval is too narrow
 
 
 class Difference(NamedTuple):
@@ -32,6 +35,8 @@ class Difference(NamedTuple):
         interval = self.penalised_interval
         if interval is None or interval.low <= 0 <= interval.high:
             return "no clear difference"
+        if self.metric.lower_is_better is None:
+            return "second is larger" if interval.low > 0 else "first is larger"
         return "second is better" if (interval.high < 0) == self.metric.lower_is_better else "first is better"
 
 
@@ -73,7 +78,9 @@ def compare(first: Report, second: Report) -> Comparison:
     _check_protocols(first, second)
     uses = sorted(first.observers.keys() & second.observers.keys())
     _check_observers(first, second, uses)
-    ours, theirs = _by_pair(first.samples), _by_pair(second.samples)
+    ours, theirs = _by_pair(first.samples, by_name), _by_pair(second.samples, by_name)
+    if not ours.keys() & theirs.keys():  # a list and its exported frames have other names
+        ours, theirs = _by_pair(first.samples, by_pixels), _by_pair(second.samples, by_pixels)
     common = [(ours[key], theirs[key]) for key in ours if key in theirs]
     if not common:
         raise UserError(f"{first.model} and {second.model} have no pair in common; evaluate both on the same list")
@@ -86,7 +93,11 @@ def compare(first: Report, second: Report) -> Comparison:
         len(common),
         len(ours) - len(common),
         len(theirs) - len(common),
-        tuple(f"{use}: {a} and {b}" for use, a, b in software if a != b),
+        (
+            *(f"{use}: {a} and {b}" for use, a, b in software if a != b),
+            *_motion_warning(first, second),
+            *_count_warning(common),
+        ),
     )
 
 
@@ -94,9 +105,22 @@ def _check_protocols(first: Report, second: Report) -> None:
     if (first.protocol.name, first.protocol.size) != (second.protocol.name, second.protocol.size):
         protocols = (f"{r.protocol.name} at {r.protocol.size} pixels" for r in (first, second))
         raise UserError(f"the runs measure different things: {' and '.join(protocols)}")
-    if first.protocol.rest != second.protocol.rest:
-        ways = (f"from the {r.protocol.rest} frame" if r.protocol.rest else "absolute" for r in (first, second))
-        raise UserError(f"the runs transfer motion differently: {' and '.join(ways)}; evaluate both with one --rest")
+
+
+def _motion_warning(first: Report, second: Report) -> list[str]:
+    ways = [MOTIONS[report.protocol.motion] for report in (first, second)]
+    return [f"the runs transfer motion differently: {ways[0]}; {ways[1]}"] if ways[0] != ways[1] else []
+
+
+def _count_warning(common: Sequence[tuple[Sample, Sample]]) -> list[str]:
+    """Where the intervals promise more than so few pairs can tell."""
+    people = len({pair[0].driving.identity for pair in common})
+    if len(common) >= FEWEST_PAIRS and people >= FEWEST_PEOPLE:
+        return []
+    return [
+        f"{len(common)} pairs of {people} people are too few to tell the systems apart; "
+        f"use at least {FEWEST_PAIRS} pairs of {FEWEST_PEOPLE} people"
+    ]
 
 
 def _check_observers(first: Report, second: Report, uses: Sequence[str]) -> None:
@@ -109,8 +133,18 @@ def _check_observers(first: Report, second: Report, uses: Sequence[str]) -> None
             )
 
 
-def _by_pair(samples: Sequence[Sample]) -> dict[tuple[str, int, str, int], Sample]:
-    return {(s.source.clip, s.source.frame, s.driving.clip, s.driving.frame): s for s in samples}
+def by_name(sample: Sample) -> Hashable:
+    """A pair by the names of its frames."""
+    return sample.source, sample.driving
+
+
+def by_pixels(sample: Sample) -> Hashable:
+    """A pair by the pixels of its frames, whatever their names."""
+    return sample.images
+
+
+def _by_pair(samples: Sequence[Sample], key: Callable[[Sample], Hashable]) -> dict[Hashable, Sample]:
+    return {key(sample): sample for sample in samples if key(sample)}
 
 
 def _difference(metric: Metric, common: Sequence[tuple[Sample, Sample]]) -> Difference:

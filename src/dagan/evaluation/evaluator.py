@@ -13,10 +13,15 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from dagan.data.weight_files import ALEXNET, LPIPS_LINEAR, SFACE, WeightFile, find_weights, sha256_of
+from dagan.data.weight_files import ALEXNET, ASSETS, LPIPS_LINEAR, SFACE, WeightFile, find_weights, sha256_of
 from dagan.errors import UserError
 from dagan.evaluation.metrics.lpips import Features, LpipsAlex, load_lpips
+from dagan.evaluation.regions import Regions, head_region, mouth_region
+from dagan.models.matte import WEIGHTS as MATTE_WEIGHTS
+from dagan.models.matte import MatteNet, load_matte
 from dagan.observers.blendshape_units import EVEN_THRESHOLD, BlendshapeUnits
+from dagan.observers.dlib_face import Dlib68
+from dagan.observers.face_shape import FaceShape, face_shape
 from dagan.observers.faces import (
     ActionUnitObserver,
     FaceObserver,
@@ -35,7 +40,9 @@ REMEMBERED = 4  # images: those of one pair, and the source of the next
 LANDMARKS: dict[str, Callable[[FaceObserver], LandmarkObserver]] = {
     "mediapipe478": MeshLandmarks,
     "mediapipe68": lambda face: MeshLandmarks(face, MESH_68),
+    "dlib68": lambda face: Dlib68(),
 }
+SECOND = ("dlib68",)  # landmarks that share no network with the face observer
 HEAD_POSES: dict[str, Callable[[FaceObserver], HeadPoseObserver]] = {"mediapipe": FittedPose, "axes": AxesPose}
 ACTION_UNITS: dict[str, Callable[[FaceObserver], ActionUnitObserver]] = {
     "blendshapes": BlendshapeUnits,
@@ -46,7 +53,11 @@ NONE = "none"  # an identity or perceptual network that is not wanted
 
 
 class Look(NamedTuple):
-    """What the evaluator sees in one image; None where there is no face, or no such observer."""
+    """What the evaluator sees in one image; None where there is no face, or no such observer.
+
+    `mesh` is all points of the face observer, `shape` what they say of the face; `second_shape` is the same by a second
+    observer.
+    """
 
     image: Float[Tensor, "1 3 h w"]
     landmarks: Float[np.ndarray, "n _d"] | None
@@ -54,10 +65,16 @@ class Look(NamedTuple):
     action_units: Float[np.ndarray, " u"] | None
     identity: Float[np.ndarray, " d"] | None
     features: Features | None
+    mesh: Float[np.ndarray, "478 _d"] | None = None
+    second_shape: FaceShape | None = None
 
     @property
     def has_face(self) -> bool:
-        return self.landmarks is not None
+        return self.head_pose is not None
+
+    @property
+    def shape(self) -> FaceShape | None:
+        return face_shape(self.mesh[list(MESH_68)]) if self.mesh is not None else None
 
 
 @dataclass(kw_only=True)
@@ -73,6 +90,9 @@ class Evaluator:
     identity: IdentityObserver | None = None
     lpips: LpipsAlex | None = None
     lpips_version: ObserverVersion | None = None
+    mesh: LandmarkObserver | None = None
+    has_second: bool = False  # whether `landmarks` shares no network with the face observer
+    matte: MatteNet | None = None
     unmeasured: tuple[str, ...] = ()
     close: Callable[[], None] = lambda: None
 
@@ -93,14 +113,27 @@ class Evaluator:
         tensor = rearrange(torch.tensor(image, dtype=torch.float32) / 255, "h w c -> 1 c h w")
         with torch.inference_mode():
             features = self.lpips.look(tensor) if self.lpips is not None else None
+        landmarks = self.landmarks.landmarks(image)
+        second = landmarks if self.has_second else None
         return Look(
             tensor,
-            self.landmarks.landmarks(image),
+            landmarks,
             self.head_pose.head_pose(image),
             self.action_units.action_units(image),
             self.identity.identity(image) if self.identity is not None else None,
             features,
+            self.mesh.landmarks(image) if self.mesh is not None else None,
+            face_shape(second) if second is not None else None,
         )
+
+    def regions(self, source: Look, driving: Look) -> Regions:
+        """Where the regional metrics of a pair look; empty where the face observer finds no face."""
+        if self.matte is None or driving.mesh is None:
+            return Regions()
+        height, width = driving.image.shape[2:]
+        head = head_region(self.matte(driving.image), driving.mesh)
+        mouth = mouth_region(source.mesh, driving.mesh, height, width) if source.mesh is not None else None
+        return Regions(head, mouth)
 
     def versions(self) -> dict[str, ObserverVersion]:
         """Every observer by its use, for the report."""
@@ -113,6 +146,9 @@ class Evaluator:
             versions["identity"] = self.identity.version
         if self.lpips_version is not None:
             versions["LPIPS"] = self.lpips_version
+        if self.matte is not None:
+            name, software = "selfie segmentation in PyTorch", f"torch {torch.__version__}"
+            versions["matte"] = ObserverVersion(name, software, sha256_of(ASSETS / MATTE_WEIGHTS))
         return versions
 
     def __enter__(self) -> "Evaluator":
@@ -165,17 +201,21 @@ class EvaluatorConfig:
         mediapipe = MediaPipeFace()
         face = RememberingFace(mediapipe)
         try:
+            landmarks = LANDMARKS[self.landmarks](face)
             identity = IDENTITIES[self.identity](face, *sface) if sface else None
         except UserError:
             mediapipe.close()
             raise
         return Evaluator(
-            landmarks=LANDMARKS[self.landmarks](face),
+            landmarks=landmarks,
             head_pose=HEAD_POSES[self.head_pose](face),
             action_units=ACTION_UNITS[self.action_units](face),
             identity=identity,
             lpips=lpips_network,
             lpips_version=lpips_version,
+            mesh=MeshLandmarks(face),
+            has_second=self.landmarks in SECOND,
+            matte=load_matte(),
             unmeasured=tuple(reason for reason, is_missing in missing if is_missing),
             close=mediapipe.close,
         )
@@ -197,4 +237,6 @@ def _found(wanted: tuple[WeightFile, ...], given: str | None) -> tuple[Path, ...
 
 def _lpips(alexnet: Path, linear: Path) -> tuple[LpipsAlex, ObserverVersion]:
     hashes = f"{sha256_of(alexnet)}+{sha256_of(linear)}"
-    return load_lpips(alexnet, linear), ObserverVersion("lpips 0.1, alexnet", f"torch {torch.__version__}", hashes)
+    return load_lpips(alexnet, linear), ObserverVersion(
+        "lpips 0.1, alexnet in float16", f"torch {torch.__version__}", hashes
+    )

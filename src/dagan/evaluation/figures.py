@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from dagan.models.depth import depth_from_disparity
 from dagan.models.family import Family
 from dagan.types import View
 
+FigureMotion = Literal["absolute", "registered"]
 PORTRAIT_FOCAL = 2.0  # image sides, as stage 1 expects of a portrait (`PoseConfig.portrait_focal`)
 CLOUD_SIDE = 384  # pixels that a cloud is drawn at
 CLOUD_DENSITY = 2  # points per pixel across and down: slanted surfaces stay closed
@@ -98,7 +99,13 @@ def attention_row(model: Family, pair: Pair, queries: Sequence[tuple[float, floa
 
 
 @torch.inference_mode()
-def comparison_row(models: Mapping[str, Family], pair: Pair, depth: nn.Module | None, side: int = SIDE) -> list[Tile]:
+def comparison_row(
+    models: Mapping[str, Family],
+    pair: Pair,
+    depth: nn.Module | None,
+    side: int = SIDE,
+    motion: FigureMotion = "absolute",
+) -> list[Tile]:
     """Source and driving image with the last model's keypoints, if it has some, their depths, and each model's image
     (Figs. 13, 14)."""
     shown = list(models.values())[-1]
@@ -108,18 +115,22 @@ def comparison_row(models: Mapping[str, Family], pair: Pair, depth: nn.Module | 
         row.append(with_points(image[0], view.keypoints.position[0], side) if isinstance(view, View) else image[0])
         if depth is not None:
             row.append(colour_map(depth(image))[0])
-    return [*row, *(generated(model, pair) for model in models.values())]
+    return [*row, *(generated(model, pair, motion) for model in models.values())]
 
 
 @torch.inference_mode()
-def ablation_row(models: Mapping[str, Family], pair: Pair, depth: nn.Module | None) -> list[Tile]:
+def ablation_row(
+    models: Mapping[str, Family], pair: Pair, depth: nn.Module | None, motion: FigureMotion = "absolute"
+) -> list[Tile]:
     """Source, driving, the source's depth if there is a network for it, then each variant's image (Fig. 8)."""
     seen = [colour_map(depth(pair.source))[0]] if depth is not None else []
-    return [pair.source[0], pair.driving[0], *seen, *(generated(model, pair) for model in models.values())]
+    return [pair.source[0], pair.driving[0], *seen, *(generated(model, pair, motion) for model in models.values())]
 
 
-def generated(model: Family, pair: Pair) -> Float[Tensor, "3 h w"]:
-    """The source with the driving image's pose; background and torso move as between two frames of one video."""
+def generated(model: Family, pair: Pair, motion: FigureMotion) -> Float[Tensor, "3 h w"]:
+    """The source with the driving image's pose. "registered" is for two frames of one video: background and torso move
+    as they did between them."""
     animator = Animator(model, "torch", "fp32", motion="absolute")
     animator.set_source(pair.source)
-    return same_video_rendering(animator, *pair).generated[0]
+    rendering = same_video_rendering(animator, *pair) if motion == "registered" else animator.render(pair.driving)
+    return rendering.generated[0]

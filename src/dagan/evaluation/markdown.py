@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+ABSENT = "-"  # a number that was not measured
 _SPECIAL = re.compile(r"[\\`*\[\]|~]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -29,3 +30,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], num_right: int | 
 def bullets(lines: Sequence[str]) -> list[str]:
     """The lines of a list, escaped."""
     return [f"- {escaped(line)}" for line in lines]
+
+
+def number(value: float | None, decimals: int) -> str:
+    return ABSENT if value is None else f"{value:.{decimals}f}"
+
+
+def interval_text(interval: tuple[float, float] | None, decimals: int) -> str:
+    return ABSENT if interval is None else f"{interval[0]:.{decimals}f} to {interval[1]:.{decimals}f}"

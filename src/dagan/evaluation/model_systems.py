@@ -1,11 +1,9 @@
-"""Models as systems: a model file through `Animator`, as `dagan animate` uses it, or any function of two images."""
+"""Models as systems: a model file through `Animator`, as `dagan animate` uses it."""
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,12 +16,11 @@ from dagan.data.decoding import DecodeReport
 from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.data.weight_files import sha256_of
 from dagan.errors import UserError
-from dagan.evaluation.pairs import RestFrames
-from dagan.evaluation.systems import PairImages, System
+from dagan.evaluation.pairs import RELATIVE, Motion
+from dagan.evaluation.systems import PairImages
 from dagan.images import to_tensor
 from dagan.inference.animator import Animator, MotionMode, finite_pixels
 from dagan.inference.recorded_motion import RecordedMotion
-from dagan.models.family import Family
 from dagan.models.weights import DEFAULT_WEIGHTS
 from dagan.runtime.engine import Precision, Runtime
 from dagan.types import Rendering
@@ -33,28 +30,24 @@ ANY_RATE = Fraction(25)  # frames per second: of no use here, but a recorded mot
 MOTIONS_KEPT = 1000  # of driving clips, some 100 kB each
 
 
-@runtime_checkable
-class Generated(Protocol):
-    """What a model's answer must have; `dagan.types.Rendering` does."""
-
-    @property
-    def generated(self) -> Tensor: ...
-
-
-Model = Callable[[Tensor, Tensor], Generated]  # source, driving `1 3 h w` in [0, 1]: any talking head fits
-
-
 class ModelSystem:
     """A talking head, used through `Animator` as `dagan animate` uses it. Equal sources are encoded once.
 
-    Between two frames of one clip the model is told how background and torso moved, unless `still_background`. A clip
-    that drives with motion relative to its best rest frame is watched once, as a whole.
+    With motion "registered" the model is also told how background and torso moved between source and driving frame. A
+    clip that drives with motion relative to its best rest frame is watched once, as a whole.
     """
 
-    def __init__(self, animator: Animator, rest: RestFrames = "", *, still_background: bool = False) -> None:
-        self._animator, self._still_background = animator, still_background
+    def __init__(self, animator: Animator, motion: Motion = "absolute") -> None:
+        self._animator = animator
         self._device = next(animator.model.parameters()).device
-        self._draw = {"": self._absolute, "first": self._from_first, "best": self._from_best}[rest]
+        self._draw = {
+            "given": self._absolute,
+            "absolute": self._absolute,
+            "registered": self._registered,
+            "from source": self._from_rest,
+            "from first": self._from_rest,
+            "from best": self._from_best,
+        }[motion]
         self._source: Frame | None = None
         self._motions: OrderedDict[Clip, RecordedMotion] = OrderedDict()
 
@@ -72,19 +65,17 @@ class ModelSystem:
             self._source = frame
 
     def _absolute(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"]:
-        if pair.source.clip == pair.driving.clip and not self._still_background:
-            if not self._animator.can_render:
-                raise UserError(
-                    "background and torso can only follow the driving frame with PyTorch in float32: "
-                    "add --still-background, or use --runtime torch --precision fp32"
-                )
-            frames = (to_tensor(image).to(self._device) for image in (images.source, images.driving))
-            return finite_pixels(same_video_rendering(self._animator, *frames).generated)
         if self._animator.can_render:  # with the numbers of the model itself
             return finite_pixels(self._animator.render(images.driving).generated)
         return next(self._animator.stream([images.driving]))
 
-    def _from_first(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"]:
+    def _registered(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"]:
+        if not self._animator.can_render:
+            raise UserError("--motion registered needs PyTorch in float32: use --runtime torch --precision fp32")
+        frames = (to_tensor(image).to(self._device) for image in (images.source, images.driving))
+        return finite_pixels(same_video_rendering(self._animator, *frames).generated)
+
+    def _from_rest(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"]:
         assert images.rest is not None
         _, picture = self._animator.stream([images.rest, images.driving])
         return picture
@@ -112,28 +103,6 @@ def same_video_rendering(
     return animator.render(driving, background=model.background(source, driving), torso=model.torso(source, driving))
 
 
-class FunctionSystem:
-    """A function of source and driving image, on images rounded to 8 bits as a file would hold them."""
-
-    def __init__(self, model: Model, device: torch.device | str = "cpu") -> None:
-        self._model, self._device = model, device
-
-    def generate(self, pair: ReenactmentPair, images: PairImages) -> UInt8[np.ndarray, "h w 3"] | None:
-        with torch.inference_mode():
-            source, driving = (to_tensor(image).to(self._device) for image in images[:2])
-            image = self._model(source, driving).generated
-        if image.shape != driving.shape:
-            raise ValueError(f"the model made an image of shape {tuple(image.shape)} of {tuple(driving.shape)}")
-        return finite_pixels(image)
-
-
-def system_of(model: Model, device: torch.device | str = "cpu") -> System:
-    """A model in memory as a system, with absolute motion; it must be on `device`."""
-    if isinstance(model, Family):
-        return ModelSystem(Animator(model, "torch", "fp32", motion="absolute"))
-    return FunctionSystem(model, device)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelFile:
     """A model file of ours; None for the bundled weights. `runtime` and `precision` as in `Animator`."""
@@ -141,7 +110,6 @@ class ModelFile:
     path: str | None = None
     device: str = "cpu"
     label: str | None = None
-    still_background: bool = False
     runtime: Runtime = "torch"
     precision: Precision = "fp32"
 
@@ -154,14 +122,13 @@ class ModelFile:
         path = Path(self.path) if self.path is not None else bundled
         return " ".join([sha256_of(path) if path.is_file() else "missing", *self._choices()])
 
-    def build(self, rest: RestFrames = "") -> ModelSystem:
+    def build(self, motion: Motion = "given") -> ModelSystem:
         model = dagan.load(self.path, self.device)
-        motion: MotionMode = "relative" if rest else "absolute"
-        animator = Animator(model, self.runtime, self.precision, motion, rest or "first")
-        return ModelSystem(animator, rest, still_background=self.still_background)
+        mode: MotionMode = "relative" if motion in RELATIVE else "absolute"
+        animator = Animator(model, self.runtime, self.precision, mode, "best" if motion == "from best" else "first")
+        return ModelSystem(animator, motion)
 
     def _choices(self) -> list[str]:
         """What differs from the usual, in words."""
         is_usual = (self.runtime, self.precision) == ("torch", "fp32")
-        runtime = [] if is_usual else [f"{self.runtime} {self.precision}"]
-        return [*(["still background"] if self.still_background else []), *runtime]
+        return [] if is_usual else [f"{self.runtime} {self.precision}"]

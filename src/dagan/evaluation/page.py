@@ -12,10 +12,12 @@ from PIL import Image
 
 from dagan.data.protocols import Frame, ReenactmentPair
 from dagan.errors import UserError
+from dagan.evaluation.followed import followed_heads, followed_in, followed_rows
 from dagan.evaluation.job import load_pair
+from dagan.evaluation.markdown import number
 from dagan.evaluation.published import CAVEAT
 from dagan.evaluation.records import Metric, Sample
-from dagan.evaluation.report import COLUMNS, Report, cells, number, paper_tables
+from dagan.evaluation.report import COLUMNS, Report, cells, paper_tables
 from dagan.evaluation.run import Plan
 from dagan.evaluation.scoring import frame_name
 from dagan.evaluation.systems import System
@@ -64,11 +66,13 @@ def to_html(report: Report, pictures: Sequence[Pictures] = ()) -> str:
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(files("dagan.evaluation").joinpath(TEMPLATE).read_text(encoding="utf-8"))
-    failures = _failures(report)
+    failures, followed = _failures(report), followed_in(report.samples)
     return template.render(
         report=report,
         columns=COLUMNS,
         rows=[cells(found) for found in report.tallies()],
+        followed_heads=followed_heads(followed),
+        followed_rows=followed_rows(followed),
         paper_tables=paper_tables(report),
         histograms=[histogram(metric, report) for metric in report.metrics()],
         pictures=pictures,
@@ -140,7 +144,7 @@ def draw_examples(report: Report, plan: Plan, system: System | None = None) -> l
     """
     wanted = examples(report)
     pairs = _pairs_of([example.sample for example in wanted], plan)
-    system, drawn = system or plan.system.build(plan.protocol.rest), {}
+    system, drawn = system or plan.system.build(plan.protocol.motion), {}
     for sample, pair in pairs.items():
         try:
             images = load_pair(pair, plan.protocol.size)

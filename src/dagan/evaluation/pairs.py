@@ -27,7 +27,17 @@ SELF, CROSS, RECONSTRUCTION = "self-reenactment", "cross-identity", "reconstruct
 SHORT_NAMES = {"self": SELF, "cross": CROSS, "reconstruction": RECONSTRUCTION}
 SIZE = 256  # pixels: that of the paper's tables
 PAIRS_PER_CLIP = 4
-RestFrames = Literal["", "first", "best"]  # the rest frame of relative motion; "": motion is absolute
+Motion = Literal["given", "absolute", "registered", "from source", "from first", "from best"]
+AskedMotion = Literal["given", "absolute", "registered", "relative"]
+MOTIONS: dict[Motion, str] = {  # how the driver's motion reaches the source, in words for the report
+    "given": "motion as the system made it",
+    "absolute": "absolute motion",
+    "registered": "absolute motion, background and torso registered from the target frame",
+    "from source": "motion relative to the source frame",
+    "from first": "motion relative to the driver's first frame",
+    "from best": "motion relative to the driver's frame closest to the source in pose and expression",
+}
+RELATIVE: tuple[Motion, ...] = ("from source", "from first", "from best")  # motion that has a rest frame
 GROUP = 32  # listed pairs in one job: so many frames are in memory at once, and are repeated after an interruption
 
 
@@ -41,7 +51,7 @@ class EvaluationProtocol(NamedTuple):
     size: int
     every: int = 1
     source: str = ""
-    rest: RestFrames = ""
+    motion: Motion = "given"
 
     @property
     def has_truth(self) -> bool:
@@ -50,21 +60,17 @@ class EvaluationProtocol(NamedTuple):
 
     def describe(self) -> str:
         """In words, for the report."""
+        return f"{self._drawn()}, {MOTIONS[self.motion]}"
+
+    def _drawn(self) -> str:
         if self.source:
             return f"pairs of {self.source}"
         if self.name == SELF:
             return f"at most {self.pairs_per_clip} a clip, at least {self.min_gap} frames apart, seed {self.seed}"
         if self.name == CROSS:
-            return f"at most {self.pairs_per_clip} for each source clip, seed {self.seed}{RELATIVE_TO[self.rest]}"
+            return f"at most {self.pairs_per_clip} for each source clip, seed {self.seed}"
         frames = "every frame" if self.every == 1 else f"one frame in {self.every}"
         return f"the first frame of each clip, driven by {frames} of the clip"
-
-
-RELATIVE_TO: dict[RestFrames, str] = {
-    "": "",
-    "first": ", motion relative to the driver's first frame",
-    "best": ", motion relative to the driver's frame closest to the source in pose and expression",
-}
 
 
 @runtime_checkable
@@ -187,12 +193,14 @@ class Selection(NamedTuple):
     """Which pairs of a folder a user asks for.
 
     `protocol` None means self-reenactment, or for a list what its rows show (cross-identity as soon as one row is of
-    two clips). Of whole videos only one frame in `every` is used.
+    two clips). Of whole videos only one frame in `every` is used. `rest` is the frame from which relative motion is
+    measured; None: the source frame, or the best one where another person drives.
     """
 
     root: str
     protocol: str | None = None
-    rest: RestFrames = ""
+    motion: AskedMotion = "given"
+    rest: Literal["source", "first", "best"] | None = None
     pair_list: str | None = None
     pairs_per_clip: int = PAIRS_PER_CLIP
     min_gap: int = MIN_GAP
@@ -214,10 +222,8 @@ def select_pairs(selection: Selection) -> SelectedPairs:
     """The jobs of a selection.
 
     Raises:
-        UserError: nothing there, a list that does not fit, or relative motion of other than drawn cross-identity pairs.
+        UserError: nothing there, a list that does not fit, or motion that does not fit pairs of two people.
     """
-    if selection.rest and (selection.protocol != "cross" or selection.pair_list is not None):
-        raise UserError("--motion relative needs drawn pairs of two people: use --protocol cross without --pairs")
     if selection.pair_list is not None:
         return _from_list(selection, selection.pair_list)
     if is_triple_folder(selection.root):
@@ -256,5 +262,17 @@ def _protocol(selection: Selection, usual: str, source: str = "") -> EvaluationP
         selection.size,
         selection.every if name == RECONSTRUCTION or source else 1,
         source,
-        selection.rest,
+        _motion(selection, name),
     )
+
+
+def _motion(selection: Selection, protocol: str) -> Motion:
+    """What is asked for, with the usual rest frame of relative motion."""
+    if protocol == CROSS and selection.motion == "registered":
+        raise UserError("--motion registered needs two frames of one video: use it with --protocol self")
+    if selection.motion != "relative":
+        return selection.motion
+    if protocol == CROSS and selection.rest == "source":
+        raise UserError("--rest source needs two frames of one video; with two people use --rest best or first")
+    rests: dict[str, Motion] = {"source": "from source", "first": "from first", "best": "from best"}
+    return rests[selection.rest or ("best" if protocol == CROSS else "source")]

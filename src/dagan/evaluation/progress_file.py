@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from dagan.config import from_plain
 from dagan.evaluation.job import JobResult
+from dagan.evaluation.metrics.temporal import ClipMotion
 from dagan.evaluation.records import SkippedClip, plain, sample_from_plain
 from dagan.files import write_text
 
@@ -75,6 +76,7 @@ def _result(found: Any) -> JobResult | None:
             from_plain(SkippedClip, found["skipped"]) if found["skipped"] else None,
             features,
             from_plain(int, found["num_changed"]),
+            from_plain(ClipMotion, found["motion"]) if found["motion"] else None,
         )
     except (ArithmeticError, KeyError, TypeError, ValueError):
         return None  # the line was cut off when the run was killed: that job is repeated

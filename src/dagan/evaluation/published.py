@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-ABSENT = "-"
+from dagan.evaluation.markdown import ABSENT
+
 DIGITS, PRMSE_DIGITS = 3, 2  # as printed in the paper
 CAVEAT = (
-    "Rows marked * are the paper's, measured elsewhere: on VoxCeleb1 (Tables 1, 2) and CelebV (Tables 3, 4) and with "
-    "other networks for landmarks, identity, pose and action units. CSIM, PRMSE, AUCON, AKD and AED can be compared "
-    "only among rows of one evaluator; L1, SSIM and PSNR only on the same images."
+    "Rows marked * cannot be set beside ours: they were measured on VoxCeleb1 (Tables 1, 2) and CelebV (Tables 3, 4), "
+    "and with other networks for landmarks, identity, pose and action units."
 )
 
 

@@ -1,22 +1,26 @@
 """The report of an evaluation, as Markdown and as JSON. Each mean has its coverage, interval and penalised mean."""
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
 from dagan.config import from_plain
 from dagan.errors import UserError
-from dagan.evaluation.markdown import bullets, escaped, table
-from dagan.evaluation.metrics.accumulators import Correlation
+from dagan.evaluation.followed import followed_heads, followed_in, followed_rows
+from dagan.evaluation.markdown import ABSENT, bullets, escaped, interval_text, number, table
+from dagan.evaluation.metrics.accumulators import Correlation, Mean
+from dagan.evaluation.metrics.temporal import ClipMotion
 from dagan.evaluation.pairs import EvaluationProtocol
-from dagan.evaluation.published import ABSENT, CAVEAT, CROSS_TABLES, SELF_TABLES, PaperTable, Row, rows_beside
+from dagan.evaluation.published import CAVEAT, CROSS_TABLES, SELF_TABLES, PaperTable, Row, rows_beside
 from dagan.evaluation.records import FOLLOWED, METRICS, Faces, Metric, Sample, SkippedClip, plain
-from dagan.evaluation.tally import Interval, Tally, tally
+from dagan.evaluation.tally import Tally, tally
 from dagan.observers.faces import ObserverVersion
 
 COLUMNS = ("metric", "generated", "95 % interval", "penalised", "coverage", "unmoved source", "ratio", "pairs")
-FORMAT = "dagan-evaluation-4"
+FORMAT = "dagan-evaluation-5"
 RESULT = "evaluation.json"
 NUM_NAMED = 20  # skipped clips that are named in the text; the JSON has all
 
@@ -27,6 +31,13 @@ class Frechet(NamedTuple):
     generated: float
     unmoved: float
     num_images: int
+
+
+class PoseErrorOfSet(NamedTuple):
+    """PRMSE in degrees of generated images and of unmoved sources, over the pairs where both were measured."""
+
+    generated: float | None
+    unmoved: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +56,7 @@ class Report:
     fingerprint: str = ""
     unmeasured: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    motions: tuple[ClipMotion, ...] = ()
 
     def metrics(self) -> list[Metric]:
         """Those that this protocol and evaluator can measure."""
@@ -77,6 +89,14 @@ class Report:
         """How many generated, driving and source images show no face that the observer finds."""
         return {name: sum(not getattr(s.faces, name) for s in self.samples) for name in Faces._fields}
 
+    def pose_error_of_set(self) -> "PoseErrorOfSet":
+        """PRMSE with one root over the whole set, not one for each pair and then their mean."""
+        values = [(s.generated.head_pose_error, s.unmoved.head_pose_error) for s in self.samples]
+        seen = [(ours, still) for ours, still in values if ours is not None and still is not None]
+        if not seen:
+            return PoseErrorOfSet(None, None)
+        return PoseErrorOfSet(*(math.sqrt(sum(x * x for x in side) / len(side)) for side in zip(*seen, strict=True)))
+
     def failures(self) -> list[Sample]:
         """Pairs for which there is no image, or no face in it although the driving frame shows one."""
         return [s for s in self.samples if not s.has_image or (s.faces.driving and not s.faces.generated)]
@@ -85,11 +105,14 @@ class Report:
         """The table, how it was measured, and the paper's tables with this run as a row. It reads as plain text."""
         rows = [[*cells(found), str(found.mean.num_missing + found.num_unusable)] for found in self.tallies()]
         lines = [*table([*COLUMNS, "not measured"], rows), "", *bullets(self.facts()), ""]
+        if followed := followed_in(self.samples):
+            heads = followed_heads(followed)
+            lines += ["### Follows the driver: correlation of changes", "", *table(heads, followed_rows(followed)), ""]
         for paper, beside in paper_tables(self):
             heads = ["model", *(heading for heading, _ in paper.columns)]
             marked = [[f"**{escaped(r.name)}**" if r.is_ours else r.name, *r.texts] for r in beside]
-            lines += [f"### Table {paper.number}: {paper.title}", "", *table(heads, marked), ""]
-        return "\n".join([*lines, f"In brackets: share of the pairs that could be measured. {CAVEAT}"]) + "\n"
+            lines += [f"### Table {paper.number}: {paper.title}", "", CAVEAT, "", *table(heads, marked), ""]
+        return "\n".join([*lines, "In brackets: share of the pairs that could be measured."]) + "\n"
 
     def observer_line(self) -> str:
         """The observers in use, and what is not measured for want of one, in one line."""
@@ -110,11 +133,18 @@ class Report:
             f"images without a face: {missing} (of {len(self.samples)} each); pairs without an image: {no_image}",
             f"follows the driver, correlation of changes: {', '.join(follows)}",
         ]
+        if (errors := self.pose_error_of_set()).generated is not None:
+            lines.append(
+                "PRMSE as the literature has it, root over the set: "
+                f"{number(errors.generated, 2)} degrees, unmoved source {number(errors.unmoved, 2)}"
+            )
         if self.frechet is not None:
             lines.append(
                 f"Frechet distance (AlexNet features, {self.frechet.num_images} images): "
                 f"{self.frechet.generated:.2f}, unmoved source {self.frechet.unmoved:.2f}"
             )
+        if self.motions:
+            lines.append(f"over time, {len(self.motions)} clips: {over_time(self.motions)}")
         lines += [f"{use}: {seen.software}, weights {seen.weights_sha256[:12]}" for use, seen in self.observers.items()]
         lines += self.notes
         if self.skipped:
@@ -133,17 +163,29 @@ class Report:
             "observers": self.observers,
             "summary": {found.metric.title: _summary(found) for found in self.tallies()},
             "frechet": self.frechet,
+            "pose_error_of_set": self.pose_error_of_set(),
             "missing_faces": self.num_missing_faces(),
-            "following": {
-                name: {"correlation": c.compute(), "num_pairs": c.count, "num_missing": c.num_missing}
-                for name, c in self.correlations().items()
-            },
+            "following": {row.name: row._asdict() for row in followed_in(self.samples)},
+            "motions": self.motions,
             "unmeasured": self.unmeasured,
             "notes": self.notes,
             "skipped": self.skipped,
             "samples": self.samples,
         }
         return json.dumps(plain(whole), indent=1, allow_nan=False) + "\n"
+
+
+def over_time(motions: Sequence[ClipMotion]) -> str:
+    """Mean jitter and flicker beside the drivers', in words."""
+    means = [Mean() for _ in range(4)]
+    for motion in motions:
+        for mean, value in zip(means, motion[2:], strict=True):
+            mean.add(value)
+    jitter, driver_jitter, flicker, driver_flicker = (number(mean.compute(), 2) for mean in means)
+    return (
+        f"landmark jitter {jitter} px (driver {driver_jitter}); "
+        f"flicker of the background {flicker} grey levels (driver {driver_flicker})"
+    )
 
 
 def read_report(path: str | Path) -> Report:
@@ -176,17 +218,10 @@ def paper_tables(report: Report) -> list[tuple[PaperTable, list[Row]]]:
     return [(table, rows_beside(table, ours)) for table in tables]
 
 
-def number(value: float | None, decimals: int) -> str:
-    return ABSENT if value is None else f"{value:.{decimals}f}"
-
-
-def interval_text(interval: Interval | None, decimals: int) -> str:
-    return ABSENT if interval is None else f"{interval.low:.{decimals}f} to {interval.high:.{decimals}f}"
-
-
 def titled(metric: Metric) -> str:
     """The metric's title, with the direction in which it is better."""
-    return metric.title + (" ↓" if metric.lower_is_better else " ↑")
+    signs = {True: " ↓", False: " ↑", None: " → 1"}
+    return metric.title + signs[metric.lower_is_better]
 
 
 def cells(found: Tally) -> list[str]:

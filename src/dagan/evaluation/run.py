@@ -67,7 +67,7 @@ def evaluate(
         if num_workers > 1 and len(todo) > 1:
             results = do_in_processes(plan, todo, min(num_workers, len(todo)))
         else:
-            system = system or plan.system.build(plan.protocol.rest)
+            system = system or plan.system.build(plan.protocol.motion)
             results = do_here(plan, todo, system, evaluator)
         _record(results, finished, len(plan.jobs), progress)
         return assemble(plan, fingerprint, evaluator, finished.done)
@@ -114,6 +114,7 @@ def assemble(plan: Plan, fingerprint: str, evaluator: Evaluator, results: Iterab
         skipped=skipped,
         frechet=_frechet(ordered) if plan.protocol.has_truth else None,
         notes=plan.notes + notes,
+        motions=tuple(result.motion for result in ordered if result.motion is not None),
     )
 
 
@@ -181,7 +182,7 @@ def _work(plan: Plan, indices: Any, results: Any, num_threads: int) -> None:
     """A worker process: takes job indices until it gets None."""
     torch.set_num_threads(num_threads)
     try:
-        system = plan.system.build(plan.protocol.rest)
+        system = plan.system.build(plan.protocol.motion)
         with plan.evaluator.build() as evaluator:
             while (index := indices.get()) is not None:
                 results.put(do_job(index, plan.jobs[index], plan.protocol, system, evaluator))

@@ -14,7 +14,7 @@ from dagan.data.decoding import VIDEO_SUFFIXES, DecodeReport, read_frames
 from dagan.data.pictures import IMAGE_SUFFIXES, read_image
 from dagan.data.protocols import ReenactmentPair
 from dagan.errors import UserError
-from dagan.evaluation.pairs import RestFrames
+from dagan.evaluation.pairs import Motion
 
 
 class PairImages(NamedTuple):
@@ -45,7 +45,7 @@ class Resting(Protocol):
 
 @runtime_checkable
 class SystemConfig(Protocol):
-    """A system as a value that other processes can build; `rest`: of the protocol's motion."""
+    """A system as a value that other processes can build; `motion`: how the driver's motion reaches the source."""
 
     @property
     def name(self) -> str: ...
@@ -54,7 +54,7 @@ class SystemConfig(Protocol):
         """Changes when the images could."""
         ...
 
-    def build(self, rest: RestFrames = "") -> System: ...
+    def build(self, motion: Motion = "given") -> System: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class GeneratedFolder:
         facts = [(str(f.relative_to(self.path)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
-    def build(self, rest: RestFrames = "") -> "GeneratedFiles":
+    def build(self, motion: Motion = "given") -> "GeneratedFiles":
         if not Path(self.path).is_dir():
             raise UserError(f"no such folder of generated images: {self.path}")
         return GeneratedFiles(Path(self.path), self.size)

@@ -75,8 +75,9 @@ def tally(metric: Metric, samples: Sequence[Sample], penalty: float | None = Non
 
 
 def is_usable(metric: Metric, sample: Sample) -> bool:
-    """Whether the reference image shows the face that the metric needs."""
-    return not metric.face or bool(getattr(sample.faces, metric.face))
+    """Whether the reference images show the face or the region that the metric needs."""
+    has_face = not metric.face or bool(getattr(sample.faces, metric.face))
+    return has_face and (not metric.shown or bool(getattr(sample.shown, metric.shown)))
 
 
 def merged(means: Sequence[Mean]) -> Mean:

@@ -1,6 +1,6 @@
 """Heatmaps to keypoints, keypoints to Gaussians, and the relative transfer of motion between people."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.geometry.grid import GridFunction, coordinate_grid
-from dagan.types import Keypoints
 
 
 def position_from_heatmap(
@@ -114,9 +113,3 @@ def gaussians(
     grid = build_grid(*size, position)
     squared = (grid - rearrange(position, "b k d -> b k 1 1 d")).square().sum(-1)  # b k h w
     return torch.exp(-0.5 * squared / variance)
-
-
-def in_one_batch(found: Sequence[Keypoints]) -> Keypoints:
-    """The keypoints of several images, one after the other."""
-    parts = [keypoints.named() for keypoints in found]
-    return Keypoints(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})

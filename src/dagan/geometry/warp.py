@@ -72,6 +72,10 @@ class Pixels(NamedTuple):
     warp: Callable[[Tensor, Tensor], Tensor]  # features, flow -> features
     align_corners: bool  # for sampling that is not a `warp`
 
+    def to_edges(self, flow: Float[Tensor, "b h w 2"], side: int) -> Float[Tensor, "b h w 2"]:
+        """A flow into an image of `side` pixels, as positions of which -1 and +1 are the image's outer edges."""
+        return flow * ((side - 1) / side) if self.align_corners else flow
+
 
 PixelConvention = Literal["centres", "mixed", "corners"]
 PIXELS: dict[str, Pixels] = {

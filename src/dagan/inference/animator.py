@@ -1,36 +1,46 @@
-"""Animator: one portrait and a driving video, or a recorded motion, to pictures. The only code that animates."""
+"""Animator: one photo and a driving video, or a recorded motion, to pictures. The only code that animates."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import cached_property, partial
-from typing import Any, Literal, get_args
+from functools import cache, cached_property, partial
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from dagan.errors import UserError
-from dagan.images import to_pixels, to_tensor
+from dagan.images import Crop, apply_crop, to_pixels, to_tensor
+from dagan.inference.canvas import Canvas, Picture, sharp_square
 from dagan.inference.in_flight import Workers
 from dagan.inference.recorded_motion import RecordedMotion, check_motion, fingerprint, motion_of
 from dagan.models.family import Family
+from dagan.models.matte import MatteNet, load_matte
 from dagan.runtime.choice import build_engine
 from dagan.runtime.engine import Engine, Precision, Runtime
-from dagan.types import Rendering
+from dagan.types import Backdrop, Layers, Rendering
 
 MotionMode = Literal["relative", "absolute"]
 RestFrame = Literal["best", "first"] | int
-Picture = UInt8[np.ndarray, "h w 3"]  # RGB
+FrameKind = Literal["photo", "face"]
 Frame = Picture | Float[Tensor, "1 3 h w"]  # RGB bytes, or RGB in [0, 1]
 Draw = Callable[[Any], Picture]
 SIDE_STEP = 32  # the networks halve a picture up to five times
 
 
-class Animator:
-    """Animates one portrait. The portrait is encoded once; several driving frames are computed at the same time.
+class Stage(NamedTuple):
+    """What a photo brings to its pictures."""
 
-    Frames are RGB squares of the portrait's size, `h w 3` uint8 (or `1 3 h w` float in [0, 1]); pictures are uint8.
+    canvas: Canvas
+    backdrop: Backdrop
+
+
+class Animator:
+    """Animates one photo. It is encoded once; several driving frames are computed at the same time.
+
+    Driving frames are RGB squares of `side` pixels, `h w 3` uint8 (or `1 3 h w` float in [0, 1]); pictures are uint8
+    of `picture_size`. `frame`: pictures are the whole "photo", or the square of the "face" alone.
     `motion`: "relative" moves the portrait by how the driver moved since its rest frame, so that the portrait keeps its
     proportions; "absolute" takes over the driver's own pose and proportions. `rest`: the rest frame of a recorded
     motion: "best" (pose and expression closest to the portrait's), "first" or a number. A stream of frames is not known
@@ -49,30 +59,43 @@ class Animator:
         motion: MotionMode = "relative",
         rest: RestFrame = "best",
         adapt_scale: bool = False,
+        frame: FrameKind = "photo",
     ) -> None:
         self.model: Family = model.eval()
         self._runtime, self._precision, self._motion = runtime, precision, motion
         self._rest = _checked_rest(motion, rest)
         self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
         self._device = next(model.parameters()).device
-        self._source: Any = None  # the view of the portrait
+        self._frame = frame
+        self._source: Any = None  # the view of the photo
+        self._stage: Stage | None = None
         self._engine: Engine | None = None
         self._num_restarts = 0
         self._move: tuple[int, Callable[[Any], Any]] | None = None
 
     @torch.inference_mode()
-    def set_source(self, picture: Frame) -> Any:
-        """Sets the portrait to animate, and restarts. Returns what the model sees in it.
+    def set_source(self, photo: Frame, crop: Crop | None = None, size: int | None = None) -> Any:
+        """Sets the photo to animate, and restarts. Returns what the model sees in it.
+
+        `crop`: the square of an upright photo that moves (`inference.crop.frame_photo` finds it); the networks see it
+        at `model.side` pixels. None: the photo is such a square already, and they see it as it is. `size`: the side in
+        pixels of pictures of the face alone; None: as the photo has it.
 
         Raises:
-            UserError: the picture is not a square of a multiple of 32 pixels.
+            UserError: no crop is given, and the photo is not a square of a multiple of 32 pixels.
         """
-        image = _tensor(picture).to(self._device)
-        height, width = image.shape[2:]
-        if height != width or height % SIDE_STEP:
-            raise UserError(
-                f"the portrait is {width}x{height}; crop it to a square of a multiple of {SIDE_STEP} pixels"
-            )
+        pixels = photo if isinstance(photo, np.ndarray) else to_pixels(photo)
+        if crop is None:
+            image = _checked_square(_tensor(photo))
+            crop = Crop(0, 0, image.shape[-1])
+        else:
+            image = apply_crop(pixels, crop, self.model.side)[None]
+        image = image.to(self._device)
+        whole = self._frame == "photo"
+        canvas = Canvas(pixels if whole else None, crop, crop.size if whole or size is None else size)
+        matte = _matte(self._device)(image)
+        backdrop = self.model.composition.backdrop(sharp_square(pixels, canvas).to(self._device), matte)
+        self._stage = Stage(canvas, backdrop)
         if self._source is not None and self._source.image.shape != image.shape:
             self._engine = None
         self._source = self.model.encode(self.model.view(image))
@@ -86,7 +109,7 @@ class Animator:
         self._num_restarts += 1
 
     def prepare(self) -> Engine:
-        """Builds what computes pictures, which else waits for the first picture; it serves all portraits of one size.
+        """Builds what computes pictures, which else waits for the first picture; it serves all photos.
 
         Raises:
             RuntimeError: no portrait was set.
@@ -140,9 +163,20 @@ class Animator:
         return chosen[self.model.rest_frame(source, found)]
 
     @property
-    def size(self) -> int:
-        """The side of the portrait and of the pictures, in pixels."""
+    def side(self) -> int:
+        """The side in pixels of what the networks see: of driving frames."""
         return int(self._encoded().image.shape[-1])
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Width and height of pictures."""
+        return self._staged().canvas.size_of_pictures
+
+    @property
+    def square(self) -> Crop:
+        """The square of a picture that moves."""
+        canvas = self._staged().canvas
+        return canvas.crop if canvas.photo is not None else Crop(0, 0, canvas.size)
 
     @property
     def is_relative(self) -> bool:
@@ -220,12 +254,13 @@ class Animator:
     @torch.inference_mode()
     def _drawing(self, source: Any, engine: Engine, initial: Any) -> Draw:
         """The picture of a driving code, as a function of it."""
-        move = self._mover(source.code, initial)
+        move, stage = self._mover(source.code, initial), self._staged()
 
         def draw(driving: Any) -> Picture:
             if self._source is not source:
                 raise RuntimeError("another portrait was set before the pictures of the last one were finished")
-            return finite_pixels(engine.picture(move(driving)))
+            layers = finite(engine.layers(move(driving)))
+            return stage.canvas.place(to_pixels(self.model.composition(layers, stage.backdrop)))
 
         return draw
 
@@ -239,6 +274,11 @@ class Animator:
             raise UserError("a driving frame is {}, but the portrait is {}: scale both to one size".format(*sizes))
         return image
 
+    def _staged(self) -> Stage:
+        self._encoded()
+        assert self._stage is not None
+        return self._stage
+
     def _encoded(self) -> Any:
         if self._source is None:
             raise RuntimeError("no portrait: call set_source first")
@@ -251,6 +291,25 @@ class Animator:
 
 def _tensor(frame: Frame) -> Float[Tensor, "1 3 h w"]:
     return frame if isinstance(frame, Tensor) else to_tensor(frame)
+
+
+def _checked_square(image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h h"]:
+    height, width = image.shape[2:]
+    if height != width or height % SIDE_STEP:
+        raise UserError(f"the portrait is {width}x{height}; crop it to a square of a multiple of {SIDE_STEP} pixels")
+    return image
+
+
+@cache
+def _matte(device: torch.device) -> MatteNet:
+    return load_matte().to(device)
+
+
+def finite(layers: Layers) -> Layers:
+    """The layers as they are. Raises UserError for values that are not finite, which bytes would hide."""
+    if not all(bool(part.sum().isfinite()) for part in layers):
+        raise UserError("the model's picture has values that are not finite; its weights are damaged")
+    return layers
 
 
 def finite_pixels(image: Float[Tensor, "1 3 h w"]) -> Picture:

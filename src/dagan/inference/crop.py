@@ -104,6 +104,13 @@ def fixed_crop(choice: Literal["none"] | Crop, image_size: tuple[int, int], name
     return choice
 
 
+def turn_crop(crop: Crop, size: tuple[int, int], quarter: int) -> Crop:
+    """Where a crop of a picture of (width, height) lies once the picture is turned."""
+    x, y, side = (float(value) for value in crop)
+    box = turn_box(FaceBox(x, y, side, side, 1.0, np.zeros((5, 2))), size, quarter)
+    return Crop(round(box.x), round(box.y), crop.size)
+
+
 def central_square(image_size: tuple[int, int]) -> Crop:
     """The largest centred square of an image of (width, height)."""
     width, height = image_size

@@ -83,7 +83,7 @@ def watched(
         return driver.motion
     assert driver.path is not None
     assert driver.framing is not None
-    frames = driver.framing.pictures(read_frames(driver.path), animator.size)
+    frames = driver.framing.pictures(read_frames(driver.path), animator.side)
     return followable(animator.watch(show(frames), driver.rate), driver.framing.found, animator)
 
 

@@ -1,5 +1,5 @@
 """Decoders of the generator: siblings called with (refined, warped skips fine to coarse, warped image, occlusion,
-positions of the driving keypoints)."""
+positions of the driving keypoints), that give the image and the warped image's share of it, where they know it."""
 
 import itertools
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dagan.geometry.keypoints import gaussians
 from dagan.models.spade import SpadeDecoderConfig
 from dagan.nn.blocks import ResBlock, SameBlock, UpBlock
+from dagan.types import Decoded
 
 POINT_VARIANCE = 0.0015  # of a drawn keypoint: 5 pixels' standard deviation at 256, about an eye's opening
 VISIBLE_BIAS = 2.0  # start with the warped source mostly showing: sigmoid(2) = 0.88
@@ -65,8 +66,8 @@ class PlainDecoder(nn.Module):
         warped_image: Float[Tensor, "b 3 H W"],
         occlusion: Float[Tensor, "b 1 _h _w"],
         driving: Float[Tensor, "b k 2"],
-    ) -> Float[Tensor, "b 3 H W"]:
-        return torch.sigmoid(self.last(self.up(self.res(refined))).float())
+    ) -> Decoded:
+        return Decoded(torch.sigmoid(self.last(self.up(self.res(refined))).float()))
 
 
 class PointDrawing(nn.Module):
@@ -125,11 +126,12 @@ class BlendDecoder(nn.Module):
         warped_image: Float[Tensor, "b 3 H W"],
         occlusion: Float[Tensor, "b 1 _h _w"],
         driving: Float[Tensor, "b k 2"],
-    ) -> Float[Tensor, "b 3 H W"]:
+    ) -> Decoded:
         x = self.res(refined)
         steps = zip(self.up, self.draw, self.join, self.join_res, reversed(skips), strict=True)
         for up, draw, join, res, skip in steps:
             x = res(join(torch.cat([draw(up(x), driving), skip.to(x.dtype)], dim=1)))
         x = self.up_last(x)
         painted, weight = self.last(torch.cat([x, warped_image.to(x.dtype)], dim=1)).float().split([3, 1], dim=1)
-        return torch.lerp(torch.sigmoid(painted), warped_image.float(), torch.sigmoid(weight))
+        share = torch.sigmoid(weight)
+        return Decoded(torch.lerp(torch.sigmoid(painted), warped_image.float(), share), share)

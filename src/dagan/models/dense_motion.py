@@ -23,6 +23,7 @@ VARIANCE = 0.01  # of the keypoint Gaussians, as FOMM
 PRIOR_VARIANCE = 0.05  # reach of a keypoint's own motion before anything is learned: a quarter of the face
 PRIOR_GAIN = 6.0  # logit at the keypoint
 PRIOR_BACKGROUND = 4.0  # logit of no motion: wins where no keypoint is near (20 others together have log 20 = 3)
+LEAST_SHARE = 1e-12  # of a motion in the foreground's flow: far from the person all may be 0
 PRIOR_PIECE = 0.0  # logit of the head as one piece, far below the background's: when to choose it is learned
 
 
@@ -97,7 +98,7 @@ class DenseMotionNet(nn.Module):
         occlusion = torch.sigmoid(self.occlusion(features).float())
         with torch.autocast(image.device.type, enabled=False):
             flow = einsum(mask, flows, "b s h w, b s h w d -> b h w d")
-            return DenseMotion(flow, mask, occlusion * self.shown(flow))
+            return DenseMotion(flow, mask, occlusion * self.shown(flow), foreground_flow(mask, flows))
 
     def _slots(
         self,
@@ -117,6 +118,13 @@ class DenseMotionNet(nn.Module):
         warped = self.pixels.warp(copies, rearrange(flows, "b s h w d -> (b s) h w d"))
         warped = rearrange(warped, "(b s) c h w -> b s c h w", s=num_slots)
         return rearrange(torch.cat([heatmaps[:, :, None], warped], dim=2), "b s c h w -> b (s c) h w")
+
+
+def foreground_flow(mask: Float[Tensor, "b s h w"], flows: Float[Tensor, "b s h w 2"]) -> Float[Tensor, "b h w 2"]:
+    """The flow by all motions but the background's, which is the first."""
+    person = mask[:, 1:] + LEAST_SHARE
+    shares = person / person.sum(1, keepdim=True)
+    return einsum(shares, flows[:, 1:], "b s h w, b s h w d -> b h w d")
 
 
 def inside(flow: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b 1 h w"]:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from dagan.errors import UserError
 from dagan.geometry.warp import PIXELS, Pixels
+from dagan.models.composition import CompositionConfig, layers_of
 from dagan.models.depth import FaceDepthNet
-from dagan.types import Agreement, Rendering
+from dagan.types import Agreement, Layers, Rendering
 
 
 class OwnTerm(NamedTuple):
@@ -43,9 +44,12 @@ class Family(nn.Module):
     pixels: Pixels = PIXELS["centres"]  # what its coordinates mean
     depth: FaceDepthNet | None  # F_d, for families that can use it
 
-    def __init__(self) -> None:
+    def __init__(self, composition: CompositionConfig | None = None, side: int = 256) -> None:
+        """`side`: of the square images that the model was trained on, in pixels."""
         super().__init__()
         self.depth = None
+        self.composition = (composition or CompositionConfig()).build()
+        self.side = side
         self.agreement: Mapping[str, Agreement] = {}  # by precision, where a model file tells it
 
     def view(self, image: Float[Tensor, "b 3 h w"]) -> Any:
@@ -75,6 +79,10 @@ class Family(nn.Module):
     ) -> Rendering:
         """The source moved to a driving code; a source that was not encoded yet is encoded here."""
         raise NotImplementedError
+
+    def layers(self, source: Any, driving: Any) -> Layers:
+        """What `composition` draws a picture from, at any resolution of the source: `render` taken apart."""
+        return layers_of(self.render(source, driving), self.pixels)
 
     def given(self) -> list[nn.Module]:
         """The parts that are never trained with the others."""

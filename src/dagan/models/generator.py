@@ -89,9 +89,9 @@ class Generator(nn.Module):
         """I_g, by the motion to `driving`. `source.appearance` must be filled (`TalkingHead.render` sees to it)."""
         if source.appearance is None:
             raise ValueError("the source view has no appearance; call TalkingHead.encode first")
-        warp, occlusion = self.pixels.warp, motion.occlusion
-        warped = tuple(occlude(warp(feature, motion.flow), occlusion) for feature in source.appearance.features)
+        warp, (flow, mask, occlusion, foreground) = self.pixels.warp, motion
+        warped = tuple(occlude(warp(feature, flow), occlusion) for feature in source.appearance.features)
         refined = self.refine(warped[-1], source.appearance.depth_features, with_attention)
-        warped_image = warp(source.image, motion.flow)
-        generated = self.decoder(refined.feature, warped[:-1], warped_image, occlusion, driving.position)
-        return Rendering(generated, *motion, warped=warped_image, attention=refined.attention)
+        warped_image = warp(source.image, flow)
+        image, weight = self.decoder(refined.feature, warped[:-1], warped_image, occlusion, driving.position)
+        return Rendering(image, flow, mask, occlusion, warped_image, refined.attention, foreground, weight)

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagan.nn.blocks import ResizeTo
+
 SIDE = 256  # pixels of the image that the network takes
 WEIGHTS = "selfie_segmentation.safetensors"  # in the package's assets; see NOTICE.md there
 
@@ -20,6 +22,7 @@ class MatteNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.resize = ResizeTo(SIDE)
         self.stem = nn.Sequential(_SamePad(3), nn.Conv2d(3, 16, 3, stride=2), nn.Hardswish())
         self.quarter = InvertedResidual(16, 16, 16, 3, stride=2, gate=8)
         self.eighth = nn.Sequential(InvertedResidual(16, 72, 24, 3, stride=2), InvertedResidual(24, 88, 24, 3))
@@ -37,8 +40,7 @@ class MatteNet(nn.Module):
     @torch.no_grad()
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
         """The matte of RGB images in [0, 1], in [0, 1], 1 = person; images of other sizes are resized on the way."""
-        small = F.interpolate(image, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
-        half = self.stem(small)
+        half = self.stem(self.resize(image))
         quarter = self.quarter(half)
         eighth = self.eighth(quarter)
         coarse = self.sixteenth(eighth)
@@ -46,7 +48,8 @@ class MatteNet(nn.Module):
         for join, skip in zip(self.up, (eighth, quarter, half), strict=True):
             seen = join(seen, skip)
         matte = torch.sigmoid(self.head(seen))
-        return F.interpolate(matte, image.shape[2:], mode="bilinear", align_corners=False)
+        same = image.shape[2:] == matte.shape[2:]
+        return matte if same else F.interpolate(matte, image.shape[2:], mode="bilinear", align_corners=False)
 
 
 class InvertedResidual(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from dagan.geometry.warp import occlude
+from dagan.types import Decoded
 
 SLOPE = 0.2  # of the leaky ReLUs
 
@@ -112,7 +113,7 @@ class SpadeDecoder(nn.Module):
         warped_image: Float[Tensor, "b 3 H W"],
         occlusion: Float[Tensor, "b 1 _h _w"],
         driving: Float[Tensor, "b k 2"],
-    ) -> Float[Tensor, "b 3 H W"]:
+    ) -> Decoded:
         compressed = F.interpolate(self.compress(refined), warped_image.shape[2:], mode="nearest")
         guide = torch.cat([compressed, occlude(warped_image, occlusion).to(compressed.dtype)], dim=1)
         x = self.expand(refined)
@@ -120,4 +121,4 @@ class SpadeDecoder(nn.Module):
             x = block(x, guide)
         for up in self.up:
             x = up(F.interpolate(x, scale_factor=2, mode="nearest"), guide)
-        return torch.sigmoid(self.last(F.leaky_relu(x, SLOPE)).float())
+        return Decoded(torch.sigmoid(self.last(F.leaky_relu(x, SLOPE)).float()))

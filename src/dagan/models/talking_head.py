@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dagan.face import NUM_LANDMARKS
 from dagan.geometry.registration import on_torso, register
+from dagan.models.composition import CompositionConfig
 from dagan.models.decoder import BlendDecoderConfig
 from dagan.models.dense_motion import DenseMotionNet, MotionConfig
 from dagan.models.depth import FaceDepthConfig, FaceDepthNet
@@ -42,15 +43,22 @@ class FaceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TalkingHeadConfig:
-    """The whole model as one value; the default is the paper's Baseline (Table 4)."""
+    """The whole model as one value; the default is the paper's Baseline (Table 4).
+
+    `side`: of the square images that it was trained on, in pixels; photos are shown to it at this size.
+    """
 
     depth: FaceDepthConfig | None = None
     keypoints: KeypointConfig = KeypointConfig()
     motion: MotionConfig = MotionConfig()
     generator: GeneratorConfig = GeneratorConfig()
     face: FaceConfig | None = None
+    composition: CompositionConfig = CompositionConfig()
+    side: int = 256
 
     def __post_init__(self) -> None:
+        if self.side < 32 or self.side % 32:
+            raise ValueError(f"side is {self.side}; expected a multiple of 32, such as 256")
         if self.depth is None and self.keypoints.modality is Modality.RGBD:
             raise ValueError("RGB-D keypoints need a depth network: set depth, or keypoints.modality to rgb")
         if self.depth is None and self.generator.refine.needs_depth:
@@ -79,6 +87,8 @@ class TalkingHeadConfig:
             face.transfer() if face is not None else offset_transfer,
             face.reader.build() if face is not None and face.reader is not None else None,
             follows_torso=face is not None,
+            composition=self.composition,
+            side=self.side,
         )
 
 
@@ -99,8 +109,10 @@ class TalkingHead(Family):
         face_reader: FaceReader | None = None,
         *,
         follows_torso: bool = False,
+        composition: CompositionConfig | None = None,
+        side: int = 256,
     ):
-        super().__init__()
+        super().__init__(composition, side)
         self.depth = depth
         self.keypoints = keypoints
         self.pixels = keypoints.pixels

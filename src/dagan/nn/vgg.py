@@ -1,6 +1,5 @@
 """VGG feature extractor up to relu5_1, with torchvision's parameter names and without torchvision."""
 
-import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -11,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dagan.data.file_checks import check_finite, check_stored, check_unpacked
+from dagan.data.file_checks import check_finite, check_stored, check_unpacked, is_zip
 from dagan.errors import UserError
 from dagan.nn.frozen import FrozenConv2d
 
@@ -80,7 +79,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"perceptual network not found: {path}; give a file of VGG-16 or VGG-19")
     try:
-        if zipfile.is_zipfile(path):
+        if is_zip(path):
             check_unpacked(path, path.stat().st_size)
         state = torch.load(path, weights_only=True) if path.suffix in PICKLED else load_file(path)
     except UserError:

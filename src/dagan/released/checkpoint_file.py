@@ -3,13 +3,12 @@
 import pickletools
 import re
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dagan.data.file_checks import HEAD, PICKLE, ZIP, check_unpacked, failed_download
+from dagan.data.file_checks import HEAD, PICKLE, ZIP, check_unpacked, failed_download, is_zip
 from dagan.errors import UserError
 
 MAX_PICKLES = 5  # a file of before PyTorch 1.6 has so many before its numbers
@@ -48,13 +47,13 @@ def read_checkpoint(path: Path) -> dict[Any, Any]:
     """
     if (other := other_kind(path)) is not None:
         raise UserError(f"{path} {other}")
-    is_zip = zipfile.is_zipfile(path)
+    zipped = is_zip(path)
     try:
-        if is_zip:
+        if zipped:
             check_unpacked(path, path.stat().st_size)  # torch.save does not compress
         with warnings.catch_warnings(), torch.serialization.safe_globals(list(NUMPY)):
             warnings.simplefilter("ignore")  # about old pickles; what counts is raised
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except UserError:
         raise
     except Exception as error:  # a damaged pickle can fail in any way
@@ -75,7 +74,7 @@ def other_kind(path: Path) -> str | None:
     if head[8:10] == b'{"':
         return "is a safetensors file; published checkpoints come as .pth.tar or .pth, and dagan loads its own as is"
     if head.startswith(ZIP):
-        return None if zipfile.is_zipfile(path) else "is truncated (its end is missing); download it again"
+        return None if is_zip(path) else "is truncated (its end is missing); download it again"
     return None if head.startswith(PICKLE) or _code_in(path) else f"is not a PyTorch checkpoint; {EXPECTED}"
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dagan.models.composition import flat_image
 from dagan.models.family import Family
 from dagan.runtime.agreement import psnr
 from dagan.runtime.choice import build_engine
@@ -39,7 +40,8 @@ def time_engines(
     for choice in choices:
         started = time.perf_counter()
         engines.append(build_engine(model, source, *choice))
-        agreement.append(psnr(engines[-1].picture(engines[-1].keypoints(driving[-1])), expected))
+        layers = engines[-1].layers(engines[-1].keypoints(driving[-1]))
+        agreement.append(psnr(flat_image(layers, image), expected))
         ready.append(time.perf_counter() - started)
     rounds = [[_milliseconds(engine, driving, num_frames) for engine in engines] for _ in range(num_rounds + 1)]
     medians = [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
@@ -51,7 +53,7 @@ def _milliseconds(engine: Engine, driving: Sequence[Tensor], num_frames: int) ->
 
     @torch.inference_mode()
     def draw(index: int) -> None:
-        engine.picture(engine.keypoints(driving[index % len(driving)]))
+        engine.layers(engine.keypoints(driving[index % len(driving)]))
 
     with ThreadPoolExecutor(engine.num_workers) as pool:
         started = time.perf_counter()

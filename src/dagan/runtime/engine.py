@@ -5,6 +5,8 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from dagan.types import Layers
+
 Runtime = Literal["auto", "torch", "onnx", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
 TITLES = {"torch": "PyTorch", "onnx": "ONNX Runtime", "openvino": "OpenVINO"}  # of the runtimes, for people
@@ -22,7 +24,7 @@ class Choice(NamedTuple):
 
 @runtime_checkable
 class Engine(Protocol):
-    """Networks of one model at one image size. `keypoints` and `picture` may be called by `num_workers` threads."""
+    """Networks of one model at one image size. `keypoints` and `layers` may be called by `num_workers` threads."""
 
     name: Runtime
     precision: Precision
@@ -36,6 +38,6 @@ class Engine(Protocol):
         """The driving code of a frame."""
         ...
 
-    def picture(self, driving: Any) -> Float[Tensor, "1 3 h w"]:
-        """The portrait moved to a driving code, RGB in [0, 1]."""
+    def layers(self, driving: Any) -> Layers:
+        """The portrait moved to a driving code, before it is put together (`models/composition.py`)."""
         ...

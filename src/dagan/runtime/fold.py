@@ -49,6 +49,12 @@ def fold(model: Family, side: int, narrow: bool = True, winograd: bool = False) 
     return folded
 
 
+def fold_network(network: nn.Module, side: int) -> nn.Module:
+    """A network that is not part of the model, for images of `side` pixels; it is changed."""
+    _fold_children(network, side)
+    return network
+
+
 def affine_by_formula(
     source: Keypoints, driving: Keypoints, grid: Float[Tensor, "h w 2"]
 ) -> Float[Tensor, "b k h w 2"]:

@@ -1,6 +1,6 @@
 """A model cut into functions of tensors alone, as exporters and inference engines take them.
 
-`KeypointGraph` runs once per driving frame and gives its driving code, `PictureGraph` after it; `SourceGraph` once per
+`KeypointGraph` runs once per driving frame and gives its driving code, `LayersGraph` after it; `SourceGraph` once per
 source; `FrameGraph` is code, transfer and picture in one. Tensors that a model does not have (jacobians, what a face
 reader sees, depth features) are left out.
 """
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.models.family import Family
-from dagan.types import View
+from dagan.types import Backdrop, View
 
 
 class Signature(NamedTuple):
@@ -107,11 +107,16 @@ class Graph(nn.Module):
 
 
 class SourceGraph(Graph):
-    """Image to its code and appearance."""
+    """Image to its code, appearance and backdrop; `matte` finds the person in it."""
 
-    def forward(self, image: Float[Tensor, "b 3 h w"]) -> tuple[Tensor, ...]:
+    def __init__(self, model: Family, signature: Signature, matte: nn.Module) -> None:
+        super().__init__(model, signature)
+        self.matte = matte
+
+    def forward(self, image: Float[Tensor, "b 3 h h"]) -> tuple[Tensor, ...]:
         view = self.model.encode(self.model.view(image))
-        return (*flat_code(view.code), *flat_appearance(view))
+        backdrop = self.model.composition.backdrop(image, self.matte(image))
+        return (*flat_code(view.code), *flat_appearance(view), *backdrop)
 
 
 class KeypointGraph(Graph):
@@ -121,27 +126,31 @@ class KeypointGraph(Graph):
         return flat_code(self.model.view(frame).code)
 
 
-class PictureGraph(Graph):
-    """Points to move to (b), then source image, points and appearance (1), to generated pictures (b)."""
+class LayersGraph(Graph):
+    """Points to move to (b), then source image, points and appearance (1), to the layers of pictures (b)."""
 
-    def forward(self, *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         names = self.signature.points
         driving, image, *source = self.signature.gathered(names, tensors[: len(names)]), *tensors[len(names) :]
         view = self._source(names, image, source, tensors[0].shape[0])
-        return self.model.render(view, driving).generated
+        return tuple(self.model.layers(view, driving))
 
 
 class FrameGraph(Graph):
-    """Driving frames (b), source image, keypoints and appearance (1), initial driving keypoints (1), to pictures (b).
+    """Driving frames (b), source image, code, appearance and backdrop (1), initial driving code (1), to pictures (b).
 
-    Relative motion: initial are the keypoints of the driver's rest frame. Absolute motion: initial are the source's
-    own keypoints, for which `offset_transfer` gives the driver's own, `face_transfer` the driver's head and expression,
-    and `FaceRetargeting` an expression as much stronger as its gain says.
+    Relative motion: initial is the code of the driver's rest frame. Absolute motion: initial is the source's own, for
+    which `offset_transfer` gives the driver's own, `face_transfer` the driver's head and expression, and
+    `FaceRetargeting` an expression as much stronger as its gain says.
     """
 
-    def forward(self, frame: Float[Tensor, "b 3 h w"], *tensors: Tensor) -> Float[Tensor, "b 3 h w"]:
-        names = self.signature.code
-        image, *source, initial = *tensors[: -len(names)], self.signature.gathered(names, tensors[-len(names) :])
+    def forward(self, frame: Float[Tensor, "b 3 h h"], *tensors: Tensor) -> Float[Tensor, "b 3 h h"]:
+        names, parts = self.signature.code, len(Backdrop._fields)
+        initial = self.signature.gathered(names, tensors[-len(names) :])
+        image, *source = tensors[: -len(names) - parts]
+        backdrop = Backdrop(*tensors[-len(names) - parts : -len(names)])
         view = self._source(names, image, source, frame.shape[0])
         driving = self.model.view(frame).code
-        return self.model.render(view, self.model.transfer(view.code, initial)(driving)).generated
+        layers = self.model.layers(view, self.model.transfer(view.code, initial)(driving))
+        picture: Tensor = self.model.composition(layers, backdrop)
+        return picture

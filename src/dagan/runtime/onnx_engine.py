@@ -15,6 +15,7 @@ from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.graph_cache import engine_folder, whole_graphs
 from dagan.runtime.graphs import flat_appearance, flat_points, signature_of
 from dagan.runtime.onnx_graphs import engine_graphs, open_session, write_graphs
+from dagan.types import Layers
 
 
 class OnnxEngine:
@@ -27,7 +28,7 @@ class OnnxEngine:
         folder = engine_folder("onnx", version("onnxruntime"), model, source.image.shape[-1])
         with whole_graphs(folder, partial(_write, model, source, folder)):
             self._see = open_session(folder / "keypoints.onnx", 1)
-            self._draw = open_session(folder / "picture.onnx", 1)
+            self._draw = open_session(folder / "layers.onnx", 1)
         self.num_workers = num_threads or torch.get_num_threads()
         self._signature = signature_of(source)
         self._source: dict[str, np.ndarray] = {}
@@ -41,10 +42,10 @@ class OnnxEngine:
         found = [*map(torch.from_numpy, self._see.run(None, {"frame": frame.numpy()}))]
         return self._signature.gathered(self._signature.code, found)
 
-    def picture(self, driving: Any) -> Float[Tensor, "1 3 h w"]:
+    def layers(self, driving: Any) -> Layers:
         points = zip(self._signature.points, flat_points(driving), strict=True)
         moved = {f"driving_{name}": part.numpy() for name, part in points}
-        return torch.from_numpy(self._draw.run(["picture"], {**moved, **self._source})[0])
+        return Layers(*map(torch.from_numpy, self._draw.run(list(Layers._fields), {**moved, **self._source})))
 
 
 @torch.inference_mode(mode=False)

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from dagan.errors import UserError
 from dagan.models.family import Family
-from dagan.runtime.fold import fold
+from dagan.models.matte import load_matte
+from dagan.runtime.fold import fold, fold_network
 from dagan.runtime.graphs import (
     FrameGraph,
     KeypointGraph,
-    PictureGraph,
+    LayersGraph,
     Signature,
     SourceGraph,
     flat_appearance,
@@ -28,6 +29,7 @@ from dagan.runtime.graphs import (
     signature_of,
 )
 from dagan.runtime.packages import import_onnxruntime, is_installed
+from dagan.types import Backdrop, Layers
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -52,25 +54,27 @@ def animation_graphs(model: Family, image: Tensor) -> dict[str, OnnxGraph]:
     """The two graphs of an export: `source`, once per portrait, and `frame`, once per batch of driving frames."""
     source, folded, signature = _prepared(model, image)
     code = dict(zip(signature.code, flat_code(source.code), strict=True))
-    kept = {"image": source.image, **code, **_appearance(signature, source)}
+    matte = fold_network(load_matte(), image.shape[-1])
+    backdrop = model.composition.backdrop(source.image, matte(source.image))
+    kept = {"image": source.image, **code, **_appearance(signature, source), **backdrop._asdict()}
     initial = {f"initial_{name}": part for name, part in code.items()}
-    seen = (*signature.code, *signature.appearance)
+    seen = (*signature.code, *signature.appearance, *Backdrop._fields)
     return {
-        "source": OnnxGraph(SourceGraph(folded, signature), {"image": source.image}, 1, seen),
+        "source": OnnxGraph(SourceGraph(folded, signature, matte), {"image": source.image}, 1, seen),
         "frame": OnnxGraph(FrameGraph(folded, signature), {"frame": image, **kept, **initial}, 1, ("picture",)),
     }
 
 
 def engine_graphs(model: Family, image: Tensor) -> dict[str, OnnxGraph]:
-    """The two graphs of an engine: `keypoints` of a driving frame, and the `picture` for keypoints."""
+    """The two graphs of an engine: `keypoints` of a driving frame, and the `layers` for a code."""
     source, folded, signature = _prepared(model, image)
     points = dict(zip(signature.points, flat_points(source.code), strict=True))
     driving = {f"driving_{name}": part for name, part in points.items()}
     kept = {"image": source.image, **points, **_appearance(signature, source)}
-    drawn = OnnxGraph(PictureGraph(folded, signature), {**driving, **kept}, len(driving), ("picture",))
+    drawn = OnnxGraph(LayersGraph(folded, signature), {**driving, **kept}, len(driving), Layers._fields)
     return {
         "keypoints": OnnxGraph(KeypointGraph(folded, signature), {"frame": image}, 1, signature.code),
-        "picture": drawn,
+        "layers": drawn,
     }
 
 
@@ -168,7 +172,7 @@ def _translate(graph: OnnxGraph, program: torch.export.ExportedProgram, path: Pa
 
 def _nested(graph: OnnxGraph, shapes: tuple[Any, ...]) -> tuple[Any, ...]:
     """The shapes as `forward` takes its arguments: some graphs gather all or the rest of them with a star."""
-    if not isinstance(graph.module, PictureGraph | FrameGraph):
+    if not isinstance(graph.module, LayersGraph | FrameGraph):
         return shapes
     gathered = 1 if isinstance(graph.module, FrameGraph) else 0
     return (*shapes[:gathered], shapes[gathered:])

@@ -25,7 +25,7 @@ from dagan.runtime.fold import fold
 from dagan.runtime.graph_cache import engine_folder, whole_graphs
 from dagan.runtime.graphs import (
     KeypointGraph,
-    PictureGraph,
+    LayersGraph,
     flat_appearance,
     flat_points,
     signature_of,
@@ -34,12 +34,13 @@ from dagan.runtime.packages import import_openvino, openvino_core
 from dagan.runtime.processor import has_native
 from dagan.runtime.quantize import quantize
 from dagan.runtime.samples import show_samples
+from dagan.types import Layers
 
 if TYPE_CHECKING:
     import openvino
 
 MAX_STREAMS = 8
-KEYPOINTS, PICTURE, READER = "keypoints.xml", "picture.xml", "reader.xml"
+KEYPOINTS, LAYERS, READER = "keypoints.xml", "layers.xml", "reader.xml"
 
 
 class OpenVinoEngine:
@@ -67,7 +68,7 @@ class OpenVinoEngine:
         precisely = {**settings, "INFERENCE_PRECISION_HINT": "f32"}
         with whole_graphs(folder, partial(self._convert, model, source, folder)):
             self._see = core.compile_model(folder / KEYPOINTS, "CPU", settings)
-            self._draw = core.compile_model(folder / PICTURE, "CPU", settings)
+            self._draw = core.compile_model(folder / LAYERS, "CPU", settings)
             self._read = core.compile_model(folder / READER, "CPU", precisely) if self._reads_apart(model) else None
         self._mine = threading.local()
         self._source: tuple[np.ndarray, ...] = ()
@@ -86,10 +87,10 @@ class OpenVinoEngine:
             found += [_taken(read, index) for index in range(2)]
         return self._signature.gathered(self._signature.code, found)
 
-    def picture(self, driving: Any) -> Float[Tensor, "1 3 h w"]:
+    def layers(self, driving: Any) -> Layers:
         request = self._requests()[1]
         request.infer({index: part.numpy() for index, part in enumerate(flat_points(driving))})
-        return _taken(request, 0)
+        return Layers(*(_taken(request, index) for index in range(len(Layers._fields))))
 
     def _requests(self) -> "tuple[openvino.InferRequest, openvino.InferRequest, openvino.InferRequest | None]":
         """This thread's own; the source's tensors are shared by all, and set once."""
@@ -116,7 +117,7 @@ class OpenVinoEngine:
             folded.face_reader = None
         _write(KeypointGraph(folded, self._signature), [source.image], folder / KEYPOINTS)
         kept = (source.image, *driving, *flat_appearance(source))
-        _write(PictureGraph(folded, self._signature), [*driving, *kept], folder / PICTURE)
+        _write(LayersGraph(folded, self._signature), [*driving, *kept], folder / LAYERS)
 
     def _folded(self, model: Family, side: int) -> Family:
         if self.precision != "int8":

@@ -12,7 +12,8 @@ from dagan.models.family import Family
 from dagan.nn.layout import channels_last
 from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.fold import fold
-from dagan.runtime.graphs import KeypointGraph, PictureGraph, flat_appearance, flat_points, signature_of
+from dagan.runtime.graphs import KeypointGraph, LayersGraph, flat_appearance, flat_points, signature_of
+from dagan.types import Layers
 
 # Where Winograd's transform (by NNPACK, in PyTorch) beats the direct convolution: wide, and not too small.
 WINOGRAD_CHANNELS = 128
@@ -34,7 +35,7 @@ class TorchEngine:
         change_convolutions_of(folded, HalfConv if self.precision == "bf16" else _winograd_where_faster)
         channels_last(folded)
         self._signature = signature_of(source)
-        self._see, self._draw = (graph(folded, self._signature) for graph in (KeypointGraph, PictureGraph))
+        self._see, self._draw = (graph(folded, self._signature) for graph in (KeypointGraph, LayersGraph))
         self._source: tuple[Tensor, ...] = ()
 
     def set_source(self, source: Any) -> None:
@@ -47,9 +48,8 @@ class TorchEngine:
         return self._signature.gathered(self._signature.code, self._see(placed))
 
     @torch.inference_mode()
-    def picture(self, driving: Any) -> Float[Tensor, "1 3 h w"]:
-        drawn: Tensor = self._draw(*flat_points(driving), *self._source)
-        return drawn
+    def layers(self, driving: Any) -> Layers:
+        return Layers(*self._draw(*flat_points(driving), *self._source))
 
 
 class HalfConv(nn.Module):

@@ -58,19 +58,27 @@ class LpipsAlex(nn.Module):
             layers.append(x / (x.square().sum(1, keepdim=True).sqrt() + EPS))
         return Features(tuple(layers), x.mean((2, 3)))
 
-    def distance(self, a: Features, b: Features) -> Float[Tensor, " b"]:
+    def distance(self, a: Features, b: Features, region: Float[Tensor, "b 1 h w"] | None = None) -> Float[Tensor, " b"]:
         """LPIPS from two looks: squared differences, weighted over channels, averaged over space, summed over layers.
 
-        0 for equal images, about 0.7 for very different ones; lower is better.
+        0 for equal images, about 0.7 for very different ones; lower is better. With `region`, a weight in [0, 1] for
+        each pixel, the average is over the region.
         """
         parts = [
-            ((x - y).square() * weight).sum(1).mean((1, 2))
+            _spatial_mean(((x - y).square() * weight).sum(1, keepdim=True), region)
             for x, y, weight in zip(a.layers, b.layers, self.channel_weights, strict=True)
         ]
         return torch.stack(parts).sum(0)
 
     def forward(self, generated: Float[Tensor, "b 3 h w"], driving: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
         return self.distance(self.look(generated), self.look(driving))
+
+
+def _spatial_mean(part: Float[Tensor, "b 1 h2 w2"], region: Float[Tensor, "b 1 h w"] | None) -> Float[Tensor, " b"]:
+    if region is None:
+        return part.mean((1, 2, 3))
+    inside = F.interpolate(region, part.shape[2:], mode="area")
+    return (part * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3)).clamp(min=EPS)
 
 
 def load_lpips(alexnet: Path, linear: Path) -> LpipsAlex:

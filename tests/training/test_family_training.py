@@ -24,14 +24,9 @@ def networks_of(name: str) -> GenerationNetworks:
 
 def batch() -> PairBatch:
     frames = torch.from_numpy(face_clips(1)[0].frames[[0, 5]]).permute(0, 3, 1, 2).float() / 255
-    face = FaceLandmarks(torch.tensor(MEAN_FACE)[None, :, :2] * 0.3, torch.tensor([True]))
-    return PairBatch(frames[:1], frames[1:], face, face).__class__(
-        frames[:1].repeat(2, 1, 1, 1), frames[1:].repeat(2, 1, 1, 1), *(_twice(face) for _ in range(2))
-    )
-
-
-def _twice(face: FaceLandmarks) -> FaceLandmarks:
-    return FaceLandmarks(face.position.repeat(2, 1, 1), face.found.repeat(2))
+    source, driving = (frames[i : i + 1].repeat(2, 1, 1, 1) for i in range(2))
+    face = FaceLandmarks((torch.tensor(MEAN_FACE)[:, :2] * 0.3).repeat(2, 1, 1), torch.tensor([True, True]))
+    return PairBatch(source, driving, face, face)
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dagan.errors import UserError
 from dagan.geometry.grid import corner_grid
+from dagan.geometry.warp import PIXELS
 from dagan.models.family import Family
 from dagan.types import CodeView, Rendering
 
@@ -208,7 +209,7 @@ class X2Face(Family):
 
     def __init__(self, config: X2FaceConfig):
         super().__init__()
-        self.config = config
+        self.config, self.pixels = config, PIXELS["corners"]
         self.embedding = EmbeddingNet(config)
         self.driving = DrivingNet(config)
         self.apply(_initialise)

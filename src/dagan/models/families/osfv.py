@@ -33,7 +33,7 @@ from dagan.models.spade import SLOPE, SpadeBlock
 from dagan.nn.blocks import DownBlock, SameBlock
 from dagan.nn.volumes import ResBlock3d
 from dagan.transfer.head_pose import fit_pose
-from dagan.types import CodeView, Rendering
+from dagan.types import CodeView, Decoded, Rendering
 
 THIRD_SLOPE = 0.01  # of the leaky ReLU after the projection
 LEAST_DISTANCE = 0.1  # squared, between two keypoints
@@ -78,13 +78,13 @@ class FeatureSpade(nn.Module):
         )
         self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
-    def forward(self, refined: Float[Tensor, "b c h w"], *_: Any) -> Float[Tensor, "b 3 H W"]:
+    def forward(self, refined: Float[Tensor, "b c h w"], *_: Any) -> Decoded:
         x = self.expand(refined)
         for block in self.blocks:
             x = block(x, refined)
         for up in self.up:
             x = up(F.interpolate(x, scale_factor=2, mode="nearest"), refined)
-        return torch.sigmoid(self.last(F.leaky_relu(x, SLOPE)).float())
+        return Decoded(torch.sigmoid(self.last(F.leaky_relu(x, SLOPE)).float()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,8 @@ class VolumeGenerator(nn.Module):
         with_attention: bool,
     ) -> tuple[Float[Tensor, "b 3 H W"], Tensor | None]:
         refined, attention = self.refine(occlude(projected, occlusion), depth_features, with_attention)
-        return self.decoder(refined, (), warped_image, occlusion, driving), attention
+        decoded: Decoded = self.decoder(refined, (), warped_image, occlusion, driving)
+        return decoded.image, attention
 
 
 @dataclass(frozen=True, kw_only=True)

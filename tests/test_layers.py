@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "dagan"
 LAYERS = (
-    {"errors", "config", "files", "types"},
+    {"errors", "config", "files", "types", "workers"},
     {"face", "images"},
     {"data"},
     {"provenance"},
@@ -25,6 +25,7 @@ LAYERS = (
     {"inference"},
     {"depth"},
     {"observers"},
+    {"preparation"},
     {"training"},
     {"evaluation"},
     {"cli"},
@@ -41,6 +42,8 @@ HEAVY = {
     "onnxruntime",
     "openvino",
     "pi_heif",
+    "pyarrow",
+    "ray",
     "scipy",
     "skimage",
     "trimesh",

@@ -223,6 +223,7 @@ def test_a_recipe_that_the_preset_cannot_follow_says_which_can(
 ) -> None:
     """`dagan train --preset dagan` ended in a traceback: the lite recipe needs jacobians and many keypoints."""
     monkeypatch.setitem(PRESETS, "rigid", with_fdn(BASELINE, tiny_config.depth))
+    monkeypatch.setitem(TRAINING, "rigid", Training("", "tiny"))
     assert "--recipe paper" in refused(preset="rigid")
     assert "leave --landmarks out" in refused("--landmarks", tmp_path)
 
@@ -245,7 +246,7 @@ def test_a_missing_or_foreign_perceptual_network_is_named(
 ) -> None:
     monkeypatch.undo()
     save_file({"weight": torch.zeros(1)}, tmp_path / "foreign.safetensors")
-    monkeypatch.setattr("dagan.cli.building.build_model", lambda args: (PRESETS["lite"], torch.nn.Identity()))
+    monkeypatch.setattr("dagan.cli.building.build_model", lambda args, config: torch.nn.Identity())
     for name in ("absent.safetensors", "foreign.safetensors"):
         assert name in refused("--perceptual", tmp_path / name, preset="lite")
 
@@ -287,6 +288,7 @@ def test_the_same_people_are_held_out_whatever_other_clips_there_are() -> None:
         hold_out(clips, 1.0)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_made_longer_with_its_optimiser(
     dagan_train: Callable[..., int], refused: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from dagan.data import decoding
-from dagan.data.decoding import DecodeReport, read_frames
+from dagan.data.decoding import DecodeReport, open_video, read_frames
+from dagan.data.pictures import read_image
 from dagan.data.seeking import index_video, read_numbered
 from dagan.errors import UserError
 from media import blocks, sine, truncate, write_video
@@ -222,3 +223,14 @@ def test_of_a_file_that_ends_within_a_frame_the_whole_frames_are_used(tmp_path):
     assert 8 < len(cut) < 13
     assert all(np.array_equal(one, other) for one, other in zip(cut, frames, strict=False))
     assert report.damage
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is empty"), (b"<!doctype html>", "is an HTML page"), (b"version https://git-lfs", "is a git-LFS pointer")],
+)
+def test_what_lies_in_the_place_of_a_video_or_a_picture_is_said(tmp_path, content, words):
+    for name, read in (("a.mp4", open_video), ("a.jpg", read_image)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=rf"{name} \({words}"):
+            read(tmp_path / name)

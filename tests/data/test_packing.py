@@ -93,7 +93,7 @@ def test_one_run_and_several_give_the_same_files(folder, tmp_path, monkeypatch):
     config = PackConfig(shard_bytes=1)  # each clip a shard
     pack(folder, tmp_path / "whole", config, jobs=1)
     assert len(list((tmp_path / "whole").glob("*.tar"))) == 5
-    original, seen = packing._ShardWriter.add, []
+    original, seen = packing.ShardWriter.add, []
 
     def interrupted(self, clip, prepared):
         if len(seen) == 3:
@@ -101,12 +101,12 @@ def test_one_run_and_several_give_the_same_files(folder, tmp_path, monkeypatch):
         seen.append(clip.name)
         original(self, clip, prepared)
 
-    monkeypatch.setattr(packing._ShardWriter, "add", interrupted)
+    monkeypatch.setattr(packing.ShardWriter, "add", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pack(folder, tmp_path / "parts", config, jobs=2)
     assert len(list((tmp_path / "parts").glob("*.tar"))) == 3
     prepared = []
-    monkeypatch.setattr(packing._ShardWriter, "add", lambda self, *clip: (prepared.append(clip), original(self, *clip)))
+    monkeypatch.setattr(packing.ShardWriter, "add", lambda self, *clip: (prepared.append(clip), original(self, *clip)))
     pack(folder, tmp_path / "parts", config, jobs=1)
     assert len(prepared) == 2
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")

@@ -1,6 +1,8 @@
 """Whole evaluations: protocols, interrupted runs, several processes, lists, images of other systems."""
 
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from dagan.evaluation.pairs import Selection, select_pairs
 from dagan.evaluation.report import read_report
 from dagan.evaluation.run import evaluate, make_plan
 from dagan.evaluation.systems import GeneratedFolder, SystemConfig
+from dagan.workers import Processes, RayCluster
 
 LIGHT = EvaluatorConfig(identity="none", lpips="none")
 
@@ -106,6 +109,19 @@ def test_an_interrupted_run_goes_on_where_it_stopped(clips, tmp_path, monkeypatc
     assert resumed == whole
 
 
+def test_whole_videos_are_watched_over_time_and_an_interruption_loses_nothing(clips, tmp_path):
+    file = tmp_path / "unfinished.jsonl"
+    whole = evaluate(plan(clips, DRIVING, protocol="reconstruction"), progress_file=file)
+    assert [(motion.clip, motion.num_frames) for motion in whole.motions] == [("ann__c0", 18), ("bob__c0", 18)]
+    for motion in whole.motions:
+        assert motion.jitter == motion.driver_jitter > 0
+    assert evaluate(plan(clips, DRIVING, protocol="reconstruction"), progress_file=file) == whole
+    (tmp_path / "evaluation.json").write_text(whole.to_json())
+    assert read_report(tmp_path).motions == whole.motions
+    assert "landmark jitter" in whole.to_markdown()
+    assert evaluate(plan(clips, DRIVING, protocol="reconstruction", every=9)).motions == ()
+
+
 def test_an_unfinished_run_of_something_else_is_not_continued(clips, tmp_path):
     file = tmp_path / "unfinished.jsonl"
     evaluate(plan(clips), progress_file=file)
@@ -128,13 +144,23 @@ def test_features_survive_an_interruption(clips, tmp_path, weights_folder):
 
 @pytest.mark.slow
 def test_two_processes_find_what_one_finds(clips):
-    assert evaluate(plan(clips), num_workers=2) == evaluate(plan(clips))
+    assert evaluate(plan(clips), workers=Processes(2)) == evaluate(plan(clips))
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_table_of_one_process_to_the_last_digit(clips, monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default: starved where other work runs
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for modules of these tests
+    pytest.importorskip("ray.data")
+    on_cluster = evaluate(plan(clips), workers=RayCluster(count=1), threads=1)
+    assert on_cluster.to_markdown() == evaluate(plan(clips)).to_markdown()
 
 
 @pytest.mark.slow
 def test_what_a_worker_complains_about_reaches_the_user(clips):
     with pytest.raises(UserError, match="no such folder of generated images"):
-        evaluate(plan(clips, GeneratedFolder(path="absent", size=256)), num_workers=2)
+        evaluate(plan(clips, GeneratedFolder(path="absent", size=256)), workers=Processes(2))
 
 
 def test_a_list_is_followed_and_changed_frames_are_counted(clips, pairs, tmp_path):

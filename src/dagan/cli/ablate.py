@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from dagan.cli.building import find_depth
+from dagan.cli.building import check_bundled_depth
 from dagan.cli.plugins import add_plugin_argument, load_plugins
 from dagan.cli.settings import picked, training_of
 from dagan.cli.sizes import check_size
@@ -78,7 +78,7 @@ def check(args: argparse.Namespace, presets: Sequence[str]) -> None:
         picked(RECIPES, args.recipe or training_of(name).recipe, "recipe")
         check_size(size_of(args, name))
         if (depth := depth_of(config)) is not None and args.depth is None:
-            find_depth(None, depth, name)
+            check_bundled_depth(depth, name)
     check_output(args.run, [*args.clips, args.evaluate])
     if args.seeds < 1:
         raise UserError(f"--seeds is {args.seeds}; it must be 1 or more")

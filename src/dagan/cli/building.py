@@ -189,10 +189,16 @@ def find_depth(path: Path | None, config: "FaceDepthConfig", preset: str) -> "Fa
 
     if path is not None:
         return load_depth(path)
-    bundled = load_face_depth()
-    if bundled.config != config:
+    check_bundled_depth(config, preset)
+    return load_face_depth()
+
+
+def check_bundled_depth(config: "FaceDepthConfig", preset: str) -> None:
+    """Raises UserError when the package's depth network has not the preset's shape."""
+    from dagan.models.weights import load_config
+
+    if load_config().depth != config:
         raise UserError(
             f"preset {preset} needs a depth network of its own: "
             f"`dagan train-depth CLIPS -o RUN --preset {preset}`, then give --depth RUN/model.safetensors"
         )
-    return bundled

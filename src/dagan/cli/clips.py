@@ -1,7 +1,6 @@
 """The clips that a training command was given: opened in every process, and people held out of them."""
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,16 +52,13 @@ def hold_out(clips: "list[ClipFrames]", share: float) -> "tuple[list[ClipFrames]
     Each person's name alone decides, so that a run on other folders that goes on from this one holds out the same.
     Raises UserError when nobody would be left to train on.
     """
+    from dagan.data.clips import lot
+
     held = {name for name in {clip.clip.identity for clip in clips} if lot(name) < share}
     kept = [clip for clip in clips if clip.clip.identity not in held]
     if not kept:
         raise UserError(f"--validation {share} holds out everybody in these clips; use a smaller share, or 0")
     return kept, [clip for clip in clips if clip.clip.identity in held]
-
-
-def lot(name: str) -> float:
-    """A number in [0, 1) that belongs to a name."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
 
 
 def look_at_crops(clips: "Sequence[ClipFrames]") -> None:
@@ -83,6 +79,6 @@ def look_at_crops(clips: "Sequence[ClipFrames]") -> None:
     if problems:
         print(
             f"warning: {len(problems)} of {len(looked_at)} clips that were looked at are no face crops: "
-            f"{'; '.join(problems)}; crop them around the face first",
+            f"{'; '.join(problems)}; make clips around faces with `dagan prepare`",
             file=sys.stderr,
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dagan.cli.progress import Progress
 from dagan.cli.sizes import pixels
+from dagan.cli.workers import add_worker_arguments, pick_workers
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_system(parser)
     _add_pairs(parser)
     add_evaluator_arguments(parser)
-    parser.add_argument("--workers", metavar="N", type=positive, default=1, help="number of processes (default: 1)")
+    add_worker_arguments(parser)
     parser.add_argument("--device", help="for the model: cpu, cuda (default: cuda if there is one)")
     parser.add_argument(
         "--runtime", choices=("torch", "onnx", "openvino"), default="torch", help="what computes (default: torch)"
@@ -140,13 +141,15 @@ def run(args: argparse.Namespace) -> int:
     from dagan.evaluation.report import read_report
     from dagan.evaluation.run import evaluate, make_plan
 
+    workers = pick_workers(args)
     earlier = read_report(args.compare) if args.compare else None
     plan = make_plan(_choice(args), _system(args), evaluator_config(args))
     with Progress("evaluating", unit="clip") as shown:
-        system = plan.system.build(plan.protocol.motion) if args.workers == 1 else None
+        system = plan.system.build(plan.protocol.motion) if workers is None else None
         report = evaluate(
             plan,
-            num_workers=args.workers,
+            workers=workers,
+            threads=_threads(args),
             progress_file=folder / PROGRESS_FILE if folder is not None else None,
             progress=lambda done, total, _: shown.update(done, total),
             system=system,
@@ -157,6 +160,15 @@ def run(args: argparse.Namespace) -> int:
     if earlier is not None:
         print("\n" + compare(earlier, report).to_markdown(), end="")
     return 0
+
+
+def _threads(args: argparse.Namespace) -> int:
+    """Of each worker: its share of this machine's, or the processors that Ray gives it."""
+    import torch
+
+    if args.ray is not None:
+        return max(1, int(args.ray_cpus))
+    return max(1, torch.get_num_threads() // int(args.workers))
 
 
 def evaluator_config(args: argparse.Namespace) -> "EvaluatorConfig":

@@ -35,6 +35,7 @@ COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for na
     "export": "write a model as ONNX graphs, to run without PyTorch",
     "fetch": "download the file of a helper network into the cache",
     "data": "draw lists of test pairs, pack clips into shards",
+    "prepare": "make clips to train on from raw videos",
     "landmarks": "find the face landmarks of clips, to train with",
     "stills": "make clips to train on from photos",
     "bench": "measure how fast a model animates on this machine",

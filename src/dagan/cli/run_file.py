@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from dagan.config import from_plain, one_of
 from dagan.errors import UserError
 
 
@@ -41,6 +40,8 @@ def settle_options(args: argparse.Namespace, parts: Mapping[str, Any]) -> None:
     Raises:
         UserError: the file cannot be read, or something in it is unknown or does not fit.
     """
+    from dagan.config import from_plain, one_of
+
     plain = read_plain(args.config) if args.config else {}
     of_step = plain.pop("step", {})
     if not isinstance(of_step, dict):

@@ -165,9 +165,12 @@ def changed_stage(args: argparse.Namespace, stage: "DepthStageConfig") -> "Depth
     """With the weights of --truth and --order; an F_d of --from knows by now which way round a face is."""
     from dataclasses import replace
 
-    options = {"truth_weight": args.truth, "order_weight": args.order}
-    given = {name: value for name, value in options.items() if value is not None}
-    return replace(stage, **given, **({"prior_weight": 0.0} if args.start is not None else {}))
+    return replace(
+        stage,
+        truth_weight=stage.truth_weight if args.truth is None else args.truth,
+        order_weight=stage.order_weight if args.order is None else args.order,
+        prior_weight=0.0 if args.start is not None else stage.prior_weight,
+    )
 
 
 def of_data(args: argparse.Namespace, plan: DepthPlan, clips: "list[ClipFrames]") -> DepthPlan:

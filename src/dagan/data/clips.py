@@ -1,5 +1,6 @@
 """Face clips: what is in a folder, whose they are, and their frames as whatever gives them by number."""
 
+import hashlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -183,3 +184,8 @@ def fit_square(frame: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray
     image = Image.fromarray(np.ascontiguousarray(frame[top : top + side, left : left + side]))
     resample = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
     return np.asarray(image.resize((size, size), resample))
+
+
+def lot(name: str) -> float:
+    """A number in [0, 1) that belongs to a name."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64

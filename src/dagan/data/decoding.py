@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dagan.data.colour import FrameColour
-from dagan.data.pictures import MAX_IMAGE_PIXELS, is_picture
+from dagan.data.pictures import MAX_IMAGE_PIXELS, is_picture, what_instead
 from dagan.errors import UserError, reason_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def open_video(path: str | Path, file: SeekableFile | None = None) -> tuple["Inp
         if file is None and is_picture(path):
             raise UserError(f"{path} is a picture; expected a video") from error
         known = isinstance(error, av.error.InvalidDataError | av.error.ArgumentError)  # it is no such file: that is all
-        why = "" if known else f" ({reason_of(error)})"
+        why = (what_instead(path) if file is None else "") if known else f" ({reason_of(error)})"
         raise UserError(f"not a video that can be read: {path}{why}; give an mp4, mov, mkv or webm") from error
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams or streams[0].codec_context is None:
@@ -93,12 +93,16 @@ def is_video(path: str | Path) -> bool:
     Raises:
         UserError: no such file, or neither of the two.
     """
+    import av
+
     if is_picture(path):
         return False
     try:
         open_video(path)[0].close()
     except UserError as error:
-        raise UserError(f"neither a picture nor a video that can be read: {path} ({error})") from error
+        if not isinstance(error.__cause__, av.FFmpegError):
+            raise
+        raise UserError(f"neither a picture nor a video that can be read: {path}{what_instead(path)}") from error
     return True
 
 

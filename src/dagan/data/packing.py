@@ -60,7 +60,7 @@ def pack(root: str | Path, out: str | Path, config: PackConfig, jobs: int) -> Pa
     skipped: list[str] = []
     damaged: list[str] = []
     with tqdm(total=len(clips), initial=len(clips) - len(todo), desc="packing", unit="clip", disable=None) as bar:
-        writer = _ShardWriter(out, len(done), config.shard_bytes)
+        writer = ShardWriter(out, len(done), config.shard_bytes)
         try:
             with room_for(out):
                 for clip, prepared in _prepare_all(todo, config, jobs):
@@ -146,7 +146,7 @@ def _prepare_all(clips: Sequence[Clip], config: PackConfig, jobs: int) -> Iterat
             pool.shutdown(cancel_futures=True)
 
 
-class _ShardWriter:
+class ShardWriter:
     """Fills one tar after another; each gets its name, and its index, when it is whole."""
 
     def __init__(self, out: Path, first: int, shard_bytes: int):

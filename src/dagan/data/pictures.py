@@ -63,6 +63,17 @@ def is_picture(path: str | Path) -> bool:
         return isinstance(error.__cause__, ImportError)  # a HEIC that cannot be read is a picture all the same
 
 
+def what_instead(path: str | Path) -> str:
+    """In brackets, what lies in the place of a picture or video (nothing, a web page, a git-LFS pointer), if known."""
+    if not os.path.isfile(path):  # a name in a tar
+        return ""
+    from dagan.data.file_checks import HEAD, failed_download
+
+    with Path(path).open("rb") as file:
+        known = failed_download(file.read(HEAD))
+    return f" ({known.partition(';')[0].partition(':')[0]})" if known else ""
+
+
 @contextmanager
 def _one_line_errors(path: str | Path) -> Iterator[None]:
     try:
@@ -72,7 +83,7 @@ def _one_line_errors(path: str | Path) -> Iterator[None]:
     except UserError:
         raise
     except UnidentifiedImageError as error:
-        raise UserError(f"not an image: {path}; {GIVE}") from error
+        raise UserError(f"not an image: {path}{what_instead(path)}; {GIVE}") from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise UserError(f"image is too large: {path} ({reason_of(error)})") from error
     except (OSError, SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error) as error:

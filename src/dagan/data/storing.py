@@ -7,6 +7,7 @@ keyframe every few frames; `jpeg` is the fastest and largest. docs/train.md has 
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -110,16 +111,35 @@ STORES: dict[str, Callable[[Clip, PackConfig], Prepared]] = {"original": _origin
 
 def encode_h264(frames: Iterable[UInt8[np.ndarray, "size size 3"]], size: int, key_every: int) -> bytes:
     """An mp4 with a keyframe every `key_every` frames. The same frames give the same bytes."""
-    import av
+    encoder = H264Encoder(size, key_every)
+    for frame in frames:
+        encoder.add(frame)
+    return encoder.finish()
 
-    content = io.BytesIO()
-    gop = {"g": str(key_every), "keyint_min": str(key_every), "sc_threshold": "0"}
-    with av.open(content, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=FRAME_RATE, options=H264_OPTIONS | gop)
-        stream.width = stream.height = size
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1  # one process for each core already
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))))
-        container.mux(stream.encode(None))
-    return content.getvalue()
+
+class H264Encoder:
+    """An mp4 that grows in memory frame by frame, with a keyframe every `key_every` frames. The same frames give the
+    same bytes."""
+
+    def __init__(self, size: int, key_every: int, rate: Fraction = Fraction(FRAME_RATE)) -> None:
+        import av
+
+        gop = {"g": str(key_every), "keyint_min": str(key_every), "sc_threshold": "0"}
+        self._content = io.BytesIO()
+        self._container = av.open(self._content, "w", format="mp4")
+        self._stream = self._container.add_stream("libx264", rate=rate, options=H264_OPTIONS | gop)
+        self._stream.width = self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.thread_count = 1  # one process for each core already
+
+    def add(self, frame: UInt8[np.ndarray, "size size 3"]) -> None:
+        """The next frame."""
+        import av
+
+        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))))
+
+    def finish(self) -> bytes:
+        """The whole file; nothing can be added afterwards."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._content.getvalue()

@@ -1,12 +1,11 @@
-"""System x pairs -> report, in this process or in several. An interrupted evaluation continues where it stopped."""
+"""System x pairs -> report, in one process, several or a cluster. An interrupted evaluation continues."""
 
 import hashlib
-import multiprocessing
-import queue
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from multiprocessing.process import BaseProcess
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -20,8 +19,7 @@ from dagan.evaluation.records import SkippedClip
 from dagan.evaluation.report import Frechet, Report
 from dagan.evaluation.systems import System, SystemConfig
 from dagan.observers.faces import ObserverVersion
-
-PATIENCE = 2.0  # seconds between checks that the worker processes are alive
+from dagan.workers import Workers
 
 Progress = Callable[[int, int, int], None]  # jobs done, jobs in all, pairs done
 
@@ -45,15 +43,16 @@ def make_plan(selection: Selection, system: SystemConfig, evaluator: EvaluatorCo
 def evaluate(
     plan: Plan,
     *,
-    num_workers: int = 1,
+    workers: Workers | None = None,
+    threads: int | None = None,
     progress_file: Path | None = None,
     progress: Progress | None = None,
     system: System | None = None,
 ) -> Report:
     """The report of a plan. With `progress_file` an interrupted evaluation continues with the jobs that are left.
 
-    The evaluator is built here in any case, because the report names it; each worker process builds its own.
-    `system`: the plan's, if it is built already.
+    The evaluator is built here in any case, because the report names it; each of `workers` (None: this process) builds
+    its own, with that many `threads`. `system`: the plan's, if it is built already.
 
     Raises:
         UserError: there are no pairs, or the system or the evaluator cannot be used.
@@ -64,8 +63,8 @@ def evaluate(
         finished = ProgressFile(progress_file, key_of(plan, observers, fingerprint))
         known = {result.job for result in finished.done}
         todo = [index for index in range(len(plan.jobs)) if index not in known]
-        if num_workers > 1 and len(todo) > 1:
-            results = do_in_processes(plan, todo, min(num_workers, len(todo)))
+        if workers is not None and len(todo) > 1:
+            results = workers.run(Evaluating(plan, threads), todo)
         else:
             system = system or plan.system.build(plan.protocol.motion)
             results = do_here(plan, todo, system, evaluator)
@@ -137,54 +136,17 @@ def do_here(plan: Plan, todo: Sequence[int], system: System, evaluator: Evaluato
     return (do_job(index, plan.jobs[index], plan.protocol, system, evaluator) for index in todo)
 
 
-def do_in_processes(plan: Plan, todo: Sequence[int], num_workers: int) -> Iterator[JobResult]:
-    """The same jobs in several processes, in the order in which they finish.
+@dataclass(frozen=True)
+class Evaluating:
+    """What a worker does: the jobs of a plan by their indices, with a system and an evaluator of its own."""
 
-    Raises:
-        UserError: a worker cannot use the system or the evaluator.
-        RuntimeError: a worker failed otherwise; its traceback is on stderr.
-    """
-    context = multiprocessing.get_context("spawn")  # a forked process that has run torch or MediaPipe may hang
-    indices: Any = context.Queue()
-    results: Any = context.Queue()
-    for index in [*todo, *[None] * num_workers]:
-        indices.put(index)
-    threads = max(1, torch.get_num_threads() // num_workers)
-    workers = [
-        context.Process(target=_work, args=(plan, indices, results, threads), daemon=True) for _ in range(num_workers)
-    ]
-    for worker in workers:
-        worker.start()
-    try:
-        for _ in todo:
-            yield _next_result(results, workers)
-    finally:
-        for worker in workers:
-            if worker.is_alive():
-                worker.join(PATIENCE)
-                worker.terminate()
+    plan: Plan
+    threads: int | None
 
-
-def _next_result(results: Any, workers: Sequence[BaseProcess]) -> JobResult:
-    while True:
-        try:
-            found: JobResult | UserError = results.get(timeout=PATIENCE)
-        except queue.Empty:
-            if any(worker.exitcode not in (None, 0) for worker in workers):
-                raise RuntimeError("an evaluation process ended unexpectedly; see its message above") from None
-            continue
-        if isinstance(found, UserError):
-            raise found
-        return found
-
-
-def _work(plan: Plan, indices: Any, results: Any, num_threads: int) -> None:
-    """A worker process: takes job indices until it gets None."""
-    torch.set_num_threads(num_threads)
-    try:
-        system = plan.system.build(plan.protocol.motion)
+    @contextmanager
+    def open(self) -> Iterator[Callable[[int], JobResult]]:
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        plan, system = self.plan, self.plan.system.build(self.plan.protocol.motion)
         with plan.evaluator.build() as evaluator:
-            while (index := indices.get()) is not None:
-                results.put(do_job(index, plan.jobs[index], plan.protocol, system, evaluator))
-    except UserError as error:
-        results.put(error)
+            yield lambda index: do_job(index, plan.jobs[index], plan.protocol, system, evaluator)

@@ -1,6 +1,7 @@
 """Landmarks of every frame of clips, found once and stored beside them for training (`dagan.data.landmarks` reads)."""
 
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,25 +30,43 @@ def find_landmarks(
     rows = []
     for index, image in enumerate(frames):
         seen = observer.observe(image) if index % stride == 0 else None
-        rows.append(_row(seen, image.shape[1], image.shape[0]))
-    landmarks, farther, found, blendshapes = zip(*rows, strict=True)
-    return ClipLandmarks(
-        np.asarray(landmarks, np.float16),
-        np.asarray(farther, np.float16),
-        np.asarray(found, bool),
-        np.asarray(blendshapes, np.float16),
-    )
+        rows.append(landmark_row(seen, image.shape[1], image.shape[0]))
+    return joined(rows)
 
 
-def _row(seen: FaceObservation | None, width: int, height: int) -> tuple[np.ndarray, np.ndarray, bool, np.ndarray]:
+class LandmarkRow(NamedTuple):
     """What is stored of one frame."""
+
+    landmarks: Float[np.ndarray, "478 2"]
+    farther: Float[np.ndarray, "478"]
+    found: bool
+    blendshapes: Float[np.ndarray, "52"]
+
+
+def landmark_row(seen: FaceObservation | None, width: int, height: int) -> LandmarkRow:
+    """Of what was seen in a picture of this size."""
     if seen is None:
-        return np.zeros((NUM_MESH_POINTS, 2)), np.zeros(NUM_MESH_POINTS), False, np.zeros(len(BLENDSHAPE_NAMES))
+        nothing = np.zeros((NUM_MESH_POINTS, 2), np.float16)
+        return LandmarkRow(nothing, nothing[:, 0], False, np.zeros(len(BLENDSHAPE_NAMES), np.float16))
     position = seen.landmarks[:, :2] / (width, height) * 2 - 1
-    return position, seen.landmarks[:, 2] / width * 2, True, np.asarray(seen.blendshapes)
+    farther, shapes = seen.landmarks[:, 2] / width * 2, np.asarray(seen.blendshapes)
+    return LandmarkRow(position.astype(np.float16), farther.astype(np.float16), True, shapes.astype(np.float16))
+
+
+def joined(rows: Sequence[LandmarkRow]) -> ClipLandmarks:
+    """Those of a clip's frames, of which there is at least one."""
+    landmarks, farther, found, blendshapes = zip(*rows, strict=True)
+    return ClipLandmarks(np.stack(landmarks), np.stack(farther), np.asarray(found, bool), np.stack(blendshapes))
 
 
 def save_landmarks(landmarks: ClipLandmarks, path: Path) -> None:
     """One .npz file; appears whole or not at all."""
-    with written_whole(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, **landmarks._asdict())
+    with written_whole(path) as partial:
+        partial.write_bytes(landmark_bytes(landmarks))
+
+
+def landmark_bytes(landmarks: ClipLandmarks) -> bytes:
+    """The content of such a file; the same landmarks give the same bytes."""
+    content = io.BytesIO()
+    np.savez_compressed(content, **landmarks._asdict())
+    return content.getvalue()

@@ -17,12 +17,11 @@ import time
 import torch
 from torch.nn.functional import interpolate
 
-from dagan.losses.objective import NEED_LANDMARKS, Objective
+from dagan.losses.objective import Objective, needing_landmarks
 from dagan.losses.perceptual import PerceptualLoss
-from dagan.models.discriminator import DiscriminatorConfig
 from dagan.nn.upsampled import UpsampledConv
 from dagan.nn.vgg import VGG, VGG_19
-from dagan.presets import PRESETS
+from dagan.presets import PRESETS, TRAINING
 from dagan.training import generation_stage as stage
 from dagan.training.allocator import keep_freed_memory
 from dagan.training.recipes import RECIPES
@@ -58,8 +57,10 @@ def main() -> None:
     keep_freed_memory()
     device, config = torch.device(args.device), PRESETS[args.preset]
     batch = [interpolate(torch.rand(args.batch, 3, 8, 8), args.size, mode="bilinear").to(device) for _ in range(2)]
-    terms = tuple((name, weight) for name, weight in RECIPES[args.recipe][-1].objective if name not in NEED_LANDMARKS)
-    judge = DiscriminatorConfig(width=32, cap=256) if args.recipe == "lite" else DiscriminatorConfig()
+    objective = RECIPES[args.recipe].phases[-1].objective
+    guided = needing_landmarks(name for name, _ in objective)
+    terms = tuple((name, weight) for name, weight in objective if name not in guided)
+    judge = TRAINING[args.preset].discriminator
     networks = stage.GenerationNetworks(config.build(), judge.build(), PerceptualLoss(VGG(VGG_19).eval()))
     plain = copy.deepcopy(networks)
     for module in plain.modules():

@@ -31,5 +31,5 @@ def test_no_line_of_the_readme_is_over_160_characters():
 
 
 def test_every_page_is_on_the_site():
-    named = set(re.findall(r"(\w+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    named = set(re.findall(r"([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     assert named == {path.name for path in (ROOT / "docs").glob("*.md")}

@@ -12,8 +12,8 @@ from dagan.errors import UserError
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.nn.blocks import FixedSize, ScaleBy
 from dagan.presets import DAGAN, LITE, PRESETS
-from dagan.training.generation_stage import Phase
-from dagan.training.recipes import RECIPES
+from dagan.training.depth_recipes import DEPTH_RECIPES, DepthRecipe
+from dagan.training.recipes import RECIPES, Recipe
 
 
 class Colour(Enum):
@@ -80,9 +80,9 @@ def test_every_preset_survives_json(name: str) -> None:
     assert through_json(PRESETS[name]) == PRESETS[name]
 
 
-@pytest.mark.parametrize("phase", [phase for recipe in RECIPES.values() for phase in recipe], ids=lambda p: p.name)
-def test_every_phase_of_every_recipe_survives_json(phase: Phase) -> None:
-    assert through_json(phase) == phase
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), *DEPTH_RECIPES.values()], ids=lambda recipe: recipe.description)
+def test_every_recipe_survives_json(recipe: Recipe | DepthRecipe) -> None:
+    assert through_json(recipe) == recipe
 
 
 def test_whole_numbers_are_taken_for_fractions_and_fields_left_out_have_their_defaults() -> None:
@@ -126,8 +126,8 @@ def test_what_does_not_fit_is_refused_by_its_path(plain: Any, complaint: str) ->
 
 
 def test_a_missing_field_without_default_is_named() -> None:
-    with pytest.raises(UserError, match="'steps'"):
-        from_plain(Phase, {"name": "short"})
+    with pytest.raises(UserError, match="'description'"):
+        from_plain(Recipe, {"phases": []})
 
 
 @pytest.mark.parametrize(

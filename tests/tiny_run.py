@@ -16,9 +16,10 @@ from torch import nn
 from dagan.errors import UserError
 from dagan.losses.objective import PAPER_OBJECTIVE
 from dagan.training.distributed import join_world
-from dagan.training.generation_stage import GenerationStage, Phase
+from dagan.training.generation_stage import GenerationStage
 from dagan.training.journal import StepReport
 from dagan.training.loop import LoopConfig, train
+from dagan.training.phases import Phase
 from dagan.training.run_folder import prepare_folder
 from dagan.training.step import StepConfig
 from parts import face_clips, tiny_head, tiny_networks

@@ -12,6 +12,7 @@ from dagan.cli import ablate
 from dagan.cli.main import main
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.weights import save_model
+from dagan.nn.vgg_files import FoundVGG
 from dagan.presets import LITE_TABLE_4, PRESETS
 from media import write_video
 from parts import face_clips, narrowed, tiny_vgg
@@ -46,6 +47,7 @@ def pretend(ran: list[list[str]], name: str, *words: object) -> None:
 def test_presets_and_seeds_are_trained_and_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
     monkeypatch.setattr(ablate, "command", lambda *words: pretend(ran, *words))
+    monkeypatch.setattr("dagan.nn.vgg_files.find_vgg", lambda choice=None: FoundVGG(Path("vgg"), "in the cache"))
     (tmp_path / "test").mkdir()
     options = [
         "--presets",
@@ -63,9 +65,9 @@ def test_presets_and_seeds_are_trained_and_measured_once(tmp_path: Path, monkeyp
     assert len(trained) == 4
     assert len(measured) == 8
     assert all(words[words.index("--steps") + 1] == "7" and words[-2:] == ["--batch-size", "2"] for words in trained)
-    recipes = [words[words.index("--recipe") + 1] for words in trained]
-    assert recipes == ["table_4", "table_4_jacobians"] * 2
-    assert ["--depth" in words for words in trained] == [False, True] * 2
+    assert not any("--recipe" in words or "--depth" in words for words in trained)  # as `dagan train` has them
+    assert all(words[words.index("--size") + 1] == "128" for words in [*trained, *measured])
+    assert all(words[words.index("--perceptual") + 1] == "vgg" for words in trained)
     table = json.loads((tmp_path / "run" / "table.json").read_text())
     assert table["lite_baseline"] == [{"self PSNR": 20.0, "cross PSNR": 20.0}, {"self PSNR": 21.0, "cross PSNR": 21.0}]
     text = (tmp_path / "run" / "table.md").read_text()
@@ -87,12 +89,21 @@ def test_the_noise_of_seeds_is_pooled_over_presets() -> None:
     [
         (["--presets", "baseline,dagon"], "unknown preset 'dagon'"),
         (["--seeds", "0"], "--seeds is 0"),
+        (["--presets", "dagan"], "train-depth CLIPS -o RUN --preset dagan"),
+        (["--recipe", "soup"], "unknown recipe 'soup'"),
+        ([], "no vgg19 or vgg16"),
         (["--evaluate", "nowhere"], "no such folder of clips to measure on: nowhere"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_trained(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    message: str,
 ) -> None:
+    monkeypatch.setenv("DAGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("DAGAN_DOWNLOAD", raising=False)
     assert main(["ablate", "clips", "-o", str(tmp_path / "run"), "--evaluate", str(tmp_path), *options]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ import published
 from dagan.cli.main import main
 from dagan.data.drawn_faces import drawn_clip
 from dagan.models.weights import load, load_config
-from dagan.training.recipes import RELEASED_RECIPE
+from dagan.training.recipes import RELEASED_TUNING
 from media import write_video
 from parts import tiny_vgg
 
@@ -120,7 +120,7 @@ def test_a_published_model_keeps_its_own_losses(
     assert dagan_finetune("--from", tmp_path / "published.safetensors", "--steps", "1") == 0
     line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
     assert {"adversarial", "feature_matching", "discriminator", "keypoint_distance"} <= line.keys()
-    assert line["learning_rate_generator"] == RELEASED_RECIPE[0].learning_rate
+    assert line["learning_rate_generator"] == RELEASED_TUNING.phases[0].learning_rate
     assert load_config(tmp_path / "run" / "best.safetensors") == load_config(tmp_path / "published.safetensors")
 
 

@@ -9,10 +9,13 @@ import torch
 from PIL import Image
 
 from dagan.cli.main import main
+from dagan.data.landmarks import LandmarkTracks
+from dagan.data.opening import open_clips
 from dagan.face import NUM_LANDMARKS
 from dagan.inference.recorded_motion import load_motion
 from dagan.models.talking_head import FaceConfig, TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
+from dagan.observers.faces import FaceObservation, HeadPose, ObserverVersion
 from dagan.transfer.retargeting import FaceRetargeting
 from media import write_video
 from parts import face_clips, write_landmarks
@@ -111,3 +114,51 @@ def test_a_model_without_keypoints_of_the_face_cannot_be_retargeted(
     assert main(["train-retargeting", *map(str, where), "--device", "cpu"]) == 2
     assert "knows nothing of faces" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+class SeesAll:
+    """An observer that finds a face in every frame and remembers the frames' shapes."""
+
+    shapes: list[tuple[int, ...]] = []  # noqa: RUF012
+    version = ObserverVersion("stub", "", "")
+
+    def __enter__(self) -> "SeesAll":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def observe(self, image: np.ndarray) -> FaceObservation:
+        self.shapes.append(image.shape)
+        landmarks = np.full((478, 3), image.shape[1] / 4)
+        return FaceObservation(landmarks, HeadPose(0.0, 0.0, 0.0), np.zeros(52))
+
+
+@pytest.mark.parametrize("layout", ["videos", "nested", "frames", "shards"])
+def test_landmarks_of_every_layout_are_found_again_by_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    """Nested clips had no folder to go to, shards were no clips, and wide frames were looked at whole."""
+    (clip,), folder = face_clips(1, num_frames=3), tmp_path / "clips"
+    folder.mkdir()
+    wide = np.pad(clip.frames, ((0, 0), (0, 0), (16, 16), (0, 0)))
+    if layout == "nested":
+        (folder / "p0").mkdir()
+        write_video(folder / "p0" / clip.clip.path, wide)
+    elif layout == "frames":
+        (folder / "p0__0").mkdir()
+        for index, frame in enumerate(wide):
+            Image.fromarray(frame).save(folder / "p0__0" / f"{index}.png")
+    else:
+        write_video(folder / clip.clip.path, wide)
+    if layout == "shards":
+        assert main(["data", "pack", str(folder), "-o", str(tmp_path / "shards"), "--store", "jpeg"]) == 0
+        folder = tmp_path / "shards"
+    monkeypatch.setattr("dagan.observers.mediapipe_face.MediaPipeFace", SeesAll)
+    SeesAll.shapes.clear()
+    assert main(["landmarks", str(folder), "-o", str(tmp_path / "out")]) == 0
+    assert all(height == width for height, width, _ in SeesAll.shapes)
+    opened = open_clips(folder, tmp_path / "cache", 64, "seek")
+    tracks = LandmarkTracks(opened, [tmp_path / "out"])
+    assert bool(tracks.at(0, 0, flipped=False).found)
+    assert float(tracks.at(0, 0, flipped=False).position[0, 0]) == pytest.approx(-0.5, abs=1e-3)

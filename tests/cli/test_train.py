@@ -4,27 +4,33 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import dagan.nn.vgg
-from dagan.cli.building import check_fit
-from dagan.cli.clips import hold_out
+from dagan.cli.building import check_fit, find_depth
+from dagan.cli.clips import hold_out, look_at_crops
 from dagan.cli.main import main
+from dagan.data.clips import Clip, ClipFrames
 from dagan.errors import UserError
-from dagan.losses.objective import NEED_LANDMARKS
+from dagan.losses.objective import needing_landmarks
 from dagan.models.depth import FaceDepthConfig
+from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load, load_config, save_model
 from dagan.nn.vgg_files import FoundVGG
-from dagan.presets import BASELINE, PRESETS, with_fdn
-from dagan.training.generation_stage import Phase
-from dagan.training.recipes import LITE_RECIPE, RECIPES
+from dagan.presets import BASELINE, LITE_DEPTH, PRESETS, TRAINING, Training, with_fdn
+from dagan.training.phases import Phase
+from dagan.training.recipes import LITE_PHASES, RECIPES, Recipe
 from media import write_video
 from parts import face_clips, tiny_vgg
 
-TINY_RECIPE = (
+PORTRAIT = Path(__file__).parents[2] / "src" / "dagan" / "assets" / "astronaut.png"
+TINY_JUDGE = DiscriminatorConfig(width=4, cap=8)
+TINY_PHASES = (
     Phase(name="motion", steps=1, batch_size=2, image_size=32, objective=(("warped_perceptual", 1.0),)),
     Phase(
         name="picture",
@@ -34,6 +40,9 @@ TINY_RECIPE = (
         objective=(("perceptual", 1.0), ("jacobian_equivariance", 1.0), ("landmark_guidance", 1.0)),
     ),
 )
+
+
+TINY_RECIPE = Recipe(description="", phases=TINY_PHASES, size=64)
 
 
 @pytest.fixture
@@ -57,14 +66,15 @@ def dagan_train(
 ) -> Callable[..., int]:
     """Runs the command on the drawn clips with a tiny preset, recipe and perceptual network."""
     monkeypatch.setitem(PRESETS, "tiny", tiny_config)
-    monkeypatch.setitem(RECIPES, "lite", TINY_RECIPE)
+    monkeypatch.setitem(TRAINING, "tiny", Training("", "tiny", discriminator=TINY_JUDGE))
+    monkeypatch.setitem(RECIPES, "tiny", TINY_RECIPE)
     monkeypatch.setattr(dagan.nn.vgg, "load_vgg", lambda path: tiny_vgg())
     vgg = tmp_path / "vgg"
     vgg.touch()
 
     def run(*options: object, preset: str = "tiny", with_depth: bool = True) -> int:
         where = [str(clips), "-o", str(tmp_path / "run"), "--preset", preset]
-        small = ["--size", "64", "--workers", "0", "--device", "cpu", "--validation", "0", "--perceptual", str(vgg)]
+        small = ["--workers", "0", "--device", "cpu", "--validation", "0", "--perceptual", str(vgg)]
         network = ["--depth", str(depth)] if with_depth else []
         return main(["train", *where, *small, *network, *map(str, options)])
 
@@ -99,7 +109,10 @@ def test_a_run_leaves_a_model_its_log_its_panel_and_what_it_was(
     assert all(torch.equal(value, kept[name]) for name, value in load_file(depth).items())
     assert (tmp_path / "run" / "panel_0000003.png").exists()
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert any("validation_l1_ratio" in line for line in lines)
+    assert any("training_l1_ratio" in line for line in lines)  # nobody is held out
+    assert not any("validation_l1_ratio" in line for line in lines)
+    assert "nobody is held out" in printed
+    assert not (tmp_path / "run" / "best.safetensors").exists()
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["keypoints"]["num_keypoints"] == 5
 
 
@@ -122,7 +135,7 @@ def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
     dagan_train: Callable[..., int], refused: Callable[..., str]
 ) -> None:
     assert dagan_train("--phases", "motion") == 0
-    assert "phases[0].steps: 1 != 5" in refused("--phases", "motion", "--steps", "5")
+    assert "recipe.phases[0].steps: 1 != 5" in refused("--phases", "motion", "--steps", "5")
     assert "model.motion.width: 8 != 12" in refused("--phases", "motion", "--set", "motion.width=12")
 
 
@@ -176,7 +189,7 @@ def test_a_package_for_writing_down_that_is_not_there_is_named(
 def test_validation_has_l1_ssim_and_psnr_and_keeps_the_best_model(
     dagan_train: Callable[..., int], tmp_path: Path
 ) -> None:
-    assert dagan_train("--panel-every", "1") == 0
+    assert dagan_train("--panel-every", "1", "--validation", "0.6") == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     looks = [line for line in lines if "validation_l1" in line]
     assert [line["step"] for line in looks] == [1, 2, 3]
@@ -210,14 +223,15 @@ def test_a_recipe_that_the_preset_cannot_follow_says_which_can(
 ) -> None:
     """`dagan train --preset dagan` ended in a traceback: the lite recipe needs jacobians and many keypoints."""
     monkeypatch.setitem(PRESETS, "rigid", with_fdn(BASELINE, tiny_config.depth))
+    monkeypatch.setitem(TRAINING, "rigid", Training("", "tiny"))
     assert "--recipe paper" in refused(preset="rigid")
     assert "leave --landmarks out" in refused("--landmarks", tmp_path)
 
 
-@pytest.mark.parametrize("phase", LITE_RECIPE, ids=lambda phase: phase.name)
+@pytest.mark.parametrize("phase", LITE_PHASES, ids=lambda phase: phase.name)
 def test_no_phase_of_lite_alone_is_begun_with_too_few_keypoints(tiny_config: TalkingHeadConfig, phase: Phase) -> None:
     """Phases after the keypoints' have losses on them still: it was an IndexError in the first step."""
-    if not dict(phase.objective).keys() & NEED_LANDMARKS:
+    if not needing_landmarks(dict(phase.objective)):
         check_fit(tiny_config, (phase,))
         return
     with pytest.raises(UserError, match="leave --landmarks out"):
@@ -232,7 +246,7 @@ def test_a_missing_or_foreign_perceptual_network_is_named(
 ) -> None:
     monkeypatch.undo()
     save_file({"weight": torch.zeros(1)}, tmp_path / "foreign.safetensors")
-    monkeypatch.setattr("dagan.cli.building.build_model", lambda args: (PRESETS["lite"], torch.nn.Identity()))
+    monkeypatch.setattr("dagan.cli.building.build_model", lambda args, config: torch.nn.Identity())
     for name in ("absent.safetensors", "foreign.safetensors"):
         assert name in refused("--perceptual", tmp_path / name, preset="lite")
 
@@ -272,3 +286,58 @@ def test_the_same_people_are_held_out_whatever_other_clips_there_are() -> None:
     assert hold_out(clips, 0.0) == (clips, [])
     with pytest.raises(UserError, match="holds out everybody"):
         hold_out(clips, 1.0)
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_made_longer_with_its_optimiser(
+    dagan_train: Callable[..., int], refused: Callable[..., str], tmp_path: Path
+) -> None:
+    """Four steps are two and two more, bit for bit."""
+    options = ("--phases", "picture", "--precision", "fp32")
+    assert "there is no run in" in refused(*options, "--extend", "2")
+    assert dagan_train(*options) == 0
+    assert dagan_train(*options, "--extend", "2") == 0
+    assert dagan_train(*options, "--steps", "4", "-o", tmp_path / "whole") == 0
+    one, other = (load_file(tmp_path / run / "model.safetensors") for run in ("run", "whole"))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    assert "recipe.phases[0].steps: 4 != 2" in refused(*options)  # the run is a longer one now
+    assert "steps: 4 != 3" in refused(*options, "--extend", "1")
+    plain = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert plain["recipe"]["phases"][0]["steps"] == 4
+
+
+def test_a_runs_own_config_makes_the_same_run(dagan_train: Callable[..., int], tmp_path: Path) -> None:
+    assert dagan_train("--phases", "motion", "--seed", "3") == 0
+    words = ["train", "-o", tmp_path / "again", "--config", tmp_path / "run" / "config.json", "--workers", "0"]
+    files = ["--depth", tmp_path / "depth.safetensors", "--perceptual", tmp_path / "vgg", "--device", "cpu"]
+    assert main([*map(str, [*words, *files])]) == 0
+    one, other = (json.loads((tmp_path / run / "config.json").read_text()) for run in ("run", "again"))
+    assert one == other
+    first, second = (load_file(tmp_path / run / "model.safetensors") for run in ("run", "again"))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_the_packages_depth_network_is_used_where_it_fits(tiny_config: TalkingHeadConfig) -> None:
+    bundled = find_depth(None, LITE_DEPTH, "lite")
+    assert bundled.config == LITE_DEPTH
+    assert tiny_config.depth is not None
+    with pytest.raises(UserError, match="`dagan train-depth CLIPS -o RUN --preset dagan`"):
+        find_depth(None, tiny_config.depth, "dagan")
+
+
+def test_clips_that_show_no_large_face_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    portrait = Image.open(PORTRAIT).convert("RGB").crop((118, 16, 330, 228)).resize((128, 128))
+    small = Image.new("RGB", (512, 512))
+    small.paste(portrait.resize((96, 96)))
+    shown = {"crop": portrait, "far": small, "wall": Image.new("RGB", (128, 128))}
+    clips = [
+        ClipFrames(np.asarray(image)[None].repeat(2, 0), Clip(Path(name), name, name)) for name, image in shown.items()
+    ]
+    look_at_crops(clips)
+    line = capsys.readouterr().err
+    assert "warning: 2 of 3 clips" in line
+    assert "wall (no face)" in line
+    assert "far (a face of " in line
+    assert "crop (" not in line
+    look_at_crops(clips[:1])
+    assert capsys.readouterr().err == ""

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import dagan.training.recipes
 from dagan.cli.main import main
 from dagan.models.pose import PoseConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.models.weights import load_depth, load_pose, save_model
-from dagan.presets import PRESETS
+from dagan.presets import PRESETS, TRAINING, Training
+from dagan.training.depth_recipes import DEPTH_RECIPES, LITE_DEPTH
 from media import write_video
 from parts import face_clips, write_landmarks
 
@@ -23,15 +23,15 @@ def train_depth(tmp_path: Path, tiny_config: TalkingHeadConfig, monkeypatch: pyt
     (tmp_path / "clips").mkdir()
     for clip in face_clips(2):
         write_video(tmp_path / "clips" / clip.clip.path, clip.frames)
-    recipes = dagan.training.recipes
-    phase = replace(recipes.DEPTH_RECIPE, steps=2, batch_size=2, image_size=64, gaps=(1, 2))
+    phase = replace(LITE_DEPTH.phase, steps=2, batch_size=2, image_size=64, gaps=(1, 2))
+    pose = PoseConfig(base_width=8, head_width=8)
     monkeypatch.setitem(PRESETS, "tiny", tiny_config)
-    monkeypatch.setattr(recipes, "DEPTH_RECIPE", phase)
-    monkeypatch.setattr(recipes, "LITE_POSE", PoseConfig(base_width=8, head_width=8))
+    monkeypatch.setitem(TRAINING, "tiny", Training("", depth_recipe="tiny"))
+    monkeypatch.setitem(DEPTH_RECIPES, "tiny", replace(LITE_DEPTH, phase=phase, pose=pose, size=64))
 
     def run(*options: object) -> int:
         where = [str(tmp_path / "clips"), "-o", str(tmp_path / "run"), "--preset", "tiny"]
-        return main(["train-depth", *where, "--size", "64", "--workers", "0", "--device", "cpu", *map(str, options)])
+        return main(["train-depth", *where, "--workers", "0", "--device", "cpu", *map(str, options)])
 
     return run
 
@@ -78,7 +78,7 @@ def test_a_run_folder_of_another_configuration_is_refused_by_the_field(
 ) -> None:
     assert train_depth() == 0
     assert train_depth("--steps", "7") == 2
-    assert "phases[0].steps: 2 != 7" in capsys.readouterr().err
+    assert "recipe.phase.steps: 2 != 7" in capsys.readouterr().err
 
 
 def test_procedural_heads_train_alone_and_their_truth_is_a_term_of_its_own(
@@ -91,7 +91,7 @@ def test_procedural_heads_train_alone_and_their_truth_is_a_term_of_its_own(
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines[0]["truth"] > 0
     plain = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert plain["stage"]["prior_weight"] == 0  # an F_d that is started from knows which way round a face is
+    assert plain["recipe"]["stage"]["prior_weight"] == 0  # an F_d that is started from knows which way round a face is
     assert {"degenerate_flat_depth", "degenerate_no_motion", "degenerate_odd_focal"} <= set(lines[0])
     assert load_pose(tmp_path / "run" / "pose.safetensors").config.base_width == 8
 

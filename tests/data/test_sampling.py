@@ -29,7 +29,7 @@ def _same(a, b):
 
 
 def test_a_pair_is_two_different_frames_of_one_clip_and_says_which(clips):
-    for pair in iter(SourceDrivingPairs(clips, 200, seed=0, augment=False)):
+    for pair in iter(SourceDrivingPairs(clips, 200, seed=0, augmentation=None)):
         assert pair.source_index != pair.driving_index
         assert not pair.flipped
         for frame, index in ((pair.source, pair.source_index), (pair.driving, pair.driving_index)):
@@ -44,8 +44,8 @@ def test_every_third_pair_takes_the_most_different_of_some_frames(clips, kind, c
     changes = [np.zeros((len(clip), 3), np.float32) for clip in clips]
     changes[2][5] = 1  # bob blinks, or looks away, in one frame of seven
     changes[2][6] = np.nan  # and is not found in another
-    plain = [pair for pair in SourceDrivingPairs(clips, 3000, seed=0, augment=False) if pair.clip_index == 2]
-    pairs = SourceDrivingPairs(clips, 3000, seed=0, augment=False, changes={kind: changes})
+    plain = [pair for pair in SourceDrivingPairs(clips, 3000, seed=0, augmentation=None) if pair.clip_index == 2]
+    pairs = SourceDrivingPairs(clips, 3000, seed=0, augmentation=None, changes={kind: changes})
     lively = [pair for pair in pairs if pair.clip_index == 2]
 
     def share(found):
@@ -58,7 +58,7 @@ def test_every_third_pair_takes_the_most_different_of_some_frames(clips, kind, c
 
 @pytest.mark.parametrize("repeats", [1, 4])
 def test_each_epoch_visits_each_person_as_often_as_asked(clips, repeats):
-    pairs = SourceDrivingPairs(clips, 10 * repeats * 3, seed=0, augment=False, repeats=repeats)
+    pairs = SourceDrivingPairs(clips, 10 * repeats * 3, seed=0, augmentation=None, repeats=repeats)
     people = [clips[pair.clip_index].clip.identity for pair in pairs]
     assert pairs.epoch_length == 3 * repeats
     epochs = [people[start : start + 3 * repeats] for start in range(0, len(people), 3 * repeats)]
@@ -67,14 +67,14 @@ def test_each_epoch_visits_each_person_as_often_as_asked(clips, repeats):
 
 
 def test_a_visit_shows_any_clip_of_the_person(clips):
-    pairs = SourceDrivingPairs(clips, 1500, seed=0, augment=False)
+    pairs = SourceDrivingPairs(clips, 1500, seed=0, augmentation=None)
     counts = Counter(pair.clip_index for pair in pairs)
     assert counts[0] == pytest.approx(250, abs=50)
     assert counts[0] + counts[1] == counts[2] == counts[3] == 500
 
 
 def test_visits_of_triples_go_to_those_with_enough_frames(clips):
-    triples = ConsecutiveFrames(clips, 40, seed=0, augment=False, repeats=2)
+    triples = ConsecutiveFrames(clips, 40, seed=0, augmentation=None, repeats=2)
     people = ["bob" if round(float(triple.frame[0, 0, 0] * 255)) == 2 else "ann" for triple in triples]
     epochs = [people[start : start + 4] for start in range(0, 40, 4)]
     assert all(Counter(epoch) == {"ann": 2, "bob": 2} for epoch in epochs)
@@ -122,7 +122,7 @@ def test_augmentation_is_the_same_on_both_frames(clips):
 
 def test_neighbours_lie_one_gap_before_and_after(clips):
     gaps = set()
-    for triple in iter(ConsecutiveFrames(clips, 300, seed=0, gaps=(1, 2, 4), augment=False)):
+    for triple in iter(ConsecutiveFrames(clips, 300, seed=0, gaps=(1, 2, 4), augmentation=None)):
         before, middle, after = (
             round(float(x[1, 0, 0] * 255)) for x in (triple.neighbours[0], triple.frame, triple.neighbours[1])
         )

@@ -11,7 +11,7 @@ from dagan.data.landmarks import FaceLandmarks
 from dagan.face import NUM_LANDMARKS
 from dagan.losses.equivariance import equivariance
 from dagan.losses.keypoint_distance import keypoint_distance
-from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE, TERMS, Objective
+from dagan.losses.objective import PAPER_OBJECTIVE, TERMS, Objective, needing_landmarks
 from dagan.losses.values import Look, PairBatch, Values
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.forward import GenerationNetworks, Share, forward, look_again
@@ -158,7 +158,7 @@ def test_a_discriminator_is_trained_when_a_term_looks_through_it(names: tuple[st
     assert Objective(tuple((name, 1.0) for name in names)).is_adversarial is adversarial
 
 
-@pytest.mark.parametrize("term", sorted(NEED_LANDMARKS))
+@pytest.mark.parametrize("term", needing_landmarks(TERMS))
 def test_a_term_that_needs_landmarks_says_so_without_them(term: str) -> None:
     batch = random_batch()._replace(source_landmarks=None, driving_landmarks=None)
     with pytest.raises(ValueError, match=f"{term} but the batch has no landmarks"):

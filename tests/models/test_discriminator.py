@@ -42,3 +42,14 @@ def test_gradients_reach_every_parameter_and_the_image() -> None:
 def test_the_first_block_is_not_normalised_so_brightness_is_judged() -> None:
     discriminator, image = TINY.build(), torch.rand(1, 3, 64, 64) * 0.5
     assert not torch.allclose(discriminator(image).features[0], discriminator(image + 0.3).features[0], atol=1e-3)
+
+
+def test_every_other_block_is_normalised_so_the_size_of_its_weights_is_not_judged() -> None:
+    discriminator, image = TINY.build(), torch.rand(1, 3, 96, 96)
+    before = discriminator(image).features
+    for block in discriminator.blocks[1:]:
+        with torch.no_grad():
+            block.conv.weight.mul_(3)
+            block.conv.bias.add_(5)
+    after = discriminator(image).features
+    assert all(torch.allclose(ours, theirs, atol=0.2) for ours, theirs in zip(before, after, strict=True))

@@ -97,8 +97,7 @@ def test_when_nothing_is_to_be_had_one_line_says_what_to_do(cache: Path, choice:
     message = str(refusal.value)
     assert "\n" not in message
     assert all(
-        word in message
-        for word in (["absent", "vgg19"] if choice == "absent.safetensors" else ["perceptual_network.md"])
+        word in message for word in (["absent", "vgg19"] if choice == "absent.safetensors" else ["dagan fetch vgg16"])
     )
 
 

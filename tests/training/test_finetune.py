@@ -14,8 +14,8 @@ from dagan.losses.objective import PAPER_OBJECTIVE
 from dagan.losses.values import PairBatch
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.training.finetune import MIN_FRAMES, Start, finetuning_phase, finetuning_stage, pairs_across, split_frames
-from dagan.training.generation_stage import Phase
-from dagan.training.recipes import RELEASED_RECIPE
+from dagan.training.phases import Phase
+from dagan.training.recipes import RELEASED_TUNING
 from parts import tiny_perceptual
 
 CPU = torch.device("cpu")
@@ -75,7 +75,7 @@ def test_losses_are_those_that_the_model_and_the_machine_can_have() -> None:
     assert poor.steps == 7
     published = finetuning_phase(has_discriminator=True, has_jacobian=True, has_perceptual=True, changes={})
     assert published.objective == (*PAPER_OBJECTIVE, ("jacobian_equivariance", 10.0))
-    assert published.learning_rate == RELEASED_RECIPE[0].learning_rate
+    assert published.learning_rate == RELEASED_TUNING.phases[0].learning_rate
     without = finetuning_phase(has_discriminator=True, has_jacobian=True, has_perceptual=False, changes={})
     assert dict(without.objective)["reconstruction"] > 0
     assert "perceptual" not in dict(without.objective)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dagan.training.generation_stage import Phase
+from dagan.training.phases import Phase
 from dagan.training.schedule import falling, step_of_phase
 
 PHASES = (Phase(steps=3), Phase(steps=4), Phase(steps=2))

@@ -19,10 +19,12 @@ from dagan.models.pose import PoseConfig
 from dagan.models.talking_head import TalkingHead, TalkingHeadConfig
 from dagan.models.weights import load, load_depth
 from dagan.training.checkpoint import load_checkpoint
-from dagan.training.depth_stage import DepthNetworks, DepthPhase, DepthStage, DepthStageConfig
-from dagan.training.generation_stage import GenerationStage, Phase
+from dagan.training.depth_settings import DepthStageConfig
+from dagan.training.depth_stage import DepthNetworks, DepthStage
+from dagan.training.generation_stage import GenerationStage
 from dagan.training.journal import StepReport
 from dagan.training.loop import LoopConfig, train
+from dagan.training.phases import DepthPhase, Phase
 from dagan.training.run_folder import prepare_folder
 from parts import face_clips, tiny_networks
 

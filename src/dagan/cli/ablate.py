@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from dagan.cli.building import check_bundled_depth
+from dagan.cli.plugins import add_plugin_argument, load_plugins
+from dagan.cli.settings import picked, training_of
 from dagan.cli.sizes import check_size
 from dagan.errors import UserError
 
@@ -32,9 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--seeds", type=int, default=1, metavar="N", help="train each preset N times, with seeds 0 to N-1 (default 1)")
     add("--steps", type=int, help="training steps of each run (default: the recipe's)")
-    add("--recipe", help="recipe of every row (default: table_4, for presets with jacobians table_4_jacobians)")
-    add("--size", type=int, default=128, help="side of the images in pixels (default 128)")
-    add("--depth", type=Path, help="depth network of every row that has one (default: the one of the bundled model)")
+    add("--recipe", help="recipe of every row (default: each preset's own, dagan config list)")
+    add("--size", type=int, help="side of the images in pixels (default: each recipe's)")
+    add("--depth", type=Path, help="depth network of every row that has one (default: the package's, for lite ones)")
+    add_plugin_argument(parser)
     add("--perceptual", help="VGG of the perceptual loss, as for `dagan train`")
     add("--evaluate", type=Path, required=True, metavar="CLIPS", help="folder of clips of other people to measure on")
     add("--device", help="cpu or cuda (default: cuda if there is one)")
@@ -43,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    load_plugins(args.plugin)
     presets = args.presets.split(",")
     check(args, presets)
     results: Results = {preset: [] for preset in presets}
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             command("train", *train_arguments(args, preset, seed, folder))
             metrics: dict[str, float] = {}
             for protocol in PROTOCOLS:
-                metrics |= measured(args, protocol, folder)
+                metrics |= measured(args, protocol, folder, size_of(args, preset))
             results[preset].append(metrics)
             write_table(args.run, results)
     print(table_of(results), end="")
@@ -63,54 +68,54 @@ def run(args: argparse.Namespace) -> int:
 def check(args: argparse.Namespace, presets: Sequence[str]) -> None:
     """Raises UserError for what would only be found out after hours."""
     from dagan.files import check_output
+    from dagan.models.families import depth_of
+    from dagan.nn.vgg_files import find_vgg
     from dagan.presets import PRESETS
+    from dagan.training.recipes import RECIPES
 
-    unknown = [name for name in presets if name not in PRESETS]
-    if unknown:
-        raise UserError(f"unknown preset {unknown[0]!r}; known: {', '.join(PRESETS)}")
+    for name in presets:
+        config = picked(PRESETS, name, "preset")
+        picked(RECIPES, args.recipe or training_of(name).recipe, "recipe")
+        check_size(size_of(args, name))
+        if (depth := depth_of(config)) is not None and args.depth is None:
+            check_bundled_depth(depth, name)
     check_output(args.run, [*args.clips, args.evaluate])
-    check_size(args.size)
     if args.seeds < 1:
         raise UserError(f"--seeds is {args.seeds}; it must be 1 or more")
     if not args.evaluate.is_dir():
         raise UserError(f"no such folder of clips to measure on: {args.evaluate}")
+    args.perceptual = args.perceptual or str(find_vgg().path)
 
 
 def train_arguments(args: argparse.Namespace, preset: str, seed: int, folder: Path) -> list[object]:
     """The options of `dagan train` for one row and seed."""
+    from dagan.models.families import depth_of
     from dagan.presets import PRESETS
 
-    config = PRESETS[preset]
-    recipe = args.recipe or ("table_4_jacobians" if config.keypoints.has_jacobian else "table_4")
-    where: list[object] = [*args.clips, "-o", folder, "--cache", args.run / "cache", "--size", args.size]
-    what = ["--preset", preset, "--recipe", recipe, "--seed", seed, *TRAINING_OPTIONS]
-    given = {"steps": args.steps, "perceptual": args.perceptual, "device": args.device}
-    if config.depth is not None:
-        given["depth"] = args.depth or bundled_depth(args.run)
+    where: list[object] = [*args.clips, "-o", folder, "--cache", args.run / "cache", "--size", size_of(args, preset)]
+    what = ["--preset", preset, "--seed", seed, *TRAINING_OPTIONS]
+    given = {"recipe": args.recipe, "steps": args.steps, "perceptual": args.perceptual, "device": args.device}
+    if depth_of(PRESETS[preset]) is not None:
+        given["depth"] = args.depth
     options = [word for name, value in given.items() if value is not None for word in (f"--{name}", value)]
     return [*where, *what, *options, *shlex.split(args.train_options)]
 
 
-def bundled_depth(folder: Path) -> Path:
-    """The depth network of the bundled model, as a file of its own."""
-    from dagan.depth.estimate import load_face_depth
-    from dagan.models.weights import save_model
+def size_of(args: argparse.Namespace, preset: str) -> int:
+    """The side of the images of a row, in training and in evaluation."""
+    from dagan.training.recipes import RECIPES
 
-    path = folder / "depth.safetensors"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        depth = load_face_depth()
-        save_model(path, depth, depth.config)
-    return path
+    size: int = args.size or RECIPES[args.recipe or training_of(preset).recipe].size
+    return size
 
 
-def measured(args: argparse.Namespace, protocol: str, folder: Path) -> dict[str, float]:
+def measured(args: argparse.Namespace, protocol: str, folder: Path, size: int) -> dict[str, float]:
     """The means of `dagan evaluate`, measured unless they are there: {"self PSNR": 25.1}."""
     result = folder / protocol / "evaluation.json"
     if not result.is_file():
         device = ["--device", args.device] if args.device else []
         what = ["--model", folder / "model.safetensors", "--protocol", protocol, "--motion", MOTION[protocol]]
-        what += ["--size", args.size]
+        what += ["--size", size]
         options = [*what, *device, *shlex.split(args.evaluate_options)]
         command("evaluate", args.evaluate, "-o", result.parent, *options)
     summary = json.loads(result.read_text(encoding="utf-8"))["summary"]

@@ -10,8 +10,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names",
         metavar="NAME",
         nargs="+",
-        help="sface (39 MB: identity, for `dagan evaluate`), vgg19 (548 MB) or vgg16 (528 MB: the perceptual network "
-        "of a training)",
+        help="sface (39 MB): identity, for `dagan evaluate`; vgg16 (64 MB) or vgg19 (548 MB): the perceptual network "
+        "of a training",
     )
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dagan.losses.perceptual import PerceptualLoss
     from dagan.training.before_after import Outcome
     from dagan.training.finetune import Start
-    from dagan.training.generation_stage import Phase
     from dagan.training.loop import LoopConfig
+    from dagan.training.phases import Phase
 
 DEFAULT_SIZE = 256  # as `dagan animate`
 
@@ -139,14 +139,16 @@ def open_clip(args: argparse.Namespace) -> "tuple[CachedFrames, Clip]":
 
 def pick_phase(args: argparse.Namespace, start: "Start") -> "Phase":
     """The recipe that suits the model, with what was given in its place."""
+    from dagan.losses.objective import TERMS, of_others
     from dagan.training.finetune import finetuning_phase
 
     given = {"steps": args.steps, "batch_size": args.batch_size, "learning_rate": args.learning_rate}
     return finetuning_phase(
         has_discriminator=start.discriminator is not None,
-        has_jacobian=start.config.keypoints.has_jacobian,
+        has_jacobian=getattr(getattr(start.config, "keypoints", None), "has_jacobian", False),
         has_perceptual=start.perceptual is not None,
         changes={"image_size": args.size, **{name: value for name, value in given.items() if value is not None}},
+        unsuitable=of_others(start.config, TERMS),
     )
 
 

@@ -84,8 +84,8 @@ def stamp_of(
     from dagan.provenance.stamp import stamp
 
     with model_file(args.model) as weights:
-        hashes = [hash_of(path) for path in (weights, args.source, args.driving)]
-    recipe = Recipe(*hashes, {name: str(value) for name, value in settings.items()})
+        stated = {name: str(value) for name, value in settings.items()}
+        recipe = Recipe(hash_of(weights), hash_of(args.source), hash_of(args.driving), stated)
     return stamp(recipe, size, square, signer, args.label)
 
 

@@ -2,130 +2,215 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from dagan.cli.building import preset_config
-from dagan.cli.clips import open_together
+from dagan.cli.clips import look_at_crops, open_together, opened_for_a_look
+from dagan.cli.settings import (
+    changed_depth_recipe,
+    describe,
+    parse_settings,
+    picked,
+    preset_model,
+    timed,
+    training_of,
+)
+from dagan.cli.sizes import check_size
 from dagan.cli.training import (
     add_common_arguments,
-    check_numbers,
-    check_run,
     join,
     loop_config,
+    print_plan,
     run_config,
     say,
+    settle,
     step_config,
 )
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
+    from dagan.data.clips import ClipFrames
     from dagan.data.synthetic.store import StoredClip
-    from dagan.models.depth import FaceDepthNet
-    from dagan.training.depth_stage import DepthPhase
+    from dagan.models.depth import FaceDepthConfig, FaceDepthNet
+    from dagan.training.depth_order import FoundFaces
+    from dagan.training.depth_recipes import DepthRecipe
+    from dagan.training.depth_settings import DepthStageConfig
+    from dagan.training.depth_stage import DepthNetworks, DepthStage
     from dagan.training.distributed import World
 
 SYNTHETIC_FRAMES = 40
 TURNED_FRAMES, TURNED = 12, 0.7  # of the heads that only the supervised term sees: seen from the side, too (radians)
 
 
+class DepthPlan(NamedTuple):
+    """A run of stage 1 as it would be."""
+
+    depth: "FaceDepthConfig"
+    recipe: "DepthRecipe"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_common_arguments(parser, clips="*")
-    parser.add_argument("--steps", type=int, help="optimiser steps (default: the recipe's)")
-    parser.add_argument("--synthetic", type=int, default=0, metavar="N", help="also train on N procedural heads")
-    parser.add_argument(
+    add_common_arguments(parser)
+    add = parser.add_argument
+    add("--synthetic", type=int, metavar="N", help="also train on N procedural heads")
+    add(
         "--truth",
         type=float,
-        default=0.0,
         metavar="WEIGHT",
         help="supervise with the exact depth of the procedural heads (default: 0, self-supervised as in the paper)",
     )
-    parser.add_argument(
+    add(
         "--order",
         type=float,
-        default=0.0,
         metavar="WEIGHT",
         help="supervise with the order in depth of the faces' landmarks (default: 0, self-supervised as in the paper)",
     )
-    parser.add_argument("--landmarks", type=Path, nargs="+", help="for --order: folders written by `dagan landmarks`")
-    parser.add_argument("--from", dest="start", type=Path, help="start from an F_d of an earlier run")
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="default: the recipe's")
+    add("--landmarks", type=Path, nargs="+", help="for --order: folders written by `dagan landmarks`")
+    add("--from", dest="start", type=Path, help="start from an F_d of an earlier run")
 
 
 def run(args: argparse.Namespace) -> int:
-    from dataclasses import replace
-
     import torch
 
+    from dagan.models.depth import FaceDepthConfig
     from dagan.models.weights import load_depth
     from dagan.training.depth_order import find_faces
-    from dagan.training.depth_stage import MAX_DEPTH_GRADIENT, DepthNetworks, DepthStage
+    from dagan.training.depth_recipes import DepthRecipe
+    from dagan.training.depth_stage import DepthNetworks
     from dagan.training.loop import train
-    from dagan.training.recipes import depth_recipe
     from dagan.training.run_folder import fingerprint
     from dagan.training.schedule import check_split
 
-    check_numbers(args)
-    check_run(args)
-    check_sources(args)
-    config = preset_config(args).depth
-    if config is None:
-        raise UserError(f"preset {args.preset} has no depth network; choose one that has, such as lite or dagan")
-    phase = pick_phase(args)
+    settle(args, depth=FaceDepthConfig, recipe=DepthRecipe)
+    plan = plan_depth(args)
+    if args.plan:
+        return print_run(args, plan)
+    check_sources(args, plan.recipe)
     loop, world = loop_config(args), join(args)
-    check_split((phase,), world.size, args.accumulate)
+    check_split((plan.recipe.phase,), world.size, args.accumulate)
     torch.manual_seed(args.seed)
-    pose, settings = depth_recipe(phase, config, args.truth, args.order)
-    networks = DepthNetworks(config.build(), pose.build())
+    networks = DepthNetworks(plan.depth.build(), plan.recipe.pose.build())
     if args.start is not None:
         start_from(networks.depth, load_depth(args.start), args.start)
-        settings = replace(settings, prior_weight=0.0)  # it knows by now which way round a face is
-    clips = open_together(args, world)
-    faces = find_faces(clips, args.landmarks) if args.order > 0 else []
-    heads = open_heads(args, world)
+    clips, heads = open_together(args, world), open_heads(args, world)
+    if world.is_main and clips:
+        look_at_crops(clips)
+    faces = find_faces(clips, args.landmarks) if plan.recipe.stage.order_weight > 0 else []
     clips += [head.clip for head in heads]
-    stage = DepthStage(
-        networks=networks,
-        config=config,
-        settings=settings,
-        phases=(phase,),
-        clips=clips,
-        device=world.device,
-        seed=args.seed,
-        world=world,
-        how=step_config(args, world.device, MAX_DEPTH_GRADIENT),
-        repeats=args.repeats,
-        truth=heads + open_heads(args, world, TURNED_FRAMES, TURNED) if args.truth > 0 else (),
-        faces=faces,
-    )
-    say(world, f"{len(clips)} clips to train on; {phase.steps} steps")
-    plain = run_config(args, model=config, pose=pose, stage=settings, phases=(phase,), synthetic=args.synthetic)
+    plan = of_data(args, plan, clips)
+    stage = build_stage(args, plan, networks, clips, faces, heads, world)
+    say(world, f"{len(clips)} clips to train on; {plan.recipe.phase.steps} steps")
+    say(world, *describe((plan.recipe.phase,)))
     data = fingerprint(clip.clip.path for clip in clips)
-    say(world, f"wrote {train(stage, loop, plain, args.run, world, data)}")
+    say(world, f"wrote {train(stage, loop, plain_run(args, plan), args.run, world, data)}")
     world.leave()
     return 0
 
 
-def pick_phase(args: argparse.Namespace) -> "DepthPhase":
-    """The recipe's phase with what was asked for instead."""
+def build_stage(
+    args: argparse.Namespace,
+    plan: DepthPlan,
+    networks: "DepthNetworks",
+    clips: "list[ClipFrames]",
+    faces: "list[FoundFaces]",
+    heads: "list[StoredClip]",
+    world: "World",
+) -> "DepthStage":
+    from dagan.training.depth_stage import DepthStage
+
+    recipe = plan.recipe
+    return DepthStage(
+        networks=networks,
+        config=plan.depth,
+        settings=recipe.stage,
+        phases=(recipe.phase,),
+        clips=clips,
+        device=world.device,
+        seed=args.seed,
+        world=world,
+        how=step_config(args, world.device, recipe.max_gradient),
+        repeats=recipe.repeats,
+        augmentation=recipe.augmentation,
+        optimizer=recipe.optimizer,
+        truth=heads + open_heads(args, world, TURNED_FRAMES, TURNED) if recipe.stage.truth_weight > 0 else (),
+        faces=faces,
+    )
+
+
+def plan_depth(args: argparse.Namespace) -> DepthPlan:
+    """F_d and the recipe, without the data; sets `args.preset` and `args.size`. Raises UserError."""
     from dataclasses import replace
 
-    from dagan.training.recipes import DEPTH_RECIPE
+    from dagan.models.families import depth_of
+    from dagan.training.depth_recipes import DEPTH_RECIPES, fitted
+    from dagan.training.phases import at_size
 
-    if args.learning_rate is not None and not args.learning_rate > 0:
-        raise UserError(f"--learning-rate is {args.learning_rate:g}; it must be above 0")
-    changes = {"steps": args.steps, "batch_size": args.batch_size, "learning_rate": args.learning_rate}
-    return replace(DEPTH_RECIPE, **{name: value for name, value in changes.items() if value is not None})
+    settings = parse_settings(args.set)
+    args.preset = args.preset or "lite"
+    depth = args.given.get("depth") or depth_of(preset_model(args, settings, args.preset))
+    if depth is None:
+        raise UserError(f"preset {args.preset} has no depth network; choose one that has, such as lite or dagan")
+    named = args.recipe or training_of(args.preset).depth_recipe
+    given = args.given.get("recipe") if args.recipe is None else None
+    recipe = changed_depth_recipe(given or picked(DEPTH_RECIPES, named, "recipe"), settings)
+    args.size = args.size or recipe.size
+    check_size(args.size)
+    (phase,) = at_size(timed((recipe.phase,), args), args.size, recipe.size)
+    options = {"repeats": args.repeats, "max_gradient": args.clip}
+    changes = {name: value for name, value in options.items() if value is not None}
+    recipe = replace(recipe, phase=phase, size=args.size, stage=changed_stage(args, recipe.stage), **changes)
+    return DepthPlan(depth, recipe if given else fitted(recipe, depth))
 
 
-def check_sources(args: argparse.Namespace) -> None:
+def changed_stage(args: argparse.Namespace, stage: "DepthStageConfig") -> "DepthStageConfig":
+    """With the weights of --truth and --order; an F_d of --from knows by now which way round a face is."""
+    from dataclasses import replace
+
+    return replace(
+        stage,
+        truth_weight=stage.truth_weight if args.truth is None else args.truth,
+        order_weight=stage.order_weight if args.order is None else args.order,
+        prior_weight=0.0 if args.start is not None else stage.prior_weight,
+    )
+
+
+def of_data(args: argparse.Namespace, plan: DepthPlan, clips: "list[ClipFrames]") -> DepthPlan:
+    """The plan with the steps that its epochs take on these clips, and with those of --extend."""
+    from dataclasses import replace
+
+    from dagan.data.sampling import ConsecutiveFrames
+    from dagan.training.phases import extended, with_steps
+
+    recipe = plan.recipe
+    samples = ConsecutiveFrames(clips, 1, args.seed, recipe.phase.gaps, repeats=recipe.repeats).epoch_length
+    (phase,) = extended(with_steps((recipe.phase,), samples), args.extend or 0)
+    return plan._replace(recipe=replace(recipe, phase=phase))
+
+
+def plain_run(args: argparse.Namespace, plan: DepthPlan) -> dict[str, object]:
+    """The run as one plain value."""
+    return run_config(args, synthetic=args.synthetic, depth=plan.depth, recipe=plan.recipe)
+
+
+def print_run(args: argparse.Namespace, plan: DepthPlan) -> int:
+    """--plan: nothing is written, and no clip is decoded."""
+    lines = []
+    if args.clips and not args.synthetic:
+        with opened_for_a_look(args) as clips:
+            plan = of_data(args, plan, clips)
+            lines.append(f"{len(clips)} clips of {len({clip.clip.identity for clip in clips})} people to train on")
+    return print_plan(plain_run(args, plan), [*lines, *describe((plan.recipe.phase,))])
+
+
+def check_sources(args: argparse.Namespace, recipe: "DepthRecipe") -> None:
     """Raises UserError when there is nothing to train on, or nothing to supervise with."""
-    if min(args.synthetic, args.truth, args.order) < 0:
+    truth, order = recipe.stage.truth_weight, recipe.stage.order_weight
+    if min(args.synthetic, truth, order) < 0:
         raise UserError("--synthetic, --truth and --order must be 0 or more")
     if not args.clips and not args.synthetic:
         raise UserError("nothing to train on: give folders of clips, or --synthetic N for procedural heads")
-    if args.truth > 0 and not args.synthetic:
+    if truth > 0 and not args.synthetic:
         raise UserError("--truth needs procedural heads, of which the depth is known: give --synthetic N too")
-    if args.order > 0 and not (args.clips and args.landmarks):
+    if order > 0 and not (args.clips and args.landmarks):
         raise UserError("--order needs clips and their landmarks: give --landmarks DIR, from `dagan landmarks`")
 
 

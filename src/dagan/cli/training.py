@@ -1,13 +1,16 @@
 """How a run is computed and kept: the options that the training commands share."""
 
 import argparse
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dagan.cli.device import add_device_argument, pick_device
-from dagan.cli.sizes import check_size
+from dagan.cli.plugins import add_plugin_argument, load_plugins
+from dagan.cli.run_file import settle_options
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,24 +23,40 @@ if TYPE_CHECKING:
 LEAST = {"accumulate": 1, "log_every": 1, "panel_every": 1, "checkpoint_every": 1, "keep": 1, "max_skipped": 1}
 
 
-def add_common_arguments(parser: argparse.ArgumentParser, clips: str = "+") -> None:
-    """What both training commands take; `clips`: how many folders (an `nargs`)."""
-    parser.add_argument("clips", type=Path, nargs=clips, help="folders of face clips (videos, frame folders or shards)")
-    parser.add_argument("-o", "--run", type=Path, required=True, help="run folder; an unfinished run there goes on")
-    parser.add_argument("--preset", default="lite", help="model preset (dagan config list)")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a model setting")
-    parser.add_argument(
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """What both training commands take. Options without a default here get it in `settle_options`."""
+    add = parser.add_argument
+    add("clips", type=Path, nargs="*", help="folders of face clips (videos, frame folders or shards)")
+    add("-o", "--run", type=Path, help="run folder; an unfinished run there goes on")
+    add("--preset", help="model preset, which brings its recipe and discriminator (dagan config list; default: lite)")
+    add("--recipe", help="how it is trained (dagan config list; default: the preset's)")
+    add("--config", type=Path, metavar="FILE", help="options and settings of a run: its config.json, or a part")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change a field of the model (generator.width=32), or one that starts with recipe., phases.NAME., "
+        "objective.TERM, augmentation. or discriminator. (dagan config show PRESET)",
+    )
+    add("--plan", action="store_true", help="print the whole run as it would be, as JSON, and end")
+    add("--extend", type=int, metavar="STEPS", help="make a finished run in RUN so many steps longer")
+    add("--steps", type=int, help="training steps of every phase (default: the recipe's)")
+    add("--epochs", type=int, help="length of every phase in epochs, in place of steps")
+    add("--learning-rate", type=float, metavar="RATE", help="of every phase at its start (default: the recipe's)")
+    add("--batch-size", type=int, help="samples a step, of all processes (default: the recipe's)")
+    add("--repeats", type=int, help="visits to each person in an epoch (default: the recipe's)")
+    add("--size", type=int, help="side of the training images in pixels; all of a recipe's phases scale with it")
+    add("--seed", type=int, help="of all random numbers (default: 0)")
+    add_plugin_argument(parser)
+    add(
         "--decode",
         choices=("seek", "cache"),
         help="seek: decode frames when they are needed; cache: decode all at the start (default with --cache)",
     )
-    parser.add_argument("--cache", type=Path, help="folder for decoded frames and clip indexes (default: RUN/cache)")
-    parser.add_argument("--size", type=int, default=256, help="side of the decoded frames in pixels (default: 256)")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
-    parser.add_argument("--repeats", type=int, default=1, help="visits to each person in an epoch (published: 75)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that load samples")
-    parser.add_argument("--threads", type=int, help="CPU threads of the training process (default: all cores)")
-    parser.add_argument("--batch-size", type=int, help="samples a step, of all processes (default: the recipe's)")
+    add("--cache", type=Path, help="folder for decoded frames and clip indexes (default: RUN/cache)")
+    add("--workers", type=int, default=1, help="processes that load samples")
+    add("--threads", type=int, help="CPU threads of the training process (default: all cores)")
     add_device_argument(parser)
     add_engine_arguments(parser)
 
@@ -45,10 +64,12 @@ def add_common_arguments(parser: argparse.ArgumentParser, clips: str = "+") -> N
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how steps are made")
     group.add_argument(
-        "--precision", choices=("auto", "bf16", "fp32"), default="auto", help="auto: bf16 where the hardware has it"
+        "--precision", choices=("auto", "bf16", "fp32"), help="auto (default): bf16 where the hardware has it"
     )
-    group.add_argument("--accumulate", type=int, default=1, metavar="N", help="split batches into N parts: less memory")
-    group.add_argument("--clip", type=float, metavar="NORM", help="largest norm of the gradients; 0: no limit")
+    group.add_argument("--accumulate", type=int, metavar="N", help="split batches into N parts: less memory")
+    group.add_argument(
+        "--clip", type=float, metavar="NORM", help="largest norm of the gradients; 0: no limit (default: the recipe's)"
+    )
     group.add_argument(
         "--max-skipped",
         type=int,
@@ -59,7 +80,6 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ema",
         type=float,
-        default=0.999,
         metavar="DECAY",
         help="decay of the exported average (0.999)",
     )
@@ -113,6 +133,7 @@ def loop_config(args: argparse.Namespace) -> "LoopConfig":
         workers=args.workers,
         ema_decay=args.ema,
         max_skipped=args.max_skipped,
+        extends=args.extend is not None,
         journal=JournalConfig(tensorboard=not args.no_tensorboard, wandb=args.wandb),
     )
 
@@ -136,24 +157,42 @@ def step_facts(args: argparse.Namespace) -> dict[str, object]:
 
 
 def run_config(args: argparse.Namespace, **parts: object) -> dict[str, object]:
-    """The run as one plain value: what resume compares."""
+    """The run as one plain value: what resume compares, and what --config reads."""
     from dagan.config import to_plain
 
     facts: dict[str, object] = {
+        "preset": args.preset,
         "seed": args.seed,
         "size": args.size,
         "clips": [str(path) for path in args.clips],
+        "landmarks": [str(path) for path in args.landmarks] if args.landmarks else None,
         "step": step_facts(args),
     }
-    if args.repeats != 1:  # not among the facts of runs from before there was a choice
-        facts["repeats"] = args.repeats
     return {**facts, **{name: to_plain(part) for name, part in parts.items()}}
 
 
-def check_numbers(args: argparse.Namespace) -> None:
-    """Raises UserError for numbers that no run can have."""
-    check_size(args.size)
-    check_least(args, {"steps": 1, "batch_size": 1, "workers": 0, "repeats": 1, "threads": 1, "perceptual_side": 0})
+def settle(args: argparse.Namespace, **parts: Any) -> None:
+    """Loads plugins, fills in options from --config, and checks them; `parts` as in `settle_options`.
+
+    Raises:
+        UserError: options that no run can have.
+    """
+    load_plugins(args.plugin)
+    settle_options(args, parts)
+    if args.run is None and not args.plan:
+        raise UserError("give a run folder: -o RUN")
+    least = {"steps": 1, "epochs": 1, "extend": 1, "batch_size": 1, "workers": 0, "repeats": 1, "threads": 1}
+    check_least(args, {**least, "perceptual_side": 0})
+    if args.run is not None:
+        check_run(args)
+
+
+def print_plan(plain: Mapping[str, object], lines: Sequence[str]) -> int:
+    """--plan: the run as JSON, which --config reads, on stdout; what a person wants to know on stderr."""
+    print(json.dumps(plain, indent=2))
+    for line in lines:
+        print(line, file=sys.stderr)
+    return 0
 
 
 def check_run(args: argparse.Namespace) -> None:

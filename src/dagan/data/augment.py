@@ -27,6 +27,9 @@ class AugmentConfig:
     hue: float = 0.03  # a tenth turns skin purple
 
 
+AUGMENTATION = AugmentConfig()
+
+
 class Augmented(NamedTuple):
     """Augmented frames, and whether they were mirrored (x -> -x)."""
 
@@ -35,10 +38,9 @@ class Augmented(NamedTuple):
 
 
 def augment(
-    frames: Float[Tensor, "t 3 h w"], generator: torch.Generator, config: AugmentConfig | None = None
+    frames: Float[Tensor, "t 3 h w"], generator: torch.Generator, config: AugmentConfig = AUGMENTATION
 ) -> Augmented:
     """The frames under one random flip and one random colour change. RGB in [0, 1] stays in [0, 1]."""
-    config = config or AugmentConfig()
     draws = torch.rand(5, generator=generator)
     flipped = bool(draws[0] < config.flip)
     brightness, contrast, saturation, hue = (2 * draws[1:] - 1).tolist()

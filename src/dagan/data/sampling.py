@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt32
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dagan.data.augment import augment as augment_frames
+from dagan.data.augment import AUGMENTATION, AugmentConfig, augment
 from dagan.data.clips import ClipFrames
 from dagan.errors import UserError
 
@@ -88,11 +88,11 @@ class SourceDrivingPairs(Dataset[FramePair]):
         clips: Sequence[ClipFrames],
         length: int,
         seed: int,
-        augment: bool = True,
+        augmentation: AugmentConfig | None = AUGMENTATION,
         repeats: int = REPEATS,
         changes: Mapping[str, Sequence[Float[np.ndarray, "t e"]]] | None = None,
     ):
-        self.clips, self.length, self.seed, self.augment = clips, length, seed, augment
+        self.clips, self.length, self.seed, self.augmentation = clips, length, seed, augmentation
         self.changes = changes or {}
         self._visits = _Visits(_clips_by_person(clips, min_frames=2), repeats, seed)
 
@@ -115,7 +115,7 @@ class SourceDrivingPairs(Dataset[FramePair]):
         known = self.changes.get(kind)
         others = [(source + 1 + draw.below(count - 1)) % count for _ in range(CANDIDATES[kind] if known else 1)]
         driving = _liveliest(known[clip], source, others) if known else others[0]
-        frames, flipped = _load(self.clips[clip], [source, driving], self.augment, draw)
+        frames, flipped = _load(self.clips[clip], [source, driving], self.augmentation, draw)
         return FramePair(frames[0], frames[1], clip, source, driving, flipped)
 
 
@@ -128,11 +128,17 @@ class ConsecutiveFrames(Dataset[FrameTriple]):
         length: int,
         seed: int,
         gaps: Sequence[int] = GAPS,
-        augment: bool = True,
+        augmentation: AugmentConfig | None = AUGMENTATION,
         repeats: int = REPEATS,
     ):
-        self.clips, self.length, self.seed, self.gaps, self.augment = clips, length, seed, tuple(gaps), augment
+        self.clips, self.length, self.seed, self.gaps = clips, length, seed, tuple(gaps)
+        self.augmentation = augmentation
         self._visits = _Visits(_clips_by_person(clips, min_frames=2 * min(gaps) + 1), repeats, seed)
+
+    @property
+    def epoch_length(self) -> int:
+        """Samples in which everybody is visited `repeats` times."""
+        return self._visits.epoch_length
 
     def __len__(self) -> int:
         return self.length
@@ -145,7 +151,7 @@ class ConsecutiveFrames(Dataset[FrameTriple]):
         fitting = [gap for gap in self.gaps if 2 * gap < len(clip)]
         gap = fitting[draw.below(len(fitting))]
         middle = gap + draw.below(len(clip) - 2 * gap)
-        frames, _ = _load(clip, [middle, middle - gap, middle + gap], self.augment, draw)
+        frames, _ = _load(clip, [middle, middle - gap, middle + gap], self.augmentation, draw)
         return FrameTriple(frames[0], frames[1:])
 
 
@@ -166,10 +172,12 @@ def _clips_by_person(clips: Sequence[ClipFrames], min_frames: int) -> list[list[
     return [people[identity] for identity in sorted(people)]
 
 
-def _load(clip: ClipFrames, indices: list[int], augment: bool, draw: _Draw) -> tuple[Float[Tensor, "t 3 h w"], bool]:
+def _load(
+    clip: ClipFrames, indices: list[int], augmentation: AugmentConfig | None, draw: _Draw
+) -> tuple[Float[Tensor, "t 3 h w"], bool]:
     pixels = torch.from_numpy(clip.frames[indices])  # t h w 3
     frames = rearrange(pixels, "t h w c -> t c h w").float() / 255
-    return augment_frames(frames, draw.torch_generator()) if augment else (frames, False)
+    return augment(frames, draw.torch_generator(), augmentation) if augmentation else (frames, False)
 
 
 def _check_index(index: int, length: int) -> None:

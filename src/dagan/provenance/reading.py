@@ -8,7 +8,8 @@ from jaxtyping import Complex64, Float32, UInt8
 from PIL import Image
 
 from dagan.provenance.code import decoded, encoded
-from dagan.provenance.pattern import KEY, SIDE, Lattice, lattice, patterns
+from dagan.provenance.grid import Grey, Place, grid_at, luma
+from dagan.provenance.pattern import KEY, Lattice, lattice, patterns
 from dagan.provenance.payload import CHECKSUM, Payload, checked
 from dagan.provenance.watermark import STEP
 
@@ -16,17 +17,6 @@ MOST_FRAMES = 96  # that are read of a video
 MOST_SIDE = 1280  # pixels: larger frames are reduced
 GAINS = np.geomspace(0.5, 2.0, 61, dtype=np.float32)  # contrast that is tried; the middle one is 1
 DECODED = 8  # candidates of a round that are decoded
-
-Grey = UInt8[np.ndarray, "h w"]
-
-
-class Place(NamedTuple):
-    """A rectangle in which the mark may lie, in pixels; it may reach beyond the frame."""
-
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 class Reading(NamedTuple):
@@ -93,10 +83,10 @@ def score_at(frames: Sequence[Grey], place: Place, key: bytes = KEY) -> float:
     return float(lattice_score(_means(frames, place, np.ones(1, np.float32), lattice(key)))[0])
 
 
-def lattice_score(means: Complex64[np.ndarray, "n 144"]) -> Float32[np.ndarray, " n"]:
+def lattice_score(means: Complex64[np.ndarray, "n k"]) -> Float32[np.ndarray, " n"]:
     """How near the mean phases are to 0 or half a turn, in standard deviations of what chance gives."""
     size = np.abs(means) + 1e-9
-    return ((means**2).real / size).sum(1) / np.sqrt((size**2).sum(1) / 2)
+    return np.asarray(((means**2).real / size).sum(1) / np.sqrt((size**2).sum(1) / 2), np.float32)
 
 
 def _means(
@@ -105,26 +95,25 @@ def _means(
     """The mean over all frames of each pattern's place on its lattice, as a phase, for each contrast."""
     grids = np.stack([grid_at(frame, place).ravel() for frame in frames])
     steps = grids @ patterns().T / STEP  # t 144
-    turns = steps / gains[:, None, None] - found.turns  # n t 144
-    return np.exp(2j * np.pi * turns).mean(1).astype(np.complex64)
+    return mean_phase(steps / gains[:, None, None] - found.turns)  # n t 144
 
 
-def grid_at(frame: Grey, place: Place) -> Float32[np.ndarray, "64 64"]:
-    """The luma of a place, averaged to 64x64; beyond the frame its edge pixels are repeated."""
-    height, width = frame.shape
-    left, top = place.x, place.y
-    right, bottom = left + place.width, top + place.height
-    margin = int(np.ceil(max(0, -left, -top, right - width, bottom - height)))
-    padded = np.pad(frame, margin, mode="edge") if margin else frame
-    box = (left + margin, top + margin, right + margin, bottom + margin)
-    small = Image.fromarray(padded).resize((SIDE, SIDE), Image.Resampling.BOX, box=box)
-    return np.asarray(small, np.float32)
+def mean_phase(turns: Float32[np.ndarray, "n t k"]) -> Complex64[np.ndarray, "n k"]:
+    """The means over t of angles, as points in the unit circle."""
+    angles = np.float32(2 * np.pi) * turns
+    return np.asarray(np.cos(angles).mean(1) + 1j * np.sin(angles).mean(1), np.complex64)
+
+
+def reduction(width: int, height: int) -> float:
+    """By how much frames of this size are made smaller before they are read."""
+    return min(1.0, MOST_SIDE / max(width, height))
 
 
 def _grey(frame: UInt8[np.ndarray, "h w 3"]) -> Grey:
-    image = Image.fromarray(frame).convert("L")
-    longest = max(image.size)
-    if longest > MOST_SIDE:
-        size = (round(image.width * MOST_SIDE / longest), round(image.height * MOST_SIDE / longest))
-        image = image.resize(size, Image.Resampling.BOX)
-    return np.asarray(image)
+    grey = luma(frame)
+    height, width = grey.shape
+    share = reduction(width, height)
+    if share == 1:
+        return grey
+    size = (round(width * share), round(height * share))
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))

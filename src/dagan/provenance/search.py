@@ -1,50 +1,55 @@
 """Where the mark lies, when a video was cropped or the drawn square is a part of it: shifts and sizes are tried.
 
-A try is a product of a small matrix: each size needs the frame once on a grid of quarter cells, on which a shift is an
-offset. The patterns are slow, so they are multiplied at half the resolution.
+Projections change by half a step of the lattice when the square is moved by a quarter of a cell, so shifts go in
+tenths. A try is a product of a small matrix: for each size the frame is averaged once, over squares of two by two
+cells that begin at every tenth; the patterns are slow enough to be multiplied at that resolution.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 from numpy.lib.stride_tricks import sliding_window_view
-from PIL import Image
 
-from dagan.provenance.pattern import COUNT, KEY, SIDE, lattice, patterns
-from dagan.provenance.reading import DECODED, Candidate, Grey, Place, lattice_score, score_at
+from dagan.provenance.grid import Grey, Place, averages
+from dagan.provenance.pattern import KEY, SIDE, cosines, lattice, patterns
+from dagan.provenance.reading import DECODED, Candidate, lattice_score, mean_phase, score_at
 from dagan.provenance.watermark import STEP
 
-FINE = 4  # shifts a cell
+FINE = 10  # shifts a cell
 HALF = SIDE // 2  # cells a side at which the patterns are multiplied
-WIDE = 2 * FINE  # steps of a shift in such a cell
-SIZE_STEP = 0.005  # of a size: less than a shift's step at the rim
-FRAMES = 8  # of the video that are looked at in a search
-CROPPED = 0.13  # of the mark's square may have been cut off in each direction
-REFINE = (2.0, 1.0, 0.5, 0.25)  # steps of the last approach, in eighths of a cell
+WIDE = 2 * FINE  # shifts in such a cell
+SIZE_STEP = 0.003  # of a size: a tenth of a cell at the rim
+FEW = 64  # patterns that are looked at in a search
+FRAMES = 4  # of the video that are looked at in a search
+CROPPED = 0.105  # of the mark's square may have been cut off in each direction
+REFINE = (0.06, 0.03, 0.015)  # steps of the last approach, in cells
 
 
 class Window(NamedTuple):
-    """Squares to try: of sizes from `least` to `most` pixels, at most `shift` of a size from the middle (x, y)."""
+    """Squares to try, of sizes from `least` to `most` pixels, about the middle (x, y): at most `shift` of the size from
+    it, and as far as the square still covers `cover` pixels about the middle."""
 
     x: float
     y: float
     least: float
     most: float
-    shift: float
+    shift: float = 1.0
+    cover: float = 0.0
 
 
 def cropped(width: int, height: int) -> Window:
-    """The window for a video of which up to `CROPPED` was cut away."""
+    """The window for a video that is a part of the mark's square: up to `CROPPED` of it was cut away."""
     side = max(width, height)
-    return Window(width / 2, height / 2, side, side / (1 - CROPPED), CROPPED / 2)
+    return Window(width / 2, height / 2, side, side / (1 - CROPPED), cover=side)
 
 
 def around(place: Place) -> Window:
     """The window for a square that is known roughly, as from the face that was found."""
     size = (place.width + place.height) / 2
-    return Window(place.x + place.width / 2, place.y + place.height / 2, 0.92 * size, 1.09 * size, 0.06)
+    return Window(place.x + place.width / 2, place.y + place.height / 2, 0.94 * size, 1.07 * size, shift=0.04)
 
 
 def searched(frames: Sequence[Grey], windows: Sequence[Window], key: bytes = KEY) -> list[Candidate]:
@@ -55,8 +60,8 @@ def searched(frames: Sequence[Grey], windows: Sequence[Window], key: bytes = KEY
 
 
 def _best_of_sizes(frames: Sequence[Grey], window: Window, key: bytes) -> Iterator[Candidate]:
-    turns = lattice(key).turns
-    for size in sizes(window):
+    turns = lattice(key).turns[:FEW]
+    for size in sizes(window).tolist():
         means, places = means_of_size(frames, window, size)
         scores = lattice_score(means * np.exp(-2j * np.pi * turns).astype(np.complex64))
         best = int(scores.argmax())
@@ -68,56 +73,45 @@ def sizes(window: Window) -> Float32[np.ndarray, " n"]:
     return np.geomspace(window.least, window.most, count, dtype=np.float32)
 
 
-def means_of_size(frames: Sequence[Grey], window: Window, size: float) -> tuple[np.ndarray, list[Place]]:
+def means_of_size(
+    frames: Sequence[Grey], window: Window, size: float, few: int = FEW
+) -> tuple[np.ndarray, list[Place]]:
     """The patterns' mean phases for all shifts of a square of this size, before a key's lattice, and where they are."""
     height, width = frames[0].shape
-    unit = size / SIDE / FINE
-    columns, rows = max(1, round(width / unit)), max(1, round(height / unit))
-    across, down = width / columns, height / rows  # pixels a step
-    reach = window.shift * SIDE * FINE
-    left, right = _steps(window.x / across - SIDE * FINE / 2, reach)
-    top, bottom = _steps(window.y / down - SIDE * FINE / 2, reach)
-    total = np.zeros(((bottom - top + 1) * (right - left + 1), COUNT), np.complex64)
-    half = _half_patterns()
+    step = size / SIDE / FINE  # pixels
+    reach = min(window.shift, (1 - window.cover / size) / 2)
+    count = 2 * int(np.ceil(reach * SIDE * FINE)) + 1
+    left, top = (middle - size / 2 - step * (count // 2) for middle in (window.x, window.y))
+    across, down = (
+        averages(length, start, step, WIDE * step, count + WIDE * (HALF - 1))
+        for length, start in ((width, left), (height, top))
+    )
+    half, total = _half_patterns(few), np.zeros((count * count, few), np.complex64)
     for frame in frames:
-        wide = _wide_cells(np.asarray(Image.fromarray(frame).resize((columns, rows), Image.Resampling.BOX)), left, top)
-        shifts = sliding_window_view(wide, ((HALF - 1) * WIDE + 1,) * 2)[: bottom - top + 1, : right - left + 1]
-        cells = shifts[..., ::WIDE, ::WIDE].reshape(len(total), HALF * HALF)
-        total += np.exp((2j * np.pi / STEP) * (cells @ half.T)).astype(np.complex64)
-    places = [
-        Place(x * across, y * down, SIDE * FINE * across, SIDE * FINE * down)
-        for y in range(top, bottom + 1)
-        for x in range(left, right + 1)
-    ]
-    return total / len(frames), places
+        means = down @ frame.astype(np.float32) @ across.T
+        shifts = sliding_window_view(means, (WIDE * (HALF - 1) + 1,) * 2)[..., ::WIDE, ::WIDE]
+        total += mean_phase(shifts.reshape(count * count, 1, HALF * HALF) @ half.T)
+    shifted = [Place(left + step * x, top + step * y, size, size) for y in range(count) for x in range(count)]
+    return total / len(frames), shifted
 
 
-def _steps(middle: float, reach: float) -> tuple[int, int]:
-    return int(np.floor(middle - reach)), int(np.ceil(middle + reach))
-
-
-def _wide_cells(steps: np.ndarray, left: int, top: int) -> Float32[np.ndarray, "rows columns"]:
-    """The means of WIDE x WIDE steps from (left, top) on, which may lie before the frame."""
-    span = 2 * SIDE * FINE + WIDE  # more than the furthest shift needs
-    rows = np.clip(np.arange(top, top + span), 0, steps.shape[0] - 1)
-    columns = np.clip(np.arange(left, left + span), 0, steps.shape[1] - 1)
-    sums = np.pad(steps[np.ix_(rows, columns)].astype(np.float32), ((1, 0), (1, 0))).cumsum(0, np.float64).cumsum(1)
-    means = (sums[WIDE:, WIDE:] - sums[:-WIDE, WIDE:] - sums[WIDE:, :-WIDE] + sums[:-WIDE, :-WIDE]) / WIDE**2
-    return means.astype(np.float32)
-
-
-def _half_patterns() -> Float32[np.ndarray, "144 1024"]:
-    """The patterns on cells twice as large."""
-    return patterns().reshape(COUNT, HALF, 2, HALF, 2).sum((2, 4)).reshape(COUNT, -1)
+@cache
+def _half_patterns(few: int) -> Float32[np.ndarray, "few 1024"]:
+    """Some patterns for means over two by two cells, in steps of the lattice: with the cosines as large as before."""
+    frequency = np.arange(HALF)
+    kept = 1 / np.cos(np.pi * frequency / (2 * SIDE))  # what the mean of two cells leaves of a cosine, undone
+    full, small = cosines(SIDE)[:HALF], cosines(HALF)
+    spectrum = full @ patterns()[:few].reshape(few, SIDE, SIDE) @ full.T * np.outer(kept, kept) * 2
+    return np.asarray((small.T @ spectrum @ small).reshape(few, -1) / STEP, np.float32)
 
 
 def _refined(frames: Sequence[Grey], candidate: Candidate, key: bytes) -> Candidate:
     """The candidate moved, and made larger or smaller, in ever finer steps as long as that looks better."""
     best = candidate._replace(score=score_at(frames, candidate.place, key))
     for step in REFINE:
-        eighth = step * best.place.width / SIDE / 8
+        pixels = step * best.place.width / SIDE
         for move in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)):
-            place = _moved(best.place, *(eighth * part for part in move))
+            place = _moved(best.place, *(pixels * part for part in move))
             score = score_at(frames, place, key)
             if score > best.score:
                 best = best._replace(score=score, place=place)

@@ -12,17 +12,16 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Float32, Int16, UInt8
-from PIL import Image
 
 from dagan.images import Crop
 from dagan.provenance.code import encoded
+from dagan.provenance.grid import Place, grid_at, luma
 from dagan.provenance.pattern import KEY, SIDE, lattice, patterns
 from dagan.provenance.payload import Payload
 
 STEP = 44.0  # levels of 255, times the grid's 64 cells
 LIMIT = 0.3  # of a step: how far a projection is moved at most; half a step would reach every point, and cost 2 dB
 FOLLOW = 0.4  # of the change that a picture asks for, in a video
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 LEAST_SIDE = 16  # pixels: smaller pictures stay as they are
 
 Pixels = UInt8[np.ndarray, "h w 3"]
@@ -50,25 +49,19 @@ class Watermark:
 
     def _change(self, region: Pixels) -> Int16[np.ndarray, "h w"]:
         """What is added to each pixel's three levels."""
-        found = self._patterns @ grid_of(region).ravel()
+        found = self._patterns @ grid_at(luma(region), Place(0, 0, region.shape[1], region.shape[0])).ravel()
         wanted = np.rint((found - self._start) / STEP) * STEP + self._start - found
         before = wanted if self._moved is None else self._moved
         self._moved = np.clip(before + FOLLOW * (wanted - before), -LIMIT * STEP, LIMIT * STEP)
         small = (self._moved @ self._patterns).reshape(SIDE, SIDE)
         height, width = region.shape[:2]
-        return np.rint(_enlarging(height) @ small @ _enlarging(width).T).astype(np.int16)
+        return np.asarray(np.rint(_enlarging(height) @ small @ _enlarging(width).T), np.int16)
 
 
-def _inside(picture: Pixels, square: Crop) -> Pixels:
+def _inside(picture: Pixels, square: Crop) -> UInt8[np.ndarray, "h2 w2 3"]:
     """The part of the picture that a square covers."""
     x, y, size = square
     return picture[max(y, 0) : max(y + size, 0), max(x, 0) : max(x + size, 0)]
-
-
-def grid_of(picture: Pixels) -> Float32[np.ndarray, "64 64"]:
-    """The luma of a picture, averaged to 64x64."""
-    small = Image.fromarray(np.ascontiguousarray(picture)).resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small, np.float32) @ LUMA
 
 
 @cache

@@ -5,7 +5,7 @@ background is what the auto-mask drops. `dagan.losses.portrait` has the terms th
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +17,11 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
+from dagan.data.augment import AUGMENTATION, AugmentConfig
 from dagan.data.clips import ClipFrames
 from dagan.data.sampling import REPEATS, ConsecutiveFrames
 from dagan.data.synthetic.store import StoredClip
-from dagan.geometry.alignment import LEVELS, align
+from dagan.geometry.alignment import align
 from dagan.geometry.camera import Reprojection, reproject, scale_intrinsics
 from dagan.geometry.warp import trainable
 from dagan.losses.photometric import MinimumError, minimum_reprojection, scale_consistency, smoothness, soften
@@ -33,50 +34,19 @@ from dagan.training.batches import resize_images, rows_of, to_device
 from dagan.training.depth_health import HealthWatch, signs_of_health
 from dagan.training.depth_labels import UNLABELLED, Beside, DepthLabels, label_terms
 from dagan.training.depth_order import FoundFaces, OrderedFaces
+from dagan.training.depth_settings import MAX_DEPTH_GRADIENT, AdamWConfig, DepthStageConfig, term_weights
 from dagan.training.depth_truth import TrueDepths
 from dagan.training.distributed import ALONE, World, average_gradients
 from dagan.training.guard import RunningState, clip_gradients, step_if
 from dagan.training.journal import StepReport
 from dagan.training.panels import NUM_ROWS, depth_panel
-from dagan.training.schedule import falling
+from dagan.training.phases import DepthPhase
 from dagan.training.step import StepConfig, pick_precision
 from dagan.training.validation import fixed_pairs
 from dagan.types import CameraPose
 
 COARSE = 8  # poses are compared on every eighth pixel
-ADAM_BETAS, WEIGHT_DECAY = (0.9, 0.99), 1e-3
-MAX_DEPTH_GRADIENT = 1.0
 POSE_MODEL = "pose.safetensors"  # F_p, beside F_d in a run folder
-
-
-@dataclass(frozen=True, kw_only=True)
-class DepthStageConfig:
-    """Weights of stage 1.
-
-    `image_levels` gives for each disparity scale the resolution (number of halvings) of the images it is judged on.
-    Judging coarse disparities on coarse images (ours) costs a third of the paper's reference [4], (0, 0, 0, 0), and
-    lets the pose find motions of many pixels. Frames of 256 pixels with networks that work at 128: (1, 2, 3, 4).
-    `align`: poses are F_p's corrected by direct alignment, and F_p learns from the corrections (`guidance_weight`).
-    False: F_p's own, and F_p learns from the reprojection error alone, as in the paper.
-    """
-
-    alpha: float = 0.8  # Eq. 5
-    smoothness_weight: float = 1e-3  # halved at each coarser scale; from [4]
-    image_levels: tuple[int, ...] = (0, 1, 2, 3)
-    align: bool = True
-    alignment_levels: tuple[int, ...] = LEVELS  # halvings, coarse to fine
-    guidance_weight: float = 1.0
-    consistency_weight: float = 0.0  # 0 leaves the term, and F_d on the neighbours, out
-    background_weight: float = 0.5
-    gauge_weight: float = 0.5
-    camera_weight: float = 0.02
-    portrait_focal: float = 2.0  # image sides, as in `PoseConfig`
-    prior_weight: float = 0.5
-    prior_steps: int = 600
-    truth_weight: float = 0.0  # of the supervised term on synthetic heads; only the default weights have it
-    order_weight: float = 0.0  # of the order of landmarks on real frames; likewise
-    min_depth: float = 0.7
-    max_depth: float = 1.2
 
 
 class NeighbouringFrames(NamedTuple):
@@ -168,15 +138,7 @@ def depth_loss(
             for disparity, level in zip(disparities, config.image_levels, strict=True)
         ]
         height, width = batch.frame.shape[-2:]
-        terms = {
-            "photometric": mean_of(level.minimum.error.mean() for level in levels),
-            "guidance": guidance,
-            "smoothness": mean_of(level.smoothness / 2**scale for scale, level in enumerate(levels)),
-            "background": mean_of(background_error(level.disparity, level.minimum) for level in levels),
-            "gauge": mean_of(gauge(level.disparity, level.minimum) for level in levels),
-            "camera": mean_of(camera_offset(pose.intrinsics, (height, width), config.portrait_focal) for pose in poses),
-            "prior": mean_of(bump_distance(level.disparity) for level in levels),
-        }
+        terms = stage_terms(config, levels, poses, guidance, (height, width))
         if config.consistency_weight > 0:
             terms["consistency"] = neighbour_consistency(networks.depth, batch, levels[0], config)
         terms |= label_terms(networks.depth, labels)
@@ -186,20 +148,25 @@ def depth_loss(
     return DepthLoss(total, {name: value.detach() for name, value in logged.items()})
 
 
-def term_weights(config: DepthStageConfig, step: int) -> dict[str, float]:
-    """Of every term that a step may have."""
-    return {
-        "photometric": 1.0,
-        "guidance": config.guidance_weight,
-        "smoothness": config.smoothness_weight,
-        "background": config.background_weight,
-        "gauge": config.gauge_weight,
-        "camera": config.camera_weight,
-        "prior": config.prior_weight * max(0.0, 1 - step / max(config.prior_steps, 1)),
-        "consistency": config.consistency_weight,
-        "truth": config.truth_weight,
-        "order": config.order_weight,
+def stage_terms(
+    config: DepthStageConfig,
+    levels: Sequence["Judgement"],
+    poses: tuple[CameraPose, ...],
+    guidance: Float[Tensor, ""],
+    size: tuple[int, int],
+) -> dict[str, Float[Tensor, ""]]:
+    """The terms that the settings weigh at all, unweighted; `size` is (h, w) of the frames."""
+    terms: dict[str, Callable[[], Tensor]] = {
+        "photometric": lambda: mean_of(level.minimum.error.mean() for level in levels),
+        "guidance": lambda: guidance,
+        "smoothness": lambda: mean_of(level.smoothness / 2**scale for scale, level in enumerate(levels)),
+        "background": lambda: mean_of(background_error(level.disparity, level.minimum) for level in levels),
+        "gauge": lambda: mean_of(gauge(level.disparity, level.minimum) for level in levels),
+        "camera": lambda: mean_of(camera_offset(pose.intrinsics, size, config.portrait_focal) for pose in poses),
+        "prior": lambda: mean_of(bump_distance(level.disparity) for level in levels),
     }
+    weights = term_weights(config, step=0)
+    return {name: term() for name, term in terms.items() if weights[name] > 0}
 
 
 def corrected(
@@ -263,7 +230,8 @@ def judge(
         reproject(depth, pose._replace(intrinsics=scale_intrinsics(pose.intrinsics, 0.5**level))) for pose in poses
     )
     reconstructions = [sample(image, at.grid) for image, at in zip(others, reprojections, strict=True)]
-    still = torch.stack([*others, *(soften(other) for other in others)])  # else sampling wins by blurring noise
+    softened = [soften(other) for other in others] if config.softens else []  # else sampling wins by blurring noise
+    still = torch.stack([*others, *softened])
     valid = torch.stack([at.valid for at in reprojections])
     minimum = minimum_reprojection(torch.stack(reconstructions), valid, still, frame, alpha=config.alpha)
     return Judgement(disparity, reprojections, minimum, smoothness(disparity, frame))
@@ -292,28 +260,6 @@ def neighbour_consistency(
     return torch.stack(values).mean()
 
 
-@dataclass(frozen=True, kw_only=True)
-class DepthPhase:
-    """A stretch of stage 1. The learning rate rises over `warm_up` steps and falls over the last `decay` of them.
-
-    `gaps` are the distances in frames between a frame and its neighbours: 1 is the paper's; heads hardly move in that
-    time, and what does not move says nothing about depth.
-    """
-
-    name: str = "depth"
-    steps: int
-    batch_size: int = 12
-    image_size: int = 256
-    learning_rate: float = 1e-4
-    warm_up: int = 100
-    decay: float = 0.4
-    gaps: tuple[int, ...] = (1,)
-
-    def learning_rate_at(self, step: int) -> float:
-        """Linear up, constant, linear down to a fiftieth."""
-        return self.learning_rate * min(1.0, (step + 1) / self.warm_up) * falling(step, self.steps, self.decay)
-
-
 @dataclass(kw_only=True)
 class DepthStage:
     """Stage 1 over clips; `how` as in `GenerationStage`.
@@ -332,6 +278,8 @@ class DepthStage:
     how: StepConfig | None = None
     judged_by: str | None = None
     repeats: int = REPEATS
+    augmentation: AugmentConfig | None = AUGMENTATION
+    optimizer: AdamWConfig = AdamWConfig()
     truth: Sequence[StoredClip] = ()
     faces: Sequence[FoundFaces] = ()
 
@@ -340,17 +288,20 @@ class DepthStage:
         synchronise_batch_norm(self.networks, self.world)
         self._step = self.how or StepConfig(precision=pick_precision(self.device), max_gradient=MAX_DEPTH_GRADIENT)
         self.health = HealthWatch()
-        self.optimizer = torch.optim.AdamW(
-            self.networks.parameters(), betas=ADAM_BETAS, weight_decay=WEIGHT_DECAY, fused=True
+        how = self.optimizer
+        self._optimizer = torch.optim.AdamW(
+            self.networks.parameters(), betas=how.betas, weight_decay=how.weight_decay, fused=True
         )
-        self.optimizers: Mapping[str, Optimizer] = {"depth": self.optimizer}
+        self.optimizers: Mapping[str, Optimizer] = {"depth": self._optimizer}
         self.modules: Mapping[str, nn.Module] = {"networks": self.networks}
         self.averaged: nn.Module = self.networks
         self.pairs = fixed_pairs(self.clips, NUM_ROWS, self.device)
 
     def dataset(self, length: int) -> Dataset[Any]:
         (phase,) = self.phases
-        frames = ConsecutiveFrames(self.clips, length, self.seed, gaps=phase.gaps, repeats=self.repeats)
+        frames = ConsecutiveFrames(
+            self.clips, length, self.seed, phase.gaps, augmentation=self.augmentation, repeats=self.repeats
+        )
         labels: list[Dataset[Any]] = []
         if self.truth:
             labels.append(TrueDepths(self.truth, length, self.seed))
@@ -359,10 +310,10 @@ class DepthStage:
         return Beside(frames, *labels) if labels else frames
 
     def step(self, phase: DepthPhase, batch: Any, step: int) -> StepReport:
-        for group in self.optimizer.param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = phase.learning_rate_at(step)
         frames, labels = self._unpacked(batch, phase.image_size)
-        terms, finite = depth_step(self.networks, self.optimizer, frames, labels, self.settings, step, self._step)
+        terms, finite = depth_step(self.networks, self._optimizer, frames, labels, self.settings, step, self._step)
         return StepReport(terms | self.health.see(terms), finite)
 
     def _unpacked(self, batch: Any, size: int) -> tuple[NeighbouringFrames, DepthLabels]:

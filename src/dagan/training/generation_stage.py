@@ -3,22 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
+from dagan.data.augment import AUGMENTATION, AugmentConfig
 from dagan.data.clips import ClipFrames
 from dagan.data.landmarks import LandmarkTracks
 from dagan.data.sampling import REPEATS, SourceDrivingPairs
-from dagan.losses.adversarial import discriminator_adversarial
-from dagan.losses.objective import PAPER_OBJECTIVE, Objective
+from dagan.losses.objective import Objective
 from dagan.losses.values import PairBatch, Values
 from dagan.models.families import ModelConfig
 from dagan.models.family import Family
 from dagan.models.weights import save_model
+from dagan.nn.layout import channels_last
 from dagan.training.batch_norm import synchronise_batch_norm
 from dagan.training.batches import resize_images, rows_of, to_device
 from dagan.training.distributed import ALONE, World, average_gradients
@@ -27,33 +27,14 @@ from dagan.training.guard import RunningState, clip_gradients, step_if
 from dagan.training.journal import StepReport
 from dagan.training.pair_dataset import PairDataset, frame_changes
 from dagan.training.panels import NUM_ROWS, generation_panel
-from dagan.training.schedule import falling, step_of_phase
+from dagan.training.phases import Phase
+from dagan.training.schedule import step_of_phase
 from dagan.training.step import PLAIN_STEP, StepConfig, pick_precision
 from dagan.training.validation import NUM_PAIRS, Measure, Pairs, fixed_pairs, validate
 
 ADAM_BETAS = (0.5, 0.999)  # as FOMM
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A stretch of training with one objective. The paper has a single phase of everything at 256.
-
-    `frozen`: parts of the model, by their names in it, that stay as the phase finds them. `decay`: the last share of
-    the steps, over which the learning rate falls to a fiftieth.
-    """
-
-    name: str = "all"
-    steps: int
-    batch_size: int = 8
-    image_size: int = 256
-    learning_rate: float = 2e-4
-    objective: tuple[tuple[str, float], ...] = PAPER_OBJECTIVE
-    frozen: tuple[str, ...] = ()
-    decay: float = 0.0
-
-    def learning_rate_at(self, step: int) -> float:
-        """Of the phase's own step, from 0: constant, then linear down."""
-        return self.learning_rate * falling(step, self.steps, self.decay)
+SGD_MOMENTUM = 0.9  # as X2Face
+Optimizer = Literal["adam", "sgd"]
 
 
 def compile_networks(networks: GenerationNetworks) -> None:
@@ -65,20 +46,24 @@ def compile_networks(networks: GenerationNetworks) -> None:
 class GenerationOptimizers(NamedTuple):
     """One for all parts of the model that are trained together; one for D."""
 
-    generator: torch.optim.Adam
-    discriminator: torch.optim.Adam
+    generator: torch.optim.Optimizer
+    discriminator: torch.optim.Optimizer
 
 
-def generation_optimizers(networks: GenerationNetworks) -> GenerationOptimizers:
-    """Adam on everything that stage 2 trains; the learning rate is set by each phase.
+def generation_optimizers(
+    networks: GenerationNetworks, betas: tuple[float, float] = ADAM_BETAS, optimizer: Optimizer = "adam"
+) -> GenerationOptimizers:
+    """On everything that stage 2 trains; the learning rate is set by each phase.
 
     Fused: a fifth of the time on a CPU, and a step can be left out without asking the device (`guard.step_if`).
     """
     trained = [parameter for parameter in networks.model.parameters() if parameter.requires_grad]
-    return GenerationOptimizers(
-        torch.optim.Adam(trained, betas=ADAM_BETAS, fused=True),
-        torch.optim.Adam(networks.discriminator.parameters(), betas=ADAM_BETAS, fused=True),
-    )
+    groups = trained, [*networks.discriminator.parameters()]
+    if optimizer == "sgd":
+        return GenerationOptimizers(
+            *(torch.optim.SGD(group, lr=0.0, momentum=SGD_MOMENTUM, fused=True) for group in groups)
+        )
+    return GenerationOptimizers(*(torch.optim.Adam(group, betas=betas, fused=True) for group in groups))
 
 
 class StepResult(NamedTuple):
@@ -118,7 +103,7 @@ def generation_step(
         (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
         terms["total"] = total
         if objective.is_adversarial:
-            terms["discriminator"] = discriminator_backward(networks, values, config)
+            terms["discriminator"] = discriminator_backward(networks, objective, values, config)
         parts.append({name: value.detach() for name, value in terms.items()})
     average_gradients(networks.model, networks.discriminator)
     norms = {"gradient": clip_gradients([networks.model], config.max_gradient)}
@@ -130,12 +115,14 @@ def generation_step(
     return StepResult(mean_terms(parts) | norms, finite)
 
 
-def discriminator_backward(networks: GenerationNetworks, values: Values, config: StepConfig) -> Tensor:
-    """Gradients of D's least-squares loss on the driving frame and the frame just generated; gives the loss."""
+def discriminator_backward(
+    networks: GenerationNetworks, objective: Objective, values: Values, config: StepConfig
+) -> Tensor:
+    """Gradients of D's loss on the driving frame and the frame just generated; gives the loss."""
     networks.discriminator.requires_grad_(True)
     image, code = values.rendering.generated.detach(), values.driving.code.each(Tensor.detach)
     with torch.autocast(image.device.type, dtype=config.precision, enabled=config.is_mixed):
-        loss = discriminator_adversarial(values.judged_real, networks.discriminator(image, code))
+        loss = objective.discriminator_loss(values.judged_real, networks.discriminator(image, code))
     (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
     return loss
 
@@ -188,26 +175,34 @@ class GenerationStage:
     compiled: bool = False
     judged_by: str | None = "validation_l1"
     repeats: int = REPEATS  # visits to each person in an epoch
+    augmentation: AugmentConfig | None = AUGMENTATION
+    betas: tuple[float, float] = ADAM_BETAS
+    optimizer: Optimizer = "adam"
     judged_on: Pairs | None = None  # instead of one pair of each validation clip
 
     def __post_init__(self) -> None:
-        self.networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(self.networks.to(self.device))
         synchronise_batch_norm(self.networks, self.world)
         self._step = self.how or StepConfig(precision=pick_precision(self.device))
-        self._optimizers = generation_optimizers(self.networks)
-        self.optimizers: Mapping[str, Optimizer] = self._optimizers._asdict()
+        self._optimizers = generation_optimizers(self.networks, self.betas, self.optimizer)
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = self._optimizers._asdict()
         self.modules: Mapping[str, nn.Module] = {
             "model": self.networks.model,
             "discriminator": self.networks.discriminator,
         }
         self.averaged: nn.Module = self.networks.model
+        self._is_validated = bool(self.validation or self.judged_on)
+        if not self._is_validated:
+            self.judged_by = None  # numbers of clips trained on choose no best model
         self.pairs = self.judged_on or fixed_pairs(self.validation or self.clips, NUM_PAIRS, self.device)
         self._changes = frame_changes(self.tracks) if self.tracks is not None else None
         if self.compiled:
             compile_networks(self.networks)
 
     def dataset(self, length: int) -> Dataset[Any]:
-        pairs = SourceDrivingPairs(self.clips, length, self.seed, repeats=self.repeats, changes=self._changes)
+        pairs = SourceDrivingPairs(
+            self.clips, length, self.seed, augmentation=self.augmentation, repeats=self.repeats, changes=self._changes
+        )
         return PairDataset(pairs, self.tracks)
 
     def step(self, phase: Phase, batch: Any, step: int) -> StepReport:
@@ -224,7 +219,7 @@ class GenerationStage:
     def panel(self, average: nn.Module, path: Path) -> dict[str, float]:
         assert isinstance(average, Family)
         generation_panel(average, self.pairs.source[:NUM_ROWS], self.pairs.driving[:NUM_ROWS], path)
-        return validate(average, self.pairs, self.measures)
+        return validate(average, self.pairs, self.measures, "validation" if self._is_validated else "training")
 
     def export(self, average: nn.Module, path: Path) -> None:
         assert isinstance(average, Family)

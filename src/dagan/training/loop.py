@@ -30,7 +30,7 @@ class LoopConfig:
     A checkpoint is written every `checkpoint_seconds`, every `checkpoint_every` steps when given, when the run is the
     best so far and when it ends; the newest `keep` and the best stay. `max_skipped` steps in a row whose gradients are
     not finite end the run, and so do `patience` panels in a row that were not better than the best one before, or
-    `minutes` since this start: what is done by then is judged and kept.
+    `minutes` since this start: what is done by then is judged and kept. `extends`: a finished run is made longer.
     """
 
     seed: int = 0
@@ -44,6 +44,7 @@ class LoopConfig:
     max_skipped: int = 10
     patience: int | None = None
     minutes: float = math.inf
+    extends: bool = False
     journal: JournalConfig = JournalConfig()
 
 
@@ -86,7 +87,7 @@ class _Run:
         self.borders = borders(stage.phases)
         self.total = max(self.borders)
         self.average = MovingAverage(stage.averaged, config.ema_decay)
-        self.progress = resume(stage, self.average, plain, folder)
+        self.progress = resume(stage, self.average, plain, folder, extends=config.extends)
         self.meter, self.sinks, self.saved_at = Meter(world), list[Sink](), time.monotonic()
         self.deadline = self.saved_at + 60 * config.minutes
         self.guard = Guard(config.max_skipped, folder, world, self.progress.skipped)
@@ -99,7 +100,7 @@ class _Run:
         """What the first process writes before the first step."""
         start = self.progress.step
         if self.world.is_main:
-            if start == 0:
+            if start == 0 or self.config.extends:
                 write_json(self.folder / "config.json", self.plain)
             record_start(self.folder, describe_start(self.world, start), data)
             self.sinks = open_sinks(self.config.journal, self.folder, start, self.plain)

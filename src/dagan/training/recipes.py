@@ -1,34 +1,38 @@
-"""How the bundled weights and the paper's model are trained, as values."""
+"""How stage 2 is trained, as values: the bundled weights, the paper's models, published ones, Table 4 on a laptop."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
-from dagan.losses.objective import NEED_LANDMARKS, PAPER_OBJECTIVE
-from dagan.models.depth import FaceDepthConfig
-from dagan.models.pose import PoseConfig
-from dagan.training.depth_stage import DepthPhase, DepthStageConfig
-from dagan.training.generation_stage import Phase
-
-# Stage 1 of the lite model: 128 px, neighbours up to half a second away. The bump prior gives the face its sign (nose
-# to the front) and is gone after 200 steps. A slow end calms the map: half of what is learned (docs/depth.md).
-LITE_POSE = PoseConfig(base_width=32, head_width=128)
-LITE_DEPTH_STAGE = DepthStageConfig(prior_steps=200)
-DEPTH_RECIPE = DepthPhase(
-    steps=900, batch_size=12, image_size=128, learning_rate=8e-4, decay=0.6, gaps=tuple(range(3, 13))
-)
+from dagan.data.augment import AUGMENTATION, AugmentConfig
+from dagan.losses.objective import FEATURE_MATCHING, PAPER_OBJECTIVE, TERMS, needing_landmarks
+from dagan.losses.values import Look
+from dagan.training.generation_stage import ADAM_BETAS, Optimizer
+from dagan.training.phases import Phase
+from dagan.training.step import MAX_GRADIENT
 
 
-def depth_recipe(
-    phase: DepthPhase, depth: FaceDepthConfig, truth_weight: float = 0.0, order_weight: float = 0.0
-) -> tuple[PoseConfig, DepthStageConfig]:
-    """F_p and the stage's settings for an F_d: judged at the size it works at, F_p no larger."""
-    size = min(depth.working_size or phase.image_size, phase.image_size)
-    halvings = max(0, round(math.log2(phase.image_size / size)))
-    levels = tuple(level + halvings for level in LITE_DEPTH_STAGE.image_levels)
-    pose = replace(LITE_POSE, working_size=size if halvings else LITE_POSE.working_size)
-    settings = replace(LITE_DEPTH_STAGE, image_levels=levels, truth_weight=truth_weight, order_weight=order_weight)
-    return pose, settings
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a talking head is trained: its phases, and what they share.
+
+    `size`: the side of the training images that the phases' `image_size` is written for; `--size` scales all of them.
+    `repeats`: visits to each person in an epoch. `perceptual_side`: of the random square of each image that the
+    perceptual network sees, 0 for whole images. `pyramid`: how the images of L_P are shrunk, ours or as published
+    models were trained. `optimizer`: Adam with `betas`, or SGD. `max_gradient`: 0 for no clipping.
+    `augmentation`: None for none.
+    """
+
+    description: str
+    phases: tuple[Phase, ...]
+    size: int = 256
+    repeats: int = 1
+    perceptual_side: int = 128
+    pyramid: Literal["ours", "released"] = "ours"
+    optimizer: Optimizer = "adam"
+    betas: tuple[float, float] = ADAM_BETAS
+    max_gradient: float = MAX_GRADIENT
+    augmentation: AugmentConfig | None = AUGMENTATION
 
 
 # The detector alone first, drawn to face landmarks in frames as they are and turned, zoomed and shifted: a tenth of the
@@ -54,7 +58,7 @@ FULL_SIZE_TERMS = (  # at last pixels count for more: L_P's texture is there, an
     ("reenacted_keypoints", 150.0),
     ("reenacted_openings", 500.0),
 )
-LITE_RECIPE = (
+LITE_PHASES = (
     Phase(
         name="keypoints",
         steps=500,
@@ -99,32 +103,70 @@ LITE_RECIPE = (
 )
 
 
-def without_landmarks(phases: Sequence[Phase]) -> tuple[Phase, ...]:
-    """The phases for clips whose landmarks are not known: terms that need them go, and keypoints that would stay where
-    landmarks drew them are learned all the way, by equivariance."""
-    return tuple(
-        replace(
-            phase,
-            objective=tuple(term for term in phase.objective if term[0] not in NEED_LANDMARKS)
-            + (EQUIVARIANCE if phase.frozen else ()),
-            frozen=(),
-        )
-        for phase in phases
-    )
+class Unguided(NamedTuple):
+    """What is left of a recipe where landmarks are not known, and what is not: names of phases and of terms."""
+
+    phases: tuple[Phase, ...]
+    left_out: tuple[str, ...]
+    terms: tuple[str, ...]
 
 
-# The paper: one phase of all of Eq. 10 at 256. Published models see about 150 epochs of VoxCeleb1.
-PAPER_RECIPE = (Phase(steps=100_000, batch_size=4, objective=PAPER_OBJECTIVE),)
+def without_landmarks(phases: Sequence[Phase]) -> Unguided:
+    """The phases for clips whose landmarks are not known.
+
+    Terms that need them go, and so do phases in which nothing is left that moves an image. Keypoints that would stay
+    where landmarks drew them are learned all the way, by equivariance.
+    """
+    kept, left_out, terms = [], [], list[str]()
+    for phase in phases:
+        guided = needing_landmarks(name for name, _ in phase.objective)
+        terms += [name for name in guided if name not in terms]
+        rest = tuple(term for term in phase.objective if term[0] not in guided)
+        if guided and not any(Look.FLOW in TERMS[name].looks for name, _ in rest):
+            left_out.append(phase.name)
+        else:
+            objective = rest + (EQUIVARIANCE if phase.frozen else ())
+            kept.append(replace(phase, objective=objective, frozen=()))
+    return Unguided(tuple(kept), tuple(left_out), tuple(terms))
+
+
+# Eq. 10 in one phase, at the published schedule: 150 epochs of 75 pairs a person, ten times slower after 60 and 90 (as
+# FOMM's paper says), L_P of whole images, no clipping.
+PUBLISHED = Recipe(
+    description="Sec. 3.5 as written, 150 epochs; days on several GPUs",
+    phases=(Phase(epochs=150, milestones=(60, 90), batch_size=32, objective=PAPER_OBJECTIVE),),
+    repeats=75,
+    perceptual_side=0,
+    max_gradient=0.0,
+)
+JACOBIANS = ("jacobian_equivariance", 10.0)
+FOMM_OBJECTIVE = (*(term for term in PAPER_OBJECTIVE if term[0] != "keypoint_distance"), JACOBIANS)  # L_D is DaGAN's
+RELEASED_OBJECTIVE = (*PAPER_OBJECTIVE, JACOBIANS)
+RELEASED_AUGMENTATION = replace(AUGMENTATION, hue=0.1)
+
+
+def of_objective(recipe: Recipe, objective: Iterable[tuple[str, float]], description: str) -> Recipe:
+    """The recipe with another objective in each phase."""
+    phases = tuple(replace(phase, objective=tuple(objective)) for phase in recipe.phases)
+    return replace(recipe, phases=phases, description=description)
+
+
+FOMM_RECIPE = of_objective(PUBLISHED, FOMM_OBJECTIVE, "FOMM's losses: the paper's without L_D, with the jacobian term")
+RELEASED_RECIPE = replace(
+    of_objective(PUBLISHED, RELEASED_OBJECTIVE, "as published DaGAN weights were trained; days on several GPUs"),
+    pyramid="released",
+    augmentation=RELEASED_AUGMENTATION,
+)
+FOMM_RELEASED_RECIPE = of_objective(
+    RELEASED_RECIPE, FOMM_OBJECTIVE, "as published FOMM weights were trained; days on several GPUs"
+)
 
 # Going on from a published checkpoint: its losses, and a tenth of its learning rate, which wrecks a model within
 # ten steps when Adam starts without its history.
-RELEASED_RECIPE = (
-    Phase(
-        steps=2_000,
-        batch_size=4,
-        learning_rate=2e-5,
-        objective=(*PAPER_OBJECTIVE, ("jacobian_equivariance", 10.0)),
-    ),
+RELEASED_TUNING = Recipe(
+    description="for going on from a published checkpoint: its losses at a tenth of its rate",
+    phases=(Phase(steps=2_000, batch_size=4, learning_rate=2e-5, objective=RELEASED_OBJECTIVE),),
+    pyramid="released",
 )
 
 # One person's clip, in minutes and without landmarks: `dagan finetune`.
@@ -141,27 +183,60 @@ FINETUNE_RECIPE = (
 # Table 4 again on a laptop (`dagan ablate`): no landmarks, the last fifth annealed, and no discriminator, which costs
 # more than it brings within an evening. L_E's other half is for the rows whose keypoints have local frames (FOMM).
 TABLE_4_TERMS = (("perceptual", 10.0), ("reconstruction", 200.0), ("equivariance", 10.0), ("keypoint_distance", 10.0))
-TABLE_4_RECIPE = (
-    Phase(
-        steps=2_000,
-        batch_size=8,
-        image_size=128,
-        learning_rate=4e-4,
-        objective=(
-            ("perceptual", 10.0),
-            ("reconstruction", 200.0),
-            ("equivariance", 10.0),
-            ("keypoint_distance", 10.0),
-        ),
-        decay=0.2,
-    ),
+TABLE_4 = Recipe(
+    description="Table 4 on a laptop: no discriminator, no landmarks; hours",
+    phases=(Phase(steps=2_000, batch_size=8, image_size=128, learning_rate=4e-4, objective=TABLE_4_TERMS, decay=0.2),),
+    size=128,
 )
-TABLE_4_JACOBIANS_RECIPE = (replace(TABLE_4_RECIPE[0], objective=(*TABLE_4_TERMS, ("jacobian_equivariance", 10.0))),)
+TABLE_4_JACOBIANS = of_objective(TABLE_4, (*TABLE_4_TERMS, JACOBIANS), "table_4 for keypoints with jacobians; hours")
+
+LITE = Recipe(description="ours for the lite model: four phases, landmarks; a night on two cores", phases=LITE_PHASES)
+# Other families, as published; and on a laptop, a fifth annealed, at the size of Table 4 there.
+MONKEYNET_OBJECTIVE = (("level_reconstruction", 1.0), ("adversarial", 1.0))
+X2FACE_OBJECTIVE = (("reconstruction", 1.0),)
+OSFV_OBJECTIVE = (
+    ("perceptual", 10.0),
+    ("feature_matching", FEATURE_MATCHING),
+    ("hinge_adversarial", 1.0),
+    ("canonical_equivariance", 10.0),
+    ("keypoint_prior", 10.0),
+    ("head_pose", 20.0),
+    ("expression_size", 5.0),
+)
+LITE_OSFV_OBJECTIVE = tuple(term for term in OSFV_OBJECTIVE if term[0] not in ("feature_matching", "hinge_adversarial"))
+FAMILY_RECIPES = {
+    "monkeynet": replace(
+        PUBLISHED,
+        description="as Monkey-Net was published: 20 epochs, no perceptual loss",
+        phases=(Phase(epochs=20, batch_size=20, objective=MONKEYNET_OBJECTIVE),),
+        repeats=1,
+    ),
+    "x2face": replace(
+        PUBLISHED,
+        description="X2Face's first stage as published: L1 and SGD; its number of steps is ours",
+        phases=(Phase(steps=200_000, batch_size=16, learning_rate=1e-3, objective=X2FACE_OBJECTIVE),),
+        repeats=1,
+        optimizer="sgd",
+        augmentation=None,
+    ),
+    "osfv": replace(
+        PUBLISHED,
+        description="OSFV's published training, 300 epochs; head poses from landmarks",
+        phases=(Phase(epochs=300, milestones=(180,), batch_size=32, objective=OSFV_OBJECTIVE),),
+    ),
+    "lite_monkeynet": of_objective(TABLE_4, MONKEYNET_OBJECTIVE, "Monkey-Net on a laptop; hours"),
+    "lite_x2face": of_objective(TABLE_4, (("reconstruction", 100.0),), "X2Face on a laptop, by Adam; hours"),
+    "lite_osfv": of_objective(TABLE_4, LITE_OSFV_OBJECTIVE, "OSFV on a laptop, without a discriminator; hours"),
+}
 
 RECIPES = {
-    "lite": LITE_RECIPE,
-    "paper": PAPER_RECIPE,
+    "lite": LITE,
+    "paper": PUBLISHED,
+    "fomm": FOMM_RECIPE,
     "released": RELEASED_RECIPE,
-    "table_4": TABLE_4_RECIPE,
-    "table_4_jacobians": TABLE_4_JACOBIANS_RECIPE,
+    "fomm_released": FOMM_RELEASED_RECIPE,
+    "released_tuning": RELEASED_TUNING,
+    "table_4": TABLE_4,
+    "table_4_jacobians": TABLE_4_JACOBIANS,
+    **FAMILY_RECIPES,
 }

@@ -1,6 +1,7 @@
 """What the loop needs of a stage, and everything that a run goes on with, in and out of its checkpoint."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -60,20 +61,30 @@ def run_state(stage: Stage, average: MovingAverage, progress: Progress, plain: d
     }
 
 
-def resume(stage: Stage, average: MovingAverage, plain: dict[str, Any], folder: Path) -> Progress:
+def resume(
+    stage: Stage, average: MovingAverage, plain: dict[str, Any], folder: Path, *, extends: bool = False
+) -> Progress:
     """Fills the stage and the average from the newest checkpoint in the folder; how far the run is.
 
+    `extends`: the last phase may have more steps than the run had, which then is not finished.
+
     Raises:
-        UserError: the checkpoint is of another configuration (the fields are named) or of other networks.
+        UserError: the checkpoint is of another configuration (the fields are named) or of other networks; there is none
+            to extend.
     """
     state = load_checkpoint(folder)
     if state is None:
+        if extends:
+            raise UserError(f"there is no run in {folder} to extend; leave --extend out")
         return Progress()
     current = json.loads(json.dumps(plain))
     try:
         changed = differences(with_new_fields(json.loads(state["config"]), current), current)
+        if extends:
+            changed = [line for line in changed if not _is_longer(line, len(stage.phases) - 1)]
         if not changed:
-            return _restore(stage, average, state)
+            progress = _restore(stage, average, state)
+            return progress._replace(is_finished=False) if extends else progress
     except Exception as error:  # what is missing, or the first misfit: PyTorch and NumPy fail in many ways
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"the checkpoint in {folder} does not fit this run: {reason}; give another -o") from error
@@ -81,6 +92,12 @@ def resume(stage: Stage, average: MovingAverage, plain: dict[str, Any], folder: 
         f"{folder} holds a run with another configuration (its value != yours): {'; '.join(changed[:5])}; "
         f"give its values, or another -o"
     )
+
+
+def _is_longer(difference: str, last: int) -> bool:
+    """Whether it says that the run's last phase had fewer steps than it has now."""
+    lengths = re.fullmatch(rf"(recipe\.)?phase(s\[{last}\])?\.steps: (\d+) != (\d+)", difference)
+    return lengths is not None and int(lengths[3]) < int(lengths[4])
 
 
 def _restore(stage: Stage, average: MovingAverage, state: dict[str, Any]) -> Progress:

@@ -52,17 +52,22 @@ def to_images(frames: UInt8[np.ndarray, "b h w 3"], device: torch.device) -> Flo
 
 
 @torch.inference_mode()
-def validate(model: Family, pairs: Pairs, measures: Mapping[str, Measure]) -> dict[str, float]:
-    """Means over the pairs: L1, its ratio to that of the unmoved source, and whatever else is to be measured."""
+def validate(
+    model: Family, pairs: Pairs, measures: Mapping[str, Measure], kind: str = "validation"
+) -> dict[str, float]:
+    """Means over the pairs: L1, its ratio to that of the unmoved source, and whatever else is to be measured.
+
+    `kind` begins the names: what the pairs are of.
+    """
     values: dict[str, list[Tensor]] = {name: [] for name in ("l1", *measures)}
     for source, driving in _batches(pairs):
         generated = model(source, driving).generated
         values["l1"].append((generated - driving).abs().mean((1, 2, 3)))
         for name, measure in measures.items():
             values[name].append(measure(generated, driving))
-    means = {f"validation_{name}": float(torch.cat(parts).mean()) for name, parts in values.items()}
+    means = {f"{kind}_{name}": float(torch.cat(parts).mean()) for name, parts in values.items()}
     unmoved = float((pairs.source - pairs.driving).abs().mean())
-    return means | {"validation_l1_ratio": means["validation_l1"] / max(unmoved, 1e-8)}
+    return means | {f"{kind}_l1_ratio": means[f"{kind}_l1"] / max(unmoved, 1e-8)}
 
 
 def _batches(pairs: Pairs) -> Iterator[Pairs]:

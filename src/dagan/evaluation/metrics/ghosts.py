@@ -24,7 +24,7 @@ EARS = (234, 454)  # points of the mesh at the head's sides, half way back
 
 class Left(NamedTuple):
     """Sums over the pixels that the head has left: how far the picture differs from the background in the direction of
-    the head's colour, and how far the source does. A fill of another texture or colour is no ghost, and averages out."""
+    the head's colour, and how far the source does. A fill of another texture is no ghost, and averages out."""
 
     picture: float = 0.0
     source: float = 0.0

@@ -42,6 +42,11 @@ def from_plain(kind: type[T], plain: Any, path: str = "config") -> T:
     return value
 
 
+def one_of(kinds: Any, plain: Any, path: str = "config") -> Any:
+    """As `from_plain`, of the class in a union of dataclasses that "kind" names."""
+    return _parse(kinds, plain, path)
+
+
 def _parse(kind: Any, plain: Any, path: str) -> Any:
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):

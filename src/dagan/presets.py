@@ -1,12 +1,18 @@
 """Every named model of the paper (Tables 1 to 4) and ours, as values."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from dagan.models.decoder import BlendDecoderConfig
+from dagan.models.decoder import BlendDecoderConfig, PlainDecoderConfig
 from dagan.models.dense_motion import MotionConfig
 from dagan.models.depth import FaceDepthConfig
 from dagan.models.discriminator import DiscriminatorConfig
+from dagan.models.families import JudgeConfig, ModelConfig
+from dagan.models.families.monkeynet import MonkeyNetConfig, MonkeyNetDiscriminatorConfig
+from dagan.models.families.osfv import OsfvConfig, VolumeGeneratorConfig
+from dagan.models.families.osfv_motion import CanonicalConfig, VolumeMotionConfig
+from dagan.models.families.osfv_pose import PoseNetConfig
+from dagan.models.families.x2face import X2FaceConfig
 from dagan.models.generator import GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, Modality
 from dagan.models.refine import AttentionConfig
@@ -15,8 +21,11 @@ from dagan.models.talking_head import FaceConfig, TalkingHeadConfig
 from dagan.nn.blocks import FixedSize, ReleasedScaleBy, ScaleBy
 from dagan.transfer.retargeting import FaceRetargetingConfig
 
+Guided = TypeVar("Guided", TalkingHeadConfig, OsfvConfig)  # models that depth can guide
+AnyModel = TypeVar("AnyModel", bound=ModelConfig)
 
-def with_fdn(config: TalkingHeadConfig, depth: FaceDepthConfig | None = None) -> TalkingHeadConfig:
+
+def with_fdn(config: Guided, depth: FaceDepthConfig | None = None) -> Guided:
     """The model with depth-guided keypoints (Sec. 3.3)."""
     return replace(
         config,
@@ -25,9 +34,7 @@ def with_fdn(config: TalkingHeadConfig, depth: FaceDepthConfig | None = None) ->
     )
 
 
-def with_cam(
-    config: TalkingHeadConfig, depth: FaceDepthConfig | None = None, *, gated: bool = False
-) -> TalkingHeadConfig:
+def with_cam(config: Guided, depth: FaceDepthConfig | None = None, *, gated: bool = False) -> Guided:
     """The model with cross-modal attention (Sec. 3.4)."""
     return replace(
         config,
@@ -41,9 +48,10 @@ def with_sa(config: TalkingHeadConfig, *, gated: bool = False) -> TalkingHeadCon
     return replace(config, generator=replace(config.generator, refine=AttentionConfig(needs_depth=False, gated=gated)))
 
 
-def without_face(config: TalkingHeadConfig) -> TalkingHeadConfig:
-    """The model whose keypoints mean nothing in particular: for training without landmarks."""
-    return replace(config, face=None)
+def without_face(config: AnyModel) -> AnyModel:
+    """The model whose keypoints mean nothing in particular: for training without landmarks. Families stay as they
+    are."""
+    return replace(config, face=None) if isinstance(config, TalkingHeadConfig) else config
 
 
 def nine_variants(
@@ -167,11 +175,36 @@ RELEASED_DISCRIMINATORS = {
     "fomm_released": DiscriminatorConfig(pixels="mixed", spectral=True),
 }
 
-PRESETS = {
+# Other methods (docs/families.md), at the sizes of their publications and narrow.
+MONKEYNET = MonkeyNetConfig()
+X2FACE = X2FaceConfig()
+OSFV = OsfvConfig()
+LITE_MONKEYNET = MonkeyNetConfig(width=8, cap=128, num_levels=6, num_res_blocks=2)
+LITE_X2FACE = X2FaceConfig(width=16, cap=128, num_levels=7, vector=64)
+LITE_OSFV = OsfvConfig(
+    keypoints=CanonicalConfig(width=8, cap=128, num_blocks=4, depth_size=8),
+    pose=PoseNetConfig(width=16),
+    motion=VolumeMotionConfig(width=8, cap=64, num_blocks=4, kernel=3),
+    generator=VolumeGeneratorConfig(
+        width=16, volume_channels=8, depth_size=8, num_volume_blocks=2, decoder=PlainDecoderConfig(num_res_blocks=3)
+    ),
+)
+FAMILY_PRESETS: dict[str, ModelConfig] = {
+    "monkeynet": MONKEYNET,
+    "x2face": X2FACE,
+    "osfv": OSFV,
+    "osfv_fdn_cam": with_cam(with_fdn(OSFV)),
+    "lite_monkeynet": LITE_MONKEYNET,
+    "lite_x2face": LITE_X2FACE,
+    "lite_osfv": LITE_OSFV,
+}
+
+PRESETS: dict[str, ModelConfig] = {
     **TABLE_4,
     "lite": LITE,
     **{f"lite_{name}": config for name, config in LITE_TABLE_4.items()},
     **RELEASED,
+    **FAMILY_PRESETS,
 }
 
 ROWS = {  # what each row of Table 4 is
@@ -194,7 +227,7 @@ class Training(NamedTuple):
     description: str
     recipe: str = "paper"
     depth_recipe: str = "paper"
-    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    discriminator: JudgeConfig = DiscriminatorConfig()
     weights: str = "none; train it"
 
 
@@ -219,6 +252,25 @@ TRAINING = {
         )
         for name, what in ROWS.items()
     },
+    "monkeynet": Training(
+        "Monkey-Net: keypoints with covariances, warped skips",
+        "monkeynet",
+        discriminator=MonkeyNetDiscriminatorConfig(),
+        weights=IMPORTED,
+    ),
+    "x2face": Training("X2Face: an embedded face and a driving vector, no keypoints", "x2face", weights=IMPORTED),
+    "osfv": Training(
+        "OSFV (face-vid2vid): a feature volume, free view", "osfv", discriminator=FOMM_DISCRIMINATOR, weights=IMPORTED
+    ),
+    "osfv_fdn_cam": Training("OSFV with FDN and CAM", "osfv", discriminator=FOMM_DISCRIMINATOR),
+    "lite_monkeynet": Training(
+        "Monkey-Net at the widths of lite",
+        "lite_monkeynet",
+        "lite",
+        MonkeyNetDiscriminatorConfig(width=16, cap=64),
+    ),
+    "lite_x2face": Training("X2Face at the widths of lite, for 128 px", "lite_x2face", "lite", LITE_DISCRIMINATOR),
+    "lite_osfv": Training("OSFV at the widths of lite", "lite_osfv", "lite", LITE_DISCRIMINATOR),
     "dagan_released": Training(
         "what published DaGAN weights compute", "released", "paper", RELEASED_DISCRIMINATORS["dagan_released"], IMPORTED
     ),

@@ -8,7 +8,7 @@ import published
 from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.talking_head import TalkingHeadConfig
 from dagan.presets import DAGAN_RELEASED, DAGAN_SPADE_RELEASED, FOMM_RELEASED, RELEASED_DISCRIMINATORS
-from dagan.released.foreign import shapes_of, translate
+from dagan.released.foreign import DAGAN, shapes_of
 
 FILES = {
     "dagan": "DaGAN_vox_adv_256.pth.tar",
@@ -47,7 +47,7 @@ def test_made_up_depth_networks_have_the_real_names_and_shapes(layers, real_name
 
 
 def translated(section: str, shapes: published.Shapes) -> dict[str, tuple[int, ...]]:
-    pairs = [(translate(section, name), shape) for name, shape in shapes.items()]
+    pairs = [(DAGAN.translate(section, name), shape) for name, shape in shapes.items()]
     kept = [(name, shape) for name, shape in pairs if name is not None]
     assert len(dict(kept)) == len(kept), "two published names became one"
     return dict(kept)
@@ -70,6 +70,6 @@ def test_each_published_tensor_has_one_place_in_the_preset_and_each_place_one_te
 
 
 def test_what_is_no_name_of_a_section_has_no_translation():
-    assert translate("kp_detector", "down.weight") is None
+    assert DAGAN.translate("kp_detector", "down.weight") is None
     with pytest.raises(KeyError):
-        translate("kp_detector", "elephant.weight")
+        DAGAN.translate("kp_detector", "elephant.weight")

@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
 def check(args: argparse.Namespace, presets: Sequence[str]) -> None:
     """Raises UserError for what would only be found out after hours."""
     from dagan.files import check_output
+    from dagan.models.families import depth_of
     from dagan.nn.vgg_files import find_vgg
     from dagan.presets import PRESETS
     from dagan.training.recipes import RECIPES
@@ -76,8 +77,8 @@ def check(args: argparse.Namespace, presets: Sequence[str]) -> None:
         config = picked(PRESETS, name, "preset")
         picked(RECIPES, args.recipe or training_of(name).recipe, "recipe")
         check_size(size_of(args, name))
-        if config.depth is not None and args.depth is None:
-            check_bundled_depth(config.depth, name)
+        if (depth := depth_of(config)) is not None and args.depth is None:
+            check_bundled_depth(depth, name)
     check_output(args.run, [*args.clips, args.evaluate])
     if args.seeds < 1:
         raise UserError(f"--seeds is {args.seeds}; it must be 1 or more")
@@ -88,12 +89,13 @@ def check(args: argparse.Namespace, presets: Sequence[str]) -> None:
 
 def train_arguments(args: argparse.Namespace, preset: str, seed: int, folder: Path) -> list[object]:
     """The options of `dagan train` for one row and seed."""
+    from dagan.models.families import depth_of
     from dagan.presets import PRESETS
 
     where: list[object] = [*args.clips, "-o", folder, "--cache", args.run / "cache", "--size", size_of(args, preset)]
     what = ["--preset", preset, "--seed", seed, *TRAINING_OPTIONS]
     given = {"recipe": args.recipe, "steps": args.steps, "perceptual": args.perceptual, "device": args.device}
-    if PRESETS[preset].depth is not None:
+    if depth_of(PRESETS[preset]) is not None:
         given["depth"] = args.depth
     options = [word for name, value in given.items() if value is not None for word in (f"--{name}", value)]
     return [*where, *what, *options, *shlex.split(args.train_options)]

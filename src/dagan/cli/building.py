@@ -58,8 +58,9 @@ def plan_model(args: argparse.Namespace, settings: list[Setting]) -> "ModelConfi
 
     if args.start is None:
         args.preset = args.preset or "lite"
-        model = preset_model(args, settings, args.preset)
-        return model if args.landmarks else without_face(model)
+        fresh = preset_model(args, settings, args.preset)
+        return fresh if args.landmarks else without_face(fresh)
+    from dagan.models.families import FAMILIES
     from dagan.models.weights import load_config, read_metadata
 
     model: ModelConfig = load_config(args.start)
@@ -68,7 +69,7 @@ def plan_model(args: argparse.Namespace, settings: list[Setting]) -> "ModelConfi
     else:
         check_same(buildable(changed_model(model, settings)), model, "--set cannot change the model of --from")
         args.preset = name_of(model)
-    if "published" in read_metadata(args.start):
+    if "published" in read_metadata(args.start) and type(model) not in FAMILIES:
         args.recipe = args.recipe or "released_tuning"
     return model
 
@@ -119,10 +120,16 @@ def fitting_recipe(args: argparse.Namespace, recipe: "Recipe") -> "Recipe":
 def check_fit(config: "ModelConfig", phases: "tuple[Phase, ...]") -> None:
     """Raises UserError when the phases have a loss that the model's keypoints or the images' size cannot have."""
     from dagan.face import NUM_LANDMARKS
-    from dagan.losses.objective import Objective, needing_jacobians, needing_landmarks
+    from dagan.losses.objective import Objective, needing_jacobians, needing_landmarks, of_others
+    from dagan.models.talking_head import TalkingHeadConfig
 
     for phase in phases:
         terms = [name for name, _ in phase.objective]
+        strange = of_others(config, terms)
+        if strange:
+            raise UserError(f"the recipe's {strange[0]} is not for a {type(config).__name__}; leave --recipe out")
+        if not isinstance(config, TalkingHeadConfig):
+            continue
         of_jacobians = needing_jacobians(terms)
         if of_jacobians and not config.keypoints.has_jacobian:
             raise UserError(f"the recipe's {of_jacobians[0]} needs keypoints with jacobians; try --recipe paper")

@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
 def listing() -> str:
     """The presets with parameters, recipe, weights and description, then the recipes of both stages."""
     from dagan.cli.settings import training_of
+    from dagan.models.families import depth_of
     from dagan.presets import PRESETS
     from dagan.training.depth_recipes import DEPTH_RECIPES
     from dagan.training.recipes import RECIPES
@@ -47,7 +48,7 @@ def listing() -> str:
     presets = [("PRESET", "PARAMETERS", "RECIPE", "DEPTH RECIPE", "WEIGHTS", "WHAT IT IS")]
     for name, model in PRESETS.items():
         brings = training_of(name)
-        depth = brings.depth_recipe if model.depth is not None else "-"
+        depth = brings.depth_recipe if depth_of(model) is not None else "-"
         presets.append((name, size_of(model), brings.recipe, depth, brings.weights, brings.description))
     recipes = [("RECIPE of `dagan train`", "WHAT IT IS"), *((name, it.description) for name, it in RECIPES.items())]
     depths = [("RECIPE of `dagan train-depth`", "WHAT IT IS")]

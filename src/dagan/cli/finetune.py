@@ -139,14 +139,16 @@ def open_clip(args: argparse.Namespace) -> "tuple[CachedFrames, Clip]":
 
 def pick_phase(args: argparse.Namespace, start: "Start") -> "Phase":
     """The recipe that suits the model, with what was given in its place."""
+    from dagan.losses.objective import TERMS, of_others
     from dagan.training.finetune import finetuning_phase
 
     given = {"steps": args.steps, "batch_size": args.batch_size, "learning_rate": args.learning_rate}
     return finetuning_phase(
         has_discriminator=start.discriminator is not None,
-        has_jacobian=start.config.keypoints.has_jacobian,
+        has_jacobian=getattr(getattr(start.config, "keypoints", None), "has_jacobian", False),
         has_perceptual=start.perceptual is not None,
         changes={"image_size": args.size, **{name: value for name, value in given.items() if value is not None}},
+        unsuitable=of_others(start.config, TERMS),
     )
 
 

@@ -8,6 +8,7 @@ from dagan.errors import UserError
 
 if TYPE_CHECKING:
     from dagan.geometry.warp import PixelConvention
+    from dagan.models.families import JudgeConfig, ModelConfig
     from dagan.released.published import Published
 
 SAMPLING: "dict[str, PixelConvention]" = {
@@ -18,7 +19,7 @@ SAMPLING: "dict[str, PixelConvention]" = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("files", metavar="CKPT", type=Path, nargs="*", help="DaGAN, SPADE-DaGAN or FOMM checkpoint (.pth.tar)")
+    add("files", metavar="CKPT", type=Path, nargs="*", help="published checkpoint (.pth.tar or .pth)")
     add(
         "--depth",
         metavar=("ENCODER", "DEPTH"),
@@ -30,9 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--sampling",
         choices=list(SAMPLING),
-        default="edges",
         help="where coordinates -1 and +1 were in the training of the weights: on the image's edges (edges, default) "
         "or on the centres of its outermost pixels (aligned, as for FOMM's first weights)",
+    )
+    add(
+        "--variant",
+        metavar="NAME",
+        help="what names in a checkpoint do not tell: vox (default) or vox-full of Monkey-Net; new or beta of OSFV, by "
+        "the order of rotations (default: beta if its detector works at full size)",
     )
     add("-o", "--output", metavar="MODEL.safetensors", type=Path, required=True, help="model file to write")
 
@@ -47,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     if published.kind == DEPTH:
         facts = _write_depth(published, args.output, provenance)
     else:
-        facts = _write_model(published, args.output, SAMPLING[args.sampling], provenance)
+        facts = _write_model(published, args, provenance)
     print(f"{args.output}: {facts}")
     return 0
 
@@ -64,24 +70,52 @@ def _check(files: list[Path], output: Path) -> None:
     check_output(output, files)
 
 
-def _write_model(published: "Published", output: Path, pixels: "PixelConvention", provenance: dict[str, str]) -> str:
+def _write_model(published: "Published", args: argparse.Namespace, provenance: dict[str, str]) -> str:
     import json
 
     from dagan.config import to_plain
     from dagan.models.weights import DISCRIMINATOR, save_state
-    from dagan.presets import RELEASED, RELEASED_DISCRIMINATORS
-    from dagan.released.foreign import convert, shapes_of, sized_discriminator, sized_model, with_pixels
+    from dagan.released.foreign import FAMILIES, convert, shapes_of
 
-    config = with_pixels(sized_model(published, RELEASED[published.kind]), pixels)
-    discriminator = sized_discriminator(published, RELEASED_DISCRIMINATORS[published.kind], pixels)
+    config, judge = (_family if published.kind in FAMILIES else _talking_head)(published, args)
     parts: dict[str, object] = {"model": config}
-    if discriminator is not None:
-        parts[DISCRIMINATOR] = discriminator
-        provenance = {**provenance, DISCRIMINATOR: json.dumps(to_plain(discriminator))}
-    save_state(output, convert(published, shapes_of(**parts)), config, provenance)
-    depth = f", depth by ResNet-{published.num_layers}" if config.depth is not None else ""
-    kept = "with its discriminator" if discriminator is not None else "without a discriminator"
-    return f"{published.title}, {config.keypoints.num_keypoints} keypoints{depth}, {kept}"
+    if judge is not None:
+        parts[DISCRIMINATOR] = judge
+        provenance = {**provenance, DISCRIMINATOR: json.dumps(to_plain(judge))}
+    save_state(args.output, convert(published, shapes_of(**parts)), config, provenance)
+    depth = f", depth by ResNet-{published.num_layers}" if "encoder" in published.sections else ""
+    kept = "with its discriminator" if judge is not None else "without a discriminator"
+    return f"{published.title}{_keypoints(config)}{depth}, {kept}"
+
+
+def _keypoints(config: "ModelConfig") -> str:
+    count = getattr(getattr(config, "keypoints", config), "num_keypoints", None)
+    return f", {count} keypoints" if count is not None else ""
+
+
+def _talking_head(published: "Published", args: argparse.Namespace) -> "tuple[ModelConfig, JudgeConfig | None]":
+    """What DaGAN's or FOMM's checkpoint computes, at its sizes."""
+    from dagan.presets import RELEASED, RELEASED_DISCRIMINATORS
+    from dagan.released.foreign import sized_discriminator, sized_model, with_pixels
+
+    if args.variant is not None:
+        raise UserError(f"{published.title} has one variant; leave --variant out")
+    pixels = SAMPLING[args.sampling or "edges"]
+    judge = sized_discriminator(published, RELEASED_DISCRIMINATORS[published.kind], pixels)
+    return with_pixels(sized_model(published, RELEASED[published.kind]), pixels), judge
+
+
+def _family(published: "Published", args: argparse.Namespace) -> "tuple[ModelConfig, JudgeConfig | None]":
+    """What another family's checkpoint computes, at its sizes."""
+    from dagan.released.foreign import FAMILIES
+
+    adapter = FAMILIES[published.kind]
+    if args.sampling is not None:
+        raise UserError(f"the sampling of {published.title} is known; leave --sampling out")
+    if args.variant is not None and args.variant not in adapter.variants:
+        known = f"it has: {', '.join(adapter.variants)}" if adapter.variants else "it has one: leave --variant out"
+        raise UserError(f"{published.title} has no variant {args.variant!r}; {known}")
+    return adapter.sized(published, args.variant or ""), adapter.sized_judge(published, args.variant or "")
 
 
 def _write_depth(published: "Published", output: Path, provenance: dict[str, str]) -> str:

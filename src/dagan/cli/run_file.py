@@ -40,7 +40,7 @@ def settle_options(args: argparse.Namespace, parts: Mapping[str, Any]) -> None:
     Raises:
         UserError: the file cannot be read, or something in it is unknown or does not fit.
     """
-    from dagan.config import from_plain
+    from dagan.config import from_plain, one_of
 
     plain = read_plain(args.config) if args.config else {}
     of_step = plain.pop("step", {})
@@ -60,7 +60,7 @@ def settle_options(args: argparse.Namespace, parts: Mapping[str, Any]) -> None:
         if hasattr(args, name) and getattr(args, name) in (None, []):
             value = getattr(options, name)
             setattr(args, name, [Path(path) for path in value] if name in PATHS and value else value)
-    args.given = {name: from_plain(kind, plain[name], name) for name, kind in parts.items() if name in plain}
+    args.given = {name: one_of(kind, plain[name], name) for name, kind in parts.items() if name in plain}
 
 
 def read_plain(path: Path) -> dict[str, Any]:

@@ -148,6 +148,7 @@ def build_stage(
         repeats=recipe.repeats,
         augmentation=recipe.augmentation,
         betas=recipe.betas,
+        optimizer=recipe.optimizer,
     )
 
 

@@ -140,12 +140,13 @@ def plan_depth(args: argparse.Namespace) -> DepthPlan:
     """F_d and the recipe, without the data; sets `args.preset` and `args.size`. Raises UserError."""
     from dataclasses import replace
 
+    from dagan.models.families import depth_of
     from dagan.training.depth_recipes import DEPTH_RECIPES, fitted
     from dagan.training.phases import at_size
 
     settings = parse_settings(args.set)
     args.preset = args.preset or "lite"
-    depth = args.given.get("depth") or preset_model(args, settings, args.preset).depth
+    depth = args.given.get("depth") or depth_of(preset_model(args, settings, args.preset))
     if depth is None:
         raise UserError(f"preset {args.preset} has no depth network; choose one that has, such as lite or dagan")
     named = args.recipe or training_of(args.preset).depth_recipe

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dagan.evaluation.markdown import table
 from dagan.models.families import ModelConfig
+from dagan.models.family import Family
 
 OPERATIONS = 2  # of a multiply-add, as PyTorch counts
 
@@ -27,7 +28,8 @@ class ModelCost(NamedTuple):
 def model_cost(config: ModelConfig, size: int = 256) -> ModelCost:
     """The cost for images of `size` pixels, as an animator uses the model: the source is encoded once."""
     with FakeTensorMode():  # all shapes, no arithmetic
-        model, image = config.build().eval(), torch.rand(1, 3, size, size)
+        model: Family = config.build().eval()
+        image = torch.rand(1, 3, size, size)
         views = []
         source = _multiply_adds(lambda: views.append(model.encode(model.view(image))))
         frame = _multiply_adds(lambda: model.render(views[0], model.view(image).code))

@@ -29,7 +29,7 @@ def warp(features: Float[Tensor, "b c h w"], flow: Float[Tensor, "b hf wf 2"]) -
         )
 
 
-def trainable(grid: Float[Tensor, "b h w 2"]) -> Float[Tensor, "b h w 2"]:
+def trainable(grid: Float[Tensor, "b *size d"]) -> Float[Tensor, "b *size d"]:
     """Sampling positions without NaN while gradients are followed, for any padding but zeros.
 
     At NaN the backward pass of `grid_sample` writes outside of its memory on a CPU (PyTorch 2.13). The gradients of

@@ -1,6 +1,7 @@
-"""Least-squares GAN losses L_G and the discriminator's feature matching (Sec. 3.5, A.1)."""
+"""Least-squares GAN losses L_G, hinge losses, and the discriminator's feature matching (Sec. 3.5, A.1)."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,6 +17,16 @@ def generator_adversarial(fake: Judgement) -> Float[Tensor, ""]:
 def discriminator_adversarial(real: Judgement, fake: Judgement) -> Float[Tensor, ""]:
     """Mean squared distance of real predictions from 1 and of generated ones from 0."""
     return ((1 - real.prediction.float()).square() + fake.prediction.float().square()).mean()
+
+
+def generator_hinge(fake: Judgement) -> Float[Tensor, ""]:
+    """Minus the mean prediction of the generated image."""
+    return -fake.prediction.float().mean()
+
+
+def discriminator_hinge(real: Judgement, fake: Judgement) -> Float[Tensor, ""]:
+    """Real predictions are to be above 1, generated ones below -1."""
+    return F.relu(1 - real.prediction.float()).mean() + F.relu(1 + fake.prediction.float()).mean()
 
 
 def feature_matching(real: Judgement, fake: Judgement) -> Float[Tensor, ""]:

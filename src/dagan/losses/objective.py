@@ -10,13 +10,21 @@ from torch import Tensor
 from dagan.data.landmarks import FaceLandmarks
 from dagan.geometry.registration import register
 from dagan.geometry.tps import PlaneWarp
-from dagan.losses.adversarial import feature_matching, generator_adversarial
+from dagan.losses.adversarial import (
+    discriminator_adversarial,
+    discriminator_hinge,
+    feature_matching,
+    generator_adversarial,
+    generator_hinge,
+)
 from dagan.losses.equivariance import equivariance, jacobian_equivariance
 from dagan.losses.expression import expressive_reconstruction
 from dagan.losses.keypoint_distance import keypoint_distance
 from dagan.losses.landmark_guidance import landmark_guidance, opening_guidance, seen_through
 from dagan.losses.torso_guidance import torso_guidance
 from dagan.losses.values import Look, PairBatch, Values
+from dagan.models.families import FAMILIES, ModelConfig
+from dagan.models.family import OwnTerm
 
 VIEWS = frozenset({Look.SOURCE})
 MOTION = VIEWS | {Look.FLOW}
@@ -127,6 +135,12 @@ def _in_frame(position: Float[Tensor, "b k 2"]) -> Bool[Tensor, " b"]:
     return (position.abs() <= 1).all(2).all(1)
 
 
+def _own(term: OwnTerm) -> Term:
+    """A family's own term."""
+    looks = RENDERED | {Look[name.upper()] for name in term.looks}
+    return Term(term.function, looks, needs_landmarks=term.needs_landmarks)
+
+
 TERMS: dict[str, Term] = {
     "perceptual": Term(lambda values: values.perceptual, RENDERED | {Look.PERCEPTUAL}),
     "warped_perceptual": Term(lambda values: values.warped_perceptual, MOTION | {Look.WARPED_PERCEPTUAL}),
@@ -148,6 +162,8 @@ TERMS: dict[str, Term] = {
     "moved_landmark_guidance": Term(_moved_landmark_guidance, frozenset({Look.MOVED}), needs_landmarks=True),
     "moved_jacobian": Term(_moved_jacobian, frozenset({Look.MOVED}), needs_jacobians=True),
     "torso_guidance": Term(_torso_guidance, VIEWS, needs_landmarks=True),
+    "hinge_adversarial": Term(lambda values: generator_hinge(values.judged_fake), RENDERED | {Look.JUDGEMENTS}),
+    **{name: _own(term) for family in FAMILIES.values() for name, term in family.own_terms.items()},
 }
 FEATURE_MATCHING = 10.0  # as FOMM weighs it; the paper gives no number
 PAPER_OBJECTIVE = (  # lambda_P, lambda_G, lambda_E, lambda_D of Sec. 4.2
@@ -169,6 +185,25 @@ def needing_jacobians(names: Iterable[str]) -> list[str]:
     return [name for name in names if name in TERMS and TERMS[name].needs_jacobians]
 
 
+KEYPOINT_TERMS = frozenset(  # of DaGAN's keypoints, which other families lack
+    (
+        *("equivariance", "jacobian_equivariance", "keypoint_distance", "keypoint_consistency", "opening_consistency"),
+        *("reenacted_keypoints", "reenacted_openings", "landmark_guidance", "opening_guidance"),
+        *("moved_landmark_guidance", "moved_jacobian", "torso_guidance"),
+    )
+)
+
+
+def of_others(config: ModelConfig, names: Iterable[str]) -> list[str]:
+    """Those of the terms that a model of this configuration cannot have: of keypoints that it lacks, or of another
+    family."""
+    family = FAMILIES.get(type(config))
+    own = set() if family is None else {*family.own_terms}
+    foreign = {name for other in FAMILIES.values() for name in other.own_terms} - own
+    of_keypoints = set() if family is None else {*KEYPOINT_TERMS}
+    return [name for name in names if name in foreign | of_keypoints]
+
+
 class Objective:
     """Named terms with weights; a term that is not listed is absent, not weighted zero.
 
@@ -183,6 +218,8 @@ class Objective:
         self.terms = {name: TERMS[name] for name in self.weights}
         self.looks: frozenset[Look] = frozenset().union(*(term.looks for term in self.terms.values()))
         self.is_adversarial = Look.JUDGEMENTS in self.looks  # then a discriminator is trained beside the generator
+        hinge = "hinge_adversarial" in self.terms
+        self.discriminator_loss = discriminator_hinge if hinge else discriminator_adversarial
 
     def check(self, batch: PairBatch) -> None:
         """Raises ValueError when a term needs landmarks and the batch has none."""

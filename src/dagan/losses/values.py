@@ -32,6 +32,7 @@ class Look(Enum):
     PERCEPTUAL = auto()  # features of the generated image
     WARPED_PERCEPTUAL = auto()  # features of the warped source
     JUDGEMENTS = auto()  # the discriminator's, of the driving frame and the generated image
+    JUDGED_THROUGH = auto()  # the discriminator's of the driving frame, with gradients to its driving code
     TRANSFORMED = auto()  # keypoints of the driving frame under a random warp
     MOVED = auto()  # keypoints of the driving frame under a random similarity
     FOUND_AGAIN = auto()  # keypoints of the generated image
@@ -58,6 +59,7 @@ class Values(NamedTuple):
     warped_perceptual: Float[Tensor, ""] = NOT_ASKED_FOR
     judged_real: Judgement = NOT_ASKED_FOR
     judged_fake: Judgement = NOT_ASKED_FOR
+    judged_through: Judgement = NOT_ASKED_FOR
     plane_warp: PlaneWarp = NOT_ASKED_FOR
     transformed: Any = NOT_ASKED_FOR
     window: Float[Tensor, "b 2 3"] = NOT_ASKED_FOR

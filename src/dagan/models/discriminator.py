@@ -1,7 +1,7 @@
 """Patch discriminator D of Fig. 11h: four convolutions down, then a 1x1 prediction map."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ class DiscriminatorConfig:
 class ImageAlone(nn.Module):
     """The discriminator sees the image."""
 
-    def forward(self, image: Float[Tensor, "b 3 h w"], driving: Keypoints | None) -> Float[Tensor, "b 3 h w"]:
+    def forward(self, image: Float[Tensor, "b 3 h w"], driving: Any) -> Float[Tensor, "b 3 h w"]:
         return image
 
 
@@ -93,7 +93,7 @@ class Discriminator(nn.Module):
         )
         self.prediction = _constrained(nn.Conv2d(widths[-1], 1, 1), config.spectral)
 
-    def forward(self, image: Float[Tensor, "b 3 h w"], driving: Keypoints | None = None) -> Judgement:
+    def forward(self, image: Float[Tensor, "b 3 h w"], driving: Any = None) -> Judgement:
         features = [self.join(image, driving)]
         for block in self.blocks:
             features.append(block(features[-1]))

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from dagan.config import from_plain, to_plain
+from dagan.config import from_plain, one_of, to_plain
 from dagan.data.file_checks import check_finite, mistaken_for_weights
 from dagan.data.tensor_files import save_tensors
 from dagan.errors import UserError
@@ -154,7 +154,7 @@ def load_discriminator(path: str | Path) -> tuple[JudgeConfig, nn.Module] | None
     text = read_metadata(path).get(DISCRIMINATOR)
     if text is None:
         return None
-    config: JudgeConfig = from_plain(JudgeConfig, _plain_config(text, path))
+    config: JudgeConfig = one_of(JudgeConfig, _plain_config(text, path))
     discriminator = build_bounded(config, path)
     _fill(discriminator, path, f"{DISCRIMINATOR}.")
     return config, discriminator
@@ -173,7 +173,7 @@ def load_config(path: str | Path | None = None) -> Any:
     if path is not None:
         plain = _with_face(_read_config(Path(path), MODEL_FORMAT))
         try:
-            return from_plain(ModelConfig, plain)
+            return one_of(ModelConfig, plain)
         except UserError as error:
             raise UserError(f"{path} is of another version of dagan, use that one: {error}") from error
     with model_file() as bundled:

@@ -20,7 +20,14 @@ from dagan.models.discriminator import DiscriminatorConfig
 from dagan.models.keypoints import Modality
 from dagan.models.spade import SpadeDecoderConfig
 from dagan.models.talking_head import TalkingHeadConfig
+from dagan.released.adapter import Adapter, cap_of, widths_of
+from dagan.released.monkeynet import MONKEYNET
+from dagan.released.osfv import NAMES as OSFV_NAMES
+from dagan.released.osfv import UNUSED as OSFV_UNUSED
+from dagan.released.osfv import sized as sized_osfv
+from dagan.released.osfv import sized_judge as sized_osfv_judge
 from dagan.released.published import Published
+from dagan.released.x2face import X2FACE_ADAPTER
 
 # section of the published files, how a name starts there, how it starts here; the first line that fits counts
 NAMES = (
@@ -70,20 +77,10 @@ UNUSED = (  # the fixed Gaussian kernels, which we compute, and the classifier t
     ("generator", "dense_motion_network.down.weight"),
     ("encoder", "encoder.fc."),
 )
+DAGAN = Adapter(NAMES, INSIDE, UNUSED)
+OSFV = Adapter(OSFV_NAMES, INSIDE, OSFV_UNUSED, ("new", "beta"), sized_osfv, sized_osfv_judge)
+FAMILIES = {"monkeynet": MONKEYNET, "x2face": X2FACE_ADAPTER, "osfv": OSFV}
 COUNTER = "num_batches_tracked"  # of a batch norm; old files may lack it, and nothing reads it
-
-
-def translate(section: str, name: str) -> str | None:
-    """Our name of a published tensor; None where we have no use for it. Raises KeyError for a name of neither kind."""
-    if any(section == there and name.startswith(start) for there, start in UNUSED):
-        return None
-    for there, start, ours in NAMES:
-        if section == there and name.startswith(start):
-            translated = ours + name.removeprefix(start)
-            for old, new in INSIDE:
-                translated = translated.replace(old, new)
-            return translated
-    raise KeyError(name)
 
 
 def convert(published: Published, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
@@ -93,16 +90,17 @@ def convert(published: Published, shapes: Mapping[str, torch.Size]) -> dict[str,
         UserError: a tensor is missing, has another shape, has no place, or holds NaN or infinity.
     """
     state: dict[str, Tensor] = {}
+    adapter = adapter_of(published)
     for section, tensors in published.sections.items():
-        for name, tensor in tensors.items():
-            ours = _translated(published, section, name)
+        for name, given in tensors.items():
+            ours, tensor = _translated(published, section, name), adapter.change(given)
             if ours is None:
                 continue
             if ours not in shapes:
                 raise UserError(f"{published.path} does not fit {published.title}: no place for {section} {name}")
             if tensor.shape != shapes[ours]:
-                given, wanted = ("x".join(map(str, shape)) for shape in (tensor.shape, shapes[ours]))
-                told = f"{section} {name} is {given or 'one number'}, expected {wanted or 'one number'}"
+                found, wanted = ("x".join(map(str, shape)) for shape in (tensor.shape, shapes[ours]))
+                told = f"{section} {name} is {found or 'one number'}, expected {wanted or 'one number'}"
                 raise UserError(f"{published.path} does not fit {published.title}: {told}")
             check_stored(f"{section} {name}", tensor, published.path)
             state[ours] = tensor.float() if tensor.is_floating_point() else tensor
@@ -116,7 +114,7 @@ def convert(published: Published, shapes: Mapping[str, torch.Size]) -> dict[str,
 
 def _translated(published: Published, section: str, name: str) -> str | None:
     try:
-        return translate(section, name)
+        return adapter_of(published).translate(section, name)
     except KeyError:
         raise UserError(f"{published.path} does not fit {published.title}: no place for {section} {name}") from None
 
@@ -157,12 +155,12 @@ def sized_model(published: Published, preset: TalkingHeadConfig) -> TalkingHeadC
         num_blocks=estimator.num_blocks,
     )
     width = published.shape("generator", "first.conv.weight")[0]
-    widths = _widths(published, "generator", "down_blocks.{}.conv.weight")
+    widths = widths_of(published, "generator", "down_blocks.{}.conv.weight")
     generator = replace(
         preset.generator,
         width=width,
         num_down=len(widths),
-        cap=_cap(widths, width * 2 ** len(widths), preset.generator.cap),
+        cap=cap_of(widths, width * 2 ** len(widths), preset.generator.cap),
         decoder=_sized_decoder(published, preset),
     )
     depth = sized_depth(published) if preset.depth is not None else None
@@ -175,7 +173,7 @@ def _sized_decoder(published: Published, preset: TalkingHeadConfig) -> PlainDeco
     return SpadeDecoderConfig(
         width=published.shape("generator", "decoder.fc.weight")[0],
         num_blocks=published.how_many("generator", "decoder.G_middle_{}.conv_0.weight_orig"),
-        up_widths=tuple(_widths(published, "generator", "decoder.up_{}.conv_1.weight_orig")),
+        up_widths=tuple(widths_of(published, "generator", "decoder.up_{}.conv_1.weight_orig")),
         hidden=published.shape("generator", "decoder.up_0.norm_0.mlp_shared.0.weight")[0],
         guide_channels=published.shape("generator", "decoder.compress.weight")[0],
     )
@@ -209,12 +207,12 @@ def sized_discriminator(
         return None
     spectral = "discs.1.down_blocks.0.conv.weight_orig" in published.sections["discriminator"]
     pattern = "discs.1.down_blocks.{}.conv.weight" + ("_orig" if spectral else "")
-    widths = _widths(published, "discriminator", pattern)
+    widths = widths_of(published, "discriminator", pattern)
     first = published.shape("discriminator", pattern.format(0))
     return replace(
         preset,
         width=first[0],
-        cap=_cap(widths, first[0] * 2 ** (len(widths) - 1), preset.cap),
+        cap=cap_of(widths, first[0] * 2 ** (len(widths) - 1), preset.cap),
         num_blocks=len(widths),
         num_keypoints=first[1] - 3,
         pixels=pixels,
@@ -229,17 +227,11 @@ class _Sizes(NamedTuple):
 
 
 def _hourglass(published: Published, section: str, prefix: str, cap: int) -> _Sizes:
-    down = _widths(published, section, f"{prefix}encoder.down_blocks.{{}}.conv.weight")
+    down = widths_of(published, section, f"{prefix}encoder.down_blocks.{{}}.conv.weight")
     width = published.shape(section, f"{prefix}decoder.up_blocks.{len(down) - 1}.conv.weight")[0]
-    return _Sizes(width, _cap(down, width * 2 ** len(down), cap), len(down))
+    return _Sizes(width, cap_of(down, width * 2 ** len(down), cap), len(down))
 
 
-def _widths(published: Published, section: str, pattern: str) -> list[int]:
-    """Output channels of the convolutions that `pattern` gives for 0, 1, ..."""
-    return [published.shape(section, pattern.format(i))[0] for i in range(published.how_many(section, pattern))]
-
-
-def _cap(widths: list[int], uncapped: int, usual: int) -> int:
-    """What limits the widths: their last where it stayed behind doubling, else the usual limit or more."""
-    last = max(widths, default=0)
-    return last if last < uncapped else max(usual, last)
+def adapter_of(published: Published) -> Adapter:
+    """What is known of this kind of checkpoint; DaGAN and FOMM share one."""
+    return FAMILIES.get(published.kind, DAGAN)

@@ -12,18 +12,41 @@ from dagan.released.checkpoint_file import read_checkpoint
 State = Mapping[str, Tensor]
 
 DEPTH = "depth"
-KINDS = {  # preset: names in the generator that tell it, most particular first
-    "dagan_spade_released": ("AttnModule.gamma", "decoder.compress.weight"),
-    "dagan_released": ("AttnModule.gamma", "bottleneck.r0.conv1.weight"),
-    "fomm_released": ("dense_motion_network.mask.weight", "bottleneck.r0.conv1.weight"),
+SECTIONS = ("generator", "kp_detector", "he_estimator", "discriminator")
+X2FACE = "state_dict"  # the section of an X2Face: its file has one state dict
+KEYPOINT = ("kp_detector", "kp.weight")
+KINDS = {  # kind: sections and names that tell it, most particular first
+    "dagan_spade_released": (("generator", "AttnModule.gamma"), ("generator", "decoder.compress.weight"), KEYPOINT),
+    "dagan_released": (("generator", "AttnModule.gamma"), ("generator", "bottleneck.r0.conv1.weight"), KEYPOINT),
+    "fomm_released": (
+        ("generator", "dense_motion_network.mask.weight"),
+        ("generator", "bottleneck.r0.conv1.weight"),
+        KEYPOINT,
+    ),
+    "osfv": (("he_estimator", "fc_exp.weight"), ("generator", "dense_motion_network.compress.weight"), KEYPOINT),
+    "monkeynet": (
+        ("generator", "refinement_module.conv-last.weight"),
+        ("kp_detector", "predictor.decoder.conv.weight"),
+    ),
+    "x2face": (
+        (X2FACE, "pix2pixUnwrapped.netG.model.down.0.weight"),
+        (X2FACE, "pix2pixSampler.netG.model.down.0.weight"),
+    ),
 }
 TITLES = {
     "dagan_spade_released": "DaGAN with the SPADE decoder",
     "dagan_released": "DaGAN",
     "fomm_released": "FOMM",
+    "osfv": "OSFV (face-vid2vid)",
+    "monkeynet": "Monkey-Net",
+    "x2face": "X2Face",
     DEPTH: "a face depth network",
 }
-KNOWN = "dagan knows the published DaGAN, SPADE-DaGAN, FOMM and face depth (ResNet-18, -50) checkpoints"
+NEED_DEPTH = ("dagan_spade_released", "dagan_released", DEPTH)
+KNOWN = (
+    "dagan knows the published DaGAN, SPADE-DaGAN, FOMM, OSFV, Monkey-Net, X2Face and face depth (ResNet-18, -50) "
+    "checkpoints"
+)
 DEPTH_FILES = "the published encoder.pth and depth.pth (ResNet-18, or ResNet-50 of the later release)"
 DEEPEST_RATIO = {18: 8, 50: 32}  # channels of a ResNet's last layer over those of its first convolution
 
@@ -31,11 +54,11 @@ DEEPEST_RATIO = {18: 8, 50: 32}  # channels of a ResNet's last layer over those 
 class Published(NamedTuple):
     """A published model: what it is, and its tensors by section and published name.
 
-    Sections: generator, kp_detector and perhaps discriminator; encoder and decoder of the depth network. `path` is
-    the file to name in messages.
+    Sections: generator, kp_detector and perhaps discriminator, he_estimator of OSFV; encoder and decoder of the depth
+    network; X2Face's state_dict. `path` is the file to name in messages.
     """
 
-    kind: str  # a name of `presets.RELEASED`, or "depth"
+    kind: str  # of `KINDS`, or "depth"
     sections: Mapping[str, State]
     path: Path
 
@@ -76,18 +99,21 @@ def read_published(paths: list[Path]) -> Published:
             sections[name] = state
     published = Published(_kind(sections, paths[0]), sections, paths[0])
     has_depth = "encoder" in sections or "decoder" in sections
-    if published.kind != "fomm_released":
+    if published.kind in NEED_DEPTH:
         _check_depth(published)
     elif has_depth:
-        raise UserError(f"{published.path} is FOMM, which has no depth network; leave --depth out")
+        raise UserError(f"{published.path} is {published.title}, which has no depth network; leave --depth out")
     return published
 
 
 def sections_of(content: Mapping[Any, Any], path: Path) -> dict[str, State]:
     """The tensors of a file by section, their names without `module.`. Raises UserError for another project's file."""
-    parts = {name: _tensors(content.get(name)) for name in ("generator", "kp_detector", "discriminator")}
+    parts = {name: _tensors(content.get(name)) for name in SECTIONS}
     if parts["generator"] and parts["kp_detector"]:
         return {name: state for name, state in parts.items() if state}
+    whole = _tensors(content.get(X2FACE))
+    if any(name.startswith("pix2pix") for name in whole):
+        return {X2FACE: whole}
     flat = _tensors(content)
     marks = {"encoder": "encoder.layer1.0.conv1.weight", "decoder": "decoder.0.conv.conv.weight"}
     found: dict[str, State] = {
@@ -113,12 +139,13 @@ def _glimpse(content: Mapping[Any, Any]) -> str:
 
 
 def _kind(sections: Mapping[str, State], path: Path) -> str:
-    if "generator" not in sections:
-        return DEPTH
-    for kind, names in KINDS.items():
-        if all(name in sections["generator"] for name in names) and "kp.weight" in sections["kp_detector"]:
+    for kind, marks in KINDS.items():
+        if all(name in sections.get(section, {}) for section, name in marks):
             return kind
-    raise UserError(f"{path} is of another project ({_glimpse(sections['generator'])}); {KNOWN}")
+    model = sections.get("generator", sections.get(X2FACE))
+    if model is None:
+        return DEPTH
+    raise UserError(f"{path} is of another project ({_glimpse(model)}); {KNOWN}")
 
 
 def _check_depth(published: Published) -> None:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.models.family import Family
+from dagan.nn.layout import channels_last
 from dagan.runtime.engine import Precision, Runtime
 from dagan.runtime.fold import fold
 from dagan.runtime.graphs import KeypointGraph, LayersGraph, flat_appearance, flat_points, signature_of
@@ -32,7 +33,7 @@ class TorchEngine:
             torch.set_num_threads(num_threads)
         folded = fold(model, source.image.shape[-1])
         change_convolutions_of(folded, HalfConv if self.precision == "bf16" else _winograd_where_faster)
-        folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(folded)
         self._signature = signature_of(source)
         self._see, self._draw = (graph(folded, self._signature) for graph in (KeypointGraph, LayersGraph))
         self._source: tuple[Tensor, ...] = ()

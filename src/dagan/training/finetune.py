@@ -1,6 +1,6 @@
 """Going on from a trained model with one person's clip: what is held out of it, and what is trained how."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -70,15 +70,21 @@ def pairs_across(frames: FrameArray, source: range, driving: range, device: torc
 
 
 def finetuning_phase(
-    *, has_discriminator: bool, has_jacobian: bool, has_perceptual: bool, changes: Mapping[str, Any]
+    *,
+    has_discriminator: bool,
+    has_jacobian: bool,
+    has_perceptual: bool,
+    changes: Mapping[str, Any],
+    unsuitable: Collection[str] = (),
 ) -> Phase:
     """A published model that brought its discriminator keeps its losses; all others have the default model's.
 
-    Terms that the model or this machine cannot have are left out. `changes` are fields to replace.
+    Terms that the model or this machine cannot have are left out. `changes` are fields to replace, `unsuitable`
+    names terms that the model's family cannot have.
     """
     (phase,) = RELEASED_TUNING.phases if has_discriminator else FINETUNE_RECIPE
     missing = {"jacobian_equivariance": not has_jacobian, "perceptual": not has_perceptual}
-    terms = tuple(term for term in phase.objective if not missing.get(term[0], False))
+    terms = tuple(term for term in phase.objective if not missing.get(term[0], False) and term[0] not in unsuitable)
     if not has_perceptual and FINETUNE_RECONSTRUCTION not in terms:
         terms = (FINETUNE_RECONSTRUCTION, *terms)
     return replace(phase, name="finetune", objective=terms, **changes)

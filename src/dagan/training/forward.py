@@ -119,6 +119,13 @@ def _judgements(networks: GenerationNetworks, values: Values, share: Share) -> V
     return values._replace(judged_real=real, judged_fake=fake)
 
 
+def _judged_through(networks: GenerationNetworks, values: Values, share: Share) -> Values:
+    """The discriminator is as it is, and its weights get no gradient."""
+    frozen = {name: tensor.detach() for name, tensor in networks.discriminator.state_dict().items()}
+    seen: Judgement = functional_call(networks.discriminator, frozen, (values.batch.driving, values.driving.code))
+    return values._replace(judged_through=seen)
+
+
 def _transformed(networks: GenerationNetworks, values: Values, share: Share) -> Values:
     """L_E's second look: the driving frame sampled at T(z)."""
     frame, pixels = values.batch.driving, networks.model.pixels
@@ -164,6 +171,7 @@ SECOND_LOOKS: Mapping[Look, Callable[[GenerationNetworks, Values, Share], Values
     Look.PERCEPTUAL: _perceptual,
     Look.WARPED_PERCEPTUAL: _warped_perceptual,
     Look.JUDGEMENTS: _judgements,
+    Look.JUDGED_THROUGH: _judged_through,
     Look.TRANSFORMED: _transformed,
     Look.MOVED: _moved,
     Look.FOUND_AGAIN: _found_again,

@@ -3,23 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.utils.data import Dataset
 
 from dagan.data.augment import AUGMENTATION, AugmentConfig
 from dagan.data.clips import ClipFrames
 from dagan.data.landmarks import LandmarkTracks
 from dagan.data.sampling import REPEATS, SourceDrivingPairs
-from dagan.losses.adversarial import discriminator_adversarial
 from dagan.losses.objective import Objective
 from dagan.losses.values import PairBatch, Values
 from dagan.models.families import ModelConfig
 from dagan.models.family import Family
 from dagan.models.weights import save_model
+from dagan.nn.layout import channels_last
 from dagan.training.batch_norm import synchronise_batch_norm
 from dagan.training.batches import resize_images, rows_of, to_device
 from dagan.training.distributed import ALONE, World, average_gradients
@@ -34,6 +33,8 @@ from dagan.training.step import PLAIN_STEP, StepConfig, pick_precision
 from dagan.training.validation import NUM_PAIRS, Measure, Pairs, fixed_pairs, validate
 
 ADAM_BETAS = (0.5, 0.999)  # as FOMM
+SGD_MOMENTUM = 0.9  # as X2Face
+Optimizer = Literal["adam", "sgd"]
 
 
 def compile_networks(networks: GenerationNetworks) -> None:
@@ -45,22 +46,24 @@ def compile_networks(networks: GenerationNetworks) -> None:
 class GenerationOptimizers(NamedTuple):
     """One for all parts of the model that are trained together; one for D."""
 
-    generator: torch.optim.Adam
-    discriminator: torch.optim.Adam
+    generator: torch.optim.Optimizer
+    discriminator: torch.optim.Optimizer
 
 
 def generation_optimizers(
-    networks: GenerationNetworks, betas: tuple[float, float] = ADAM_BETAS
+    networks: GenerationNetworks, betas: tuple[float, float] = ADAM_BETAS, optimizer: Optimizer = "adam"
 ) -> GenerationOptimizers:
-    """Adam on everything that stage 2 trains; the learning rate is set by each phase.
+    """On everything that stage 2 trains; the learning rate is set by each phase.
 
     Fused: a fifth of the time on a CPU, and a step can be left out without asking the device (`guard.step_if`).
     """
     trained = [parameter for parameter in networks.model.parameters() if parameter.requires_grad]
-    return GenerationOptimizers(
-        torch.optim.Adam(trained, betas=betas, fused=True),
-        torch.optim.Adam(networks.discriminator.parameters(), betas=betas, fused=True),
-    )
+    groups = trained, [*networks.discriminator.parameters()]
+    if optimizer == "sgd":
+        return GenerationOptimizers(
+            *(torch.optim.SGD(group, lr=0.0, momentum=SGD_MOMENTUM, fused=True) for group in groups)
+        )
+    return GenerationOptimizers(*(torch.optim.Adam(group, betas=betas, fused=True) for group in groups))
 
 
 class StepResult(NamedTuple):
@@ -100,7 +103,7 @@ def generation_step(
         (total / config.accumulate).backward()  # type: ignore[no-untyped-call]
         terms["total"] = total
         if objective.is_adversarial:
-            terms["discriminator"] = discriminator_backward(networks, values, config)
+            terms["discriminator"] = discriminator_backward(networks, objective, values, config)
         parts.append({name: value.detach() for name, value in terms.items()})
     average_gradients(networks.model, networks.discriminator)
     norms = {"gradient": clip_gradients([networks.model], config.max_gradient)}
@@ -112,12 +115,14 @@ def generation_step(
     return StepResult(mean_terms(parts) | norms, finite)
 
 
-def discriminator_backward(networks: GenerationNetworks, values: Values, config: StepConfig) -> Tensor:
-    """Gradients of D's least-squares loss on the driving frame and the frame just generated; gives the loss."""
+def discriminator_backward(
+    networks: GenerationNetworks, objective: Objective, values: Values, config: StepConfig
+) -> Tensor:
+    """Gradients of D's loss on the driving frame and the frame just generated; gives the loss."""
     networks.discriminator.requires_grad_(True)
     image, code = values.rendering.generated.detach(), values.driving.code.each(Tensor.detach)
     with torch.autocast(image.device.type, dtype=config.precision, enabled=config.is_mixed):
-        loss = discriminator_adversarial(values.judged_real, networks.discriminator(image, code))
+        loss = objective.discriminator_loss(values.judged_real, networks.discriminator(image, code))
     (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
     return loss
 
@@ -172,14 +177,15 @@ class GenerationStage:
     repeats: int = REPEATS  # visits to each person in an epoch
     augmentation: AugmentConfig | None = AUGMENTATION
     betas: tuple[float, float] = ADAM_BETAS
+    optimizer: Optimizer = "adam"
     judged_on: Pairs | None = None  # instead of one pair of each validation clip
 
     def __post_init__(self) -> None:
-        self.networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(self.networks.to(self.device))
         synchronise_batch_norm(self.networks, self.world)
         self._step = self.how or StepConfig(precision=pick_precision(self.device))
-        self._optimizers = generation_optimizers(self.networks, self.betas)
-        self.optimizers: Mapping[str, Optimizer] = self._optimizers._asdict()
+        self._optimizers = generation_optimizers(self.networks, self.betas, self.optimizer)
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = self._optimizers._asdict()
         self.modules: Mapping[str, nn.Module] = {
             "model": self.networks.model,
             "discriminator": self.networks.discriminator,

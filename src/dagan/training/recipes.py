@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from dagan.data.augment import AUGMENTATION, AugmentConfig
-from dagan.losses.objective import PAPER_OBJECTIVE, TERMS, needing_landmarks
+from dagan.losses.objective import FEATURE_MATCHING, PAPER_OBJECTIVE, TERMS, needing_landmarks
 from dagan.losses.values import Look
-from dagan.training.generation_stage import ADAM_BETAS
+from dagan.training.generation_stage import ADAM_BETAS, Optimizer
 from dagan.training.phases import Phase
 from dagan.training.step import MAX_GRADIENT
 
@@ -19,7 +19,8 @@ class Recipe:
     `size`: the side of the training images that the phases' `image_size` is written for; `--size` scales all of them.
     `repeats`: visits to each person in an epoch. `perceptual_side`: of the random square of each image that the
     perceptual network sees, 0 for whole images. `pyramid`: how the images of L_P are shrunk, ours or as published
-    models were trained. `betas`: of Adam. `max_gradient`: 0 for no clipping. `augmentation`: None for none.
+    models were trained. `optimizer`: Adam with `betas`, or SGD. `max_gradient`: 0 for no clipping.
+    `augmentation`: None for none.
     """
 
     description: str
@@ -28,6 +29,7 @@ class Recipe:
     repeats: int = 1
     perceptual_side: int = 128
     pyramid: Literal["ours", "released"] = "ours"
+    optimizer: Optimizer = "adam"
     betas: tuple[float, float] = ADAM_BETAS
     max_gradient: float = MAX_GRADIENT
     augmentation: AugmentConfig | None = AUGMENTATION
@@ -189,6 +191,44 @@ TABLE_4 = Recipe(
 TABLE_4_JACOBIANS = of_objective(TABLE_4, (*TABLE_4_TERMS, JACOBIANS), "table_4 for keypoints with jacobians; hours")
 
 LITE = Recipe(description="ours for the lite model: four phases, landmarks; a night on two cores", phases=LITE_PHASES)
+# Other families, as published; and on a laptop, a fifth annealed, at the size of Table 4 there.
+MONKEYNET_OBJECTIVE = (("level_reconstruction", 1.0), ("adversarial", 1.0))
+X2FACE_OBJECTIVE = (("reconstruction", 1.0),)
+OSFV_OBJECTIVE = (
+    ("perceptual", 10.0),
+    ("feature_matching", FEATURE_MATCHING),
+    ("hinge_adversarial", 1.0),
+    ("canonical_equivariance", 10.0),
+    ("keypoint_prior", 10.0),
+    ("head_pose", 20.0),
+    ("expression_size", 5.0),
+)
+LITE_OSFV_OBJECTIVE = tuple(term for term in OSFV_OBJECTIVE if term[0] not in ("feature_matching", "hinge_adversarial"))
+FAMILY_RECIPES = {
+    "monkeynet": replace(
+        PUBLISHED,
+        description="as Monkey-Net was published: 20 epochs, no perceptual loss",
+        phases=(Phase(epochs=20, batch_size=20, objective=MONKEYNET_OBJECTIVE),),
+        repeats=1,
+    ),
+    "x2face": replace(
+        PUBLISHED,
+        description="X2Face's first stage as published: L1 and SGD; its number of steps is ours",
+        phases=(Phase(steps=200_000, batch_size=16, learning_rate=1e-3, objective=X2FACE_OBJECTIVE),),
+        repeats=1,
+        optimizer="sgd",
+        augmentation=None,
+    ),
+    "osfv": replace(
+        PUBLISHED,
+        description="OSFV's published training, 300 epochs; head poses from landmarks",
+        phases=(Phase(epochs=300, milestones=(180,), batch_size=32, objective=OSFV_OBJECTIVE),),
+    ),
+    "lite_monkeynet": of_objective(TABLE_4, MONKEYNET_OBJECTIVE, "Monkey-Net on a laptop; hours"),
+    "lite_x2face": of_objective(TABLE_4, (("reconstruction", 100.0),), "X2Face on a laptop, by Adam; hours"),
+    "lite_osfv": of_objective(TABLE_4, LITE_OSFV_OBJECTIVE, "OSFV on a laptop, without a discriminator; hours"),
+}
+
 RECIPES = {
     "lite": LITE,
     "paper": PUBLISHED,
@@ -198,4 +238,5 @@ RECIPES = {
     "released_tuning": RELEASED_TUNING,
     "table_4": TABLE_4,
     "table_4_jacobians": TABLE_4_JACOBIANS,
+    **FAMILY_RECIPES,
 }

@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "animate.md"
 def test_the_examples_of_the_page_run(portrait, tmp_path, monkeypatch):
     face = fit_square(portrait, 256)
     frames = [np.roll(face, 4 * step, axis=1) for step in range(2)]
-    for name, picture in (("photo", face), ("0", frames[0]), ("1", frames[1])):
+    for name, picture in (("photo", face), ("face", face), ("0", frames[0]), ("1", frames[1])):
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
     monkeypatch.chdir(tmp_path)
     names = {"photo": face, "frames": frames, "frame": frames[1]}

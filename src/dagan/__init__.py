@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dagan import presets as presets
     from dagan.depth.estimate import estimate_depth as estimate_depth
     from dagan.inference.animator import Animator as Animator
+    from dagan.inference.crop import frame_photo as frame_photo
     from dagan.models.talking_head import TalkingHead as TalkingHead
     from dagan.models.weights import load as load
     from dagan.types import Keypoints as Keypoints
@@ -25,6 +26,7 @@ __all__ = [
     "View",
     "__version__",
     "estimate_depth",
+    "frame_photo",
     "load",
     "presets",
 ]
@@ -36,6 +38,7 @@ _MODULES = {
     "TalkingHead": "dagan.models.talking_head",
     "View": "dagan.types",
     "estimate_depth": "dagan.depth.estimate",
+    "frame_photo": "dagan.inference.crop",
     "load": "dagan.models.weights",
 }
 

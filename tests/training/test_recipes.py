@@ -3,7 +3,8 @@
 import pytest
 
 from dagan.face import NUM_LANDMARKS
-from dagan.losses.objective import PAPER_OBJECTIVE, Objective, needing_landmarks
+from dagan.losses.objective import PAPER_OBJECTIVE, Objective, needing_landmarks, of_others
+from dagan.models.talking_head import TalkingHeadConfig
 from dagan.presets import LITE, PRESETS, RELEASED_DISCRIMINATORS, TRAINING
 from dagan.training.depth_recipes import DEPTH_RECIPES, LITE_DEPTH, PAPER_DEPTH
 from dagan.training.depth_settings import term_weights
@@ -55,7 +56,18 @@ def test_the_papers_stage_1_is_equations_1_to_5_and_what_reference_4_adds() -> N
     assert (PAPER_DEPTH.max_gradient, PAPER_DEPTH.optimizer.weight_decay) == (0, 0)  # Adam, without clipping
 
 
-@pytest.mark.parametrize("name", PRESETS)
+OURS = [name for name, config in PRESETS.items() if isinstance(config, TalkingHeadConfig)]
+
+
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - set(OURS)))
+def test_a_preset_of_another_family_brings_losses_that_it_can_have(name: str) -> None:
+    brings, model = TRAINING[name], PRESETS[name]
+    for phase in RECIPES[brings.recipe].phases:
+        assert not of_others(model, [term for term, _ in phase.objective])
+    assert getattr(brings.discriminator, "num_keypoints", 0) in (0, getattr(model, "num_keypoints", 0))
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_each_preset_brings_a_recipe_and_a_discriminator_that_fit_it(name: str) -> None:
     brings, model = TRAINING[name], PRESETS[name]
     terms = {term for phase in RECIPES[brings.recipe].phases for term, _ in phase.objective}

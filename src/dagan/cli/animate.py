@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagan.cli.device import add_device_argument, add_runtime_arguments, pick_device
+from dagan.cli.editing import add_edit_arguments, edit_of
 from dagan.cli.marking import add_mark_arguments, identity_of, stamp_of
 from dagan.cli.progress import Progress, counted
 from dagan.cli.sizes import check_size
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from dagan.inference.recorded_motion import RecordedMotion
     from dagan.provenance.identity import Identity
     from dagan.provenance.stamp import Stamp
+    from dagan.transfer.face_edit import FaceEdit
 
 DEFAULT_SIZE = 256
 MAX_SIDE = 1920
 LEAST_SIDE, LARGEST_SIDE = 32, 4096  # of --max-side
 SETTINGS = (
     *("motion", "rest", "adapt_scale", "crop", "driving_crop", "face", "driving_face"),
-    *("frame", "max_side", "size"),
+    *("frame", "max_side", "size", "amount", "parts", "expression", "turn", "translation"),
 )  # for the manifest
 MOST_DIGITS = 9  # of a frame's number: 463 days at 25 frames/s
 
@@ -88,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help=f"side of the square of --frame face, which this option stands for, too (default {DEFAULT_SIZE})",
     )
+    add_edit_arguments(parser)
     add_device_argument(parser)
     add_runtime_arguments(parser)
     add_mark_arguments(parser)
@@ -96,10 +99,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     rest, faces = _parse_rest(args.rest or "best"), _parse_faces(args)
+    edit = edit_of(args)
     _check(args)
     signer = identity_of(args)
     with Progress("preparing the model and looking for faces"):
-        animator, photo, driver = _load(args, rest, faces)
+        animator, photo, driver = _load(args, rest, faces, edit)
     if not args.force and rest != "first":
         _check_faces(driver, args.driving)
     loaded = time.perf_counter()
@@ -114,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _load(
-    args: argparse.Namespace, rest: "RestFrame", faces: "tuple[FaceChoice, FaceChoice]"
+    args: argparse.Namespace, rest: "RestFrame", faces: "tuple[FaceChoice, FaceChoice]", edit: "FaceEdit"
 ) -> "tuple[Animator, PhotoFraming, Driver]":
     """The animator with its portrait, how the photo was framed, and the opened driver."""
     from dagan.data.pictures import read_image
@@ -139,7 +143,7 @@ def _load(
         opening = aside.submit(open_driver, args.driving, driving_choice, faces[1])
         model = load(args.model, pick_device(args.device))
         frame = _frame(args)
-        animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale, frame)
+        animator = Animator(model, args.runtime, args.precision, args.motion, rest, args.adapt_scale, frame, edit)
         upright, crop = turn(picture, photo.quarter), photo.crop
         if frame == "photo":
             upright, crop = shrunk(upright, crop, args.max_side or MAX_SIDE)

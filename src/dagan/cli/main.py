@@ -20,6 +20,7 @@ from dagan.errors import UserError
 
 COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for names that Python cannot have
     "animate": "animate a portrait with the motion of a video or of a recorded motion",
+    "pose": "change the expression or the turn of a head in a photo",
     "verify": "say whether this tool made a video or a picture: manifest, tags, invisible mark",
     "record": "store the motion of a driving video, without its pictures",
     "depth": "write the depth of a portrait: map, numbers, point cloud, mesh, moving camera",

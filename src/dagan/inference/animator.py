@@ -19,6 +19,7 @@ from dagan.models.family import Family
 from dagan.models.matte import MatteNet, load_matte
 from dagan.runtime.choice import build_engine
 from dagan.runtime.engine import Engine, Precision, Runtime
+from dagan.transfer.face_edit import DEFAULT, PLAIN, FaceEdit
 from dagan.types import Backdrop, Layers, Rendering
 
 MotionMode = Literal["relative", "absolute"]
@@ -41,6 +42,8 @@ class Animator:
 
     Driving frames are RGB squares of `side` pixels, `h w 3` uint8 (or `1 3 h w` float in [0, 1]); pictures are uint8
     of `picture_size`. `frame`: pictures are the whole "photo", or the square of the "face" alone.
+    `edit`: how much of relative motion is taken over, and what is added to it.
+
     `motion`: "relative" moves the portrait by how the driver moved since its rest frame, so that the portrait keeps its
     proportions; "absolute" takes over the driver's own pose and proportions. `rest`: the rest frame of a recorded
     motion: "best" (pose and expression closest to the portrait's), "first" or a number. A stream of frames is not known
@@ -60,11 +63,12 @@ class Animator:
         rest: RestFrame = "best",
         adapt_scale: bool = False,
         frame: FrameKind = "photo",
+        edit: FaceEdit = DEFAULT,
     ) -> None:
         self.model: Family = model.eval()
         self._runtime, self._precision, self._motion = runtime, precision, motion
         self._rest = _checked_rest(motion, rest)
-        self._mover = partial(model.mover, relative=motion == "relative", adapt_scale=adapt_scale)
+        self._mover = _mover_of(model, motion == "relative", adapt_scale, edit)
         self._device = next(model.parameters()).device
         self._frame = frame
         self._source: Any = None  # the view of the photo
@@ -144,6 +148,12 @@ class Animator:
             _check_number(number, len(motion), "draw")
         draw = self._drawing(self._encoded(), self.prepare(), steady.at(rest, self._device))
         return self._drawn(draw, steady.frames(self._device, numbers))
+
+    def pose(self) -> Picture:
+        """The photo as if it had driven itself and not moved: only what `edit` adds is changed."""
+        source = self._encoded()
+        with torch.inference_mode():
+            return self._drawing(source, self.prepare(), source.code)(source.code)
 
     @torch.inference_mode()
     def rest_frame(self, motion: RecordedMotion, candidates: Sequence[int] | None = None) -> int:
@@ -298,6 +308,14 @@ def _checked_square(image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h h"]
     if height != width or height % SIDE_STEP:
         raise UserError(f"the portrait is {width}x{height}; crop it to a square of a multiple of {SIDE_STEP} pixels")
     return image
+
+
+def _mover_of(model: Family, relative: bool, adapt_scale: bool, edit: FaceEdit) -> Callable[[Any, Any], Any]:
+    if not relative and edit in (PLAIN, DEFAULT):
+        return partial(model.mover, relative=False, adapt_scale=adapt_scale)
+    if not relative:
+        raise UserError("amount, parts, expression, turn and translation change relative motion; use --motion relative")
+    return partial(model.edited_mover, edit=edit, adapt_scale=adapt_scale)
 
 
 @cache

@@ -26,7 +26,7 @@ CERTAIN = (0.7, 0.9)  # of the matte: pixels from which the person's colours are
 UNMIXED = (0.2, 0.6)  # of the matte: from where on the person's colours are solved for, not filled in
 GROWN = 9  # pixels of the networks' image, odd: the plate is filled this far around the matte
 NEAR = 0.04  # of a colour: how far from the warped photo an image may be and still count as showing it
-CHANGED = 0.25  # of the matte: from this change on nothing of the photo's own rest is kept
+STILL = (0.25, 1.5)  # pixels of the networks' image: how far the person may move for the photo's own rest to stay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +80,10 @@ class Composition(nn.Module):
         """What each part has in each pixel, at the networks' size."""
         rim = _rim(self.config.rim, layers.flow.shape[1], layers.weight.shape[-1], layers.flow.device)
         size = (matte.shape[2], matte.shape[3])
-        person = sampled(matte, enlarged(_displacement(layers.foreground, rim), size))
+        away = enlarged(_displacement(layers.foreground, rim), size)
+        person = sampled(matte, away)
         shown = person * (1 - rim.inner * (1 - layers.weight))
-        kept = (1 - (person - matte).abs() / CHANGED).clamp_min(0)
+        kept = 1 - ramp(away.square().sum(1, keepdim=True).sqrt() * size[0] / 2, *STILL)
         return Planes(person * rim.inner * layers.painted, shown, person, kept, _displacement(layers.flow, rim))
 
 

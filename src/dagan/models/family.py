@@ -12,6 +12,7 @@ from dagan.errors import UserError
 from dagan.geometry.warp import PIXELS, Pixels
 from dagan.models.composition import CompositionConfig, layers_of
 from dagan.models.depth import FaceDepthNet
+from dagan.transfer.face_edit import FaceEdit
 from dagan.types import Agreement, Layers, Rendering
 
 
@@ -65,6 +66,22 @@ class Family(nn.Module):
     ) -> Callable[[Any], Any]:
         """From a driver's code to the code that moves the source as the driver moved since its initial frame."""
         raise NotImplementedError
+
+    def edited_mover(
+        self, source: Any, initial: Any, edit: FaceEdit, adapt_scale: bool = False
+    ) -> Callable[[Any], Any]:
+        """`mover` of relative motion, of which only what `edit` says is taken over.
+
+        Raises:
+            UserError: the model knows no faces, or cannot do what the edit asks for.
+        """
+        if edit.changes_expression:
+            raise UserError(
+                "this model does not know the parts of a face: leave --amount, --parts and --expression out, or use a "
+                "model of faces, such as the bundled one"
+            )
+        move, turn = self.mover(source, initial, True, adapt_scale), HeadTurn(edit.turn_by, edit.turn_to)
+        return (lambda driving: self.turned(move(driving), turn)) if edit.turn_by or edit.turn_to else move
 
     def difference(self, source: Any, driving: Any) -> Float[Tensor, " t"]:
         """How differently a source and a driver in each of t frames hold themselves, 0 or more."""

@@ -17,6 +17,7 @@ from dagan.models.family import Family
 from dagan.models.generator import Generator, GeneratorConfig
 from dagan.models.keypoints import KeypointConfig, KeypointDetector, Modality
 from dagan.transfer.bounded import bounded
+from dagan.transfer.face_edit import FaceEdit
 from dagan.transfer.face_flow import whole_face
 from dagan.transfer.face_reader import FaceReader, FaceReaderConfig
 from dagan.transfer.face_transfer import face_transfer
@@ -165,6 +166,11 @@ class TalkingHead(Family):
     ) -> Callable[[Keypoints], Keypoints]:
         """From driving keypoints to those that move the source as the driver moved since its initial frame."""
         return mover(source, driving_initial, relative, adapt_scale, self.retargeting)
+
+    def edited_mover(
+        self, source: Keypoints, driving_initial: Keypoints, edit: FaceEdit, adapt_scale: bool = False
+    ) -> Callable[[Keypoints], Keypoints]:
+        return mover(source, driving_initial, True, adapt_scale, self.retargeting, edit)
 
     def transfer(self, source: Keypoints, initial: Keypoints) -> Callable[[Keypoints], Keypoints]:
         return self.retargeting(source, initial)

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from dagan.errors import UserError, reason_of
-from dagan.images import Crop
+from dagan.files import temporary_beside, written_whole
+from dagan.images import QUALITY, Crop
 from dagan.provenance.identity import Identity
 from dagan.provenance.label import Label
 from dagan.provenance.manifest import can_carry, sign
@@ -64,3 +66,16 @@ def stamp(
 ) -> Stamp:
     """The stamp of one video of pictures of `size` (width, height). `square`: where the mark lies; None: everywhere."""
     return Stamp(recipe, Watermark(recipe.payload, square), size, identity, Label(label, size) if label else None)
+
+
+def write_picture(picture: Picture, path: Path, stamp: Stamp | None) -> None:
+    """Writes a still, with all that its stamp asks for; whole or not at all."""
+    with written_whole(path) as partial:
+        marked = Image.fromarray(np.ascontiguousarray(picture if stamp is None else stamp.apply(picture)))
+        kind = Image.registered_extensions()[path.suffix.lower()]
+        if stamp is None or not stamp.signs(path):
+            marked.save(partial, kind, quality=QUALITY)
+            return
+        with temporary_beside(path) as unsigned:
+            marked.save(unsigned, kind, quality=QUALITY)
+            stamp.seal(unsigned, partial, path.name)

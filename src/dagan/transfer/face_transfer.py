@@ -8,14 +8,18 @@ along in the head's frame. Not in the paper (docs/decisions.md).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dagan.errors import UserError
 from dagan.face import BONE, JAW, LIDS, LIPS, MEAN_FACE, NUM_LANDMARKS
+from dagan.transfer.face_edit import PLAIN, REACH, FaceEdit, Translation
 from dagan.transfer.head_pose import (
+    TINY,
     FacePose,
     FaceShape,
     face_shape,
@@ -25,6 +29,7 @@ from dagan.transfer.head_pose import (
     pose_difference,
     shape_at,
     turned_alike,
+    turned_by,
 )
 from dagan.transfer.relative import offset_transfer
 from dagan.types import Keypoints
@@ -50,6 +55,10 @@ Expressing = Callable[[FaceShape, FaceShape], Expression]
 
 def _displacing(source: FaceShape, rest: FaceShape) -> Expression:
     return displaced
+
+
+def _displacing_parts(edit: FaceEdit, source: FaceShape, rest: FaceShape) -> Expression:
+    return lambda turned: of_parts(displaced(turned), edit)
 
 
 def displaced(turned: Turned) -> Float[Tensor, "b n 2"]:
@@ -79,8 +88,9 @@ class FaceMover:
         rest: Float[Tensor, "#b n 2"],
         scale: Float[Tensor, "b 1 1"] | float = 1.0,
         expressing: Expressing = _displacing,
+        edit: FaceEdit = PLAIN,
     ):
-        self._scale = scale
+        self._scale, self._edit = scale, edit
         mean = source.new_tensor(MEAN_FACE)[None]
         self._first, self._own = fit_pose(rest, mean), fit_pose(source, mean)
         self._resting, self._face = self._first.carved(rest, mean), self._own.carved(source, mean)
@@ -96,18 +106,39 @@ class FaceMover:
         now = fit_pose(driving, self._resting)
         driver = now.rotation @ self._first.rotation
         left = on_face(driving - now.seen(self._resting), driver) / now.scale[:, None, None]
-        source = turned_alike(self._own.rotation, self._first.rotation, driver)
+        rotations = (self._own.rotation, self._first.rotation, driver)
+        source = turned_by(*rotations, self._edit) if self._edit.changes_turn else turned_alike(*rotations)
         return now, Turned(driving, driver, source, left, self._opening, expression)
 
     def __call__(self, driving: Float[Tensor, "b n 2"], expression: Float[Tensor, "b e"] | None = None) -> MovedFace:
         first, own, (now, turned) = self._first, self._own, self.turned(driving, expression)
-        shift = self._scale * (now.shift - first.shift)[:, None]
+        shift, growth = self._scale * (now.shift - first.shift)[:, None], now.scale / first.scale
+        if self._edit is not PLAIN:
+            share = self._edit.share_of_head()
+            shift, growth = within_reach(share * shift, self._edit.translation), growth**share
         turn = turned.source @ own.rotation.mT
-        pose = FacePose(own.scale * now.scale / first.scale, turn, own.shift + shift[:, 0])
+        pose = FacePose(own.scale * growth, turn, own.shift + shift[:, 0])
         to_image = turned.source[:, :2, :2]
         moved = self._expression(turned) @ (pose.scale[:, None, None] * to_image).mT
         from_own, to_rest = self._frame
         return MovedFace(pose.seen(self._face) + moved, to_image @ from_own @ to_rest @ image_to_face(turned.driver))
+
+
+def of_parts(moved: Float[Tensor, "b n 2"], edit: FaceEdit) -> Float[Tensor, "b n 2"]:
+    return moved * moved.new_tensor(edit.shares_of_points())[:, None]
+
+
+def within_reach(shift: Float[Tensor, "b 1 2"], translation: Translation) -> Float[Tensor, "b 1 2"]:
+    """The head's shift, in [-1, 1] units of the picture: as it is, none, or with what lies beyond `REACH` of the side
+    held back, so that it never comes to twice that."""
+    if translation == "keep":
+        return shift
+    if translation == "none":
+        return torch.zeros_like(shift)
+    far = shift.square().sum(-1, keepdim=True).sqrt()
+    reach = 2 * REACH
+    held = torch.where(far > reach, reach + reach * torch.tanh((far - reach) / reach), far)
+    return shift * (held / far.clamp_min(TINY))
 
 
 def with_face(
@@ -115,10 +146,11 @@ def with_face(
     initial: Keypoints,
     scale: Float[Tensor, "b 1 1"] | float,
     expressing: Expressing = _displacing,
+    edit: FaceEdit = PLAIN,
 ) -> Callable[[Keypoints], Keypoints]:
     """The first keypoints by `FaceMover`, those after them by `offset_transfer`."""
-    count, plain = NUM_LANDMARKS, offset_transfer(source, initial, scale)
-    face = FaceMover(landmarks_of(source), landmarks_seen(initial), scale, expressing)
+    count, plain = NUM_LANDMARKS, offset_transfer(source, initial, scale, edit)
+    face = FaceMover(landmarks_of(source), landmarks_seen(initial), scale, expressing, edit)
 
     def moved(driving: Keypoints) -> Keypoints:
         (moved_face, frame), others = face(landmarks_seen(driving), driving.expression), plain(driving)
@@ -136,10 +168,22 @@ class FaceTransfer:
     """As `OffsetTransfer`, the first keypoints by `FaceMover`."""
 
     def __call__(
-        self, source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
+        self,
+        source: Keypoints,
+        initial: Keypoints,
+        scale: Float[Tensor, "b 1 1"] | float = 1.0,
+        edit: FaceEdit = PLAIN,
     ) -> Callable[[Keypoints], Keypoints]:
-        """A function of the driving keypoints: what is known of source and initial frame is found once."""
-        return with_face(source, initial, scale)
+        """A function of the driving keypoints: what is known of source and initial frame is found once.
+
+        Raises:
+            UserError: the edit adds an expression, which displacements cannot.
+        """
+        if edit.expression:
+            raise UserError("this model places no expressions: leave --expression out, or use a model with retargeting")
+        return with_face(
+            source, initial, scale, _displacing if edit is PLAIN else partial(_displacing_parts, edit), edit
+        )
 
     def difference(self, source: Keypoints, driving: Keypoints) -> Float[Tensor, " t"]:
         """`pose_difference`, and that of how far lips and lids are apart."""

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.face import MEAN_FACE, RIGIDITY
+from dagan.transfer.face_edit import ANGLES, FaceEdit
 
 STEPS, LAST_STEPS = 5, 2  # of Gauss-Newton: five reach 60 degrees from a face that looks ahead; from nearby, two
 DAMPING = 1e-5
@@ -63,6 +64,27 @@ def turned_alike(
     own, first, now = (_angles(rotation) for rotation in (source, rest, driver))
     yaw, pitch, roll = _times(_times(own, now), torch.stack([first[..., 0], -first[..., 1]], -1)).unbind(1)
     return _rotation_of(yaw, pitch, roll)
+
+
+def turned_by(
+    source: Float[Tensor, "#b 3 3"], rest: Float[Tensor, "#b 3 3"], driver: Float[Tensor, "b 3 3"], edit: FaceEdit
+) -> Float[Tensor, "b 3 3"]:
+    """As `turned_alike`, by a share of the change, with angles added or set."""
+    own, first, now = (_degrees(rotation) for rotation in (source, rest, driver))
+    change = (now - first + 180) % 360 - 180
+    by = own.new_tensor([edit.turn_by.get(name, 0.0) for name in ANGLES])
+    wanted = list((own + edit.share_of_head() * change + by).unbind(-1))
+    for number, name in enumerate(ANGLES):
+        if name in edit.turn_to:
+            wanted[number] = torch.full_like(wanted[number], edit.turn_to[name])
+    angles = torch.deg2rad(torch.stack(wanted, -1))
+    return _rotation_of(*torch.stack([angles.cos(), angles.sin()], -1).unbind(1))
+
+
+def _degrees(rotation: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3"]:
+    """Yaw, pitch and roll; positive as `face_edit.ANGLES` says."""
+    cos, sin = _angles(rotation).unbind(-1)
+    return torch.rad2deg(torch.atan2(sin, cos))
 
 
 def _angles(rotation: Float[Tensor, "b 3 3"]) -> Float[Tensor, "b 3 2"]:

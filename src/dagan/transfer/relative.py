@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagan.geometry.local_motion import invert_2x2
+from dagan.transfer.face_edit import PLAIN, FaceEdit
 from dagan.types import Keypoints
 
 
@@ -22,9 +23,9 @@ class Transfer(Protocol):
     """A way to transfer motion between people: `offset_transfer`, or another."""
 
     def __call__(
-        self, source: Keypoints, initial: Keypoints, scale: Tensor | float = 1.0
+        self, source: Keypoints, initial: Keypoints, scale: Tensor | float = 1.0, edit: FaceEdit = PLAIN
     ) -> Callable[[Keypoints], Keypoints]:
-        """Where a source's keypoints go, as a function of the driver's."""
+        """Where a source's keypoints go, as a function of the driver's. Raises UserError for what it cannot edit."""
         ...
 
     def difference(self, source: Keypoints, driving: Keypoints) -> Float[Tensor, " t"]:
@@ -37,9 +38,14 @@ class OffsetTransfer:
     """FOMM's: x_s + scale * (x_d - x_d0), and J_d J_d0^-1 J_s."""
 
     def __call__(
-        self, source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
+        self,
+        source: Keypoints,
+        initial: Keypoints,
+        scale: Float[Tensor, "b 1 1"] | float = 1.0,
+        edit: FaceEdit = PLAIN,
     ) -> Callable[[Keypoints], Keypoints]:
         """A function of the driving keypoints: what is known of source and initial frame is found once."""
+        scale = scale if edit is PLAIN else scale * edit.share_of_head()
         back = invert_2x2(initial.jacobian) if initial.jacobian is not None else None
 
         def moved(driving: Keypoints) -> Keypoints:
@@ -88,14 +94,15 @@ def mover(
     relative: bool = True,
     adapt_scale: bool = False,
     way: Transfer = offset_transfer,
+    edit: FaceEdit = PLAIN,
 ) -> Callable[[Keypoints], Keypoints]:
-    """`transfer` as a function of the driving keypoints alone, in any way."""
+    """`transfer` as a function of the driving keypoints alone, in any way; `edit`: of relative motion."""
     if not relative:
         return lambda driving: driving
     scale = position_scale(source, driving_initial) if adapt_scale else torch.ones_like(source.position[:, 0, 0])
     device = scale.device.type
     with torch.autocast(device, enabled=False):  # bfloat16 does not place a pixel
-        move = way(source, driving_initial, rearrange(scale, "b -> b 1 1"))
+        move = way(source, driving_initial, rearrange(scale, "b -> b 1 1"), edit)
 
     def moved(driving: Keypoints) -> Keypoints:
         with torch.autocast(device, enabled=False):

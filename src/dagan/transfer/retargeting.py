@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagan.face import JAW, LID_EXPRESSIONS, LIDS, NUM_EXPRESSIONS, NUM_LANDMARKS
+from dagan.transfer.face_edit import PLAIN, FaceEdit
 from dagan.transfer.face_transfer import (
     Expression,
     FaceMover,
@@ -25,6 +26,7 @@ from dagan.transfer.face_transfer import (
     displaced,
     landmarks_seen,
     lips_apart_as,
+    of_parts,
     possible,
     with_face,
 )
@@ -80,18 +82,25 @@ class FaceRetargeting(nn.Module):
         self.register_buffer("is_read", is_read, persistent=False)
 
     def forward(
-        self, source: Keypoints, initial: Keypoints, scale: Float[Tensor, "b 1 1"] | float = 1.0
+        self,
+        source: Keypoints,
+        initial: Keypoints,
+        scale: Float[Tensor, "b 1 1"] | float = 1.0,
+        edit: FaceEdit = PLAIN,
     ) -> Callable[[Keypoints], Keypoints]:
         """Where the source's keypoints go, as a function of the driver's."""
-        return with_face(source, initial, scale, partial(self._expressing, source.expression, initial.expression))
+        expressing = partial(self._expressing, source.expression, initial.expression, edit)
+        return with_face(source, initial, scale, expressing, edit)
 
     def of_landmarks(
         self, source: Float[Tensor, "b n 2"], rest: Float[Tensor, "#b n 2"]
     ) -> Callable[[Tensor], MovedFace]:
         """The transfer of landmarks alone, by what is read of them."""
-        return FaceMover(source, rest, 1.0, partial(self._expressing, None, None))
+        return FaceMover(source, rest, 1.0, partial(self._expressing, None, None, PLAIN))
 
-    def _expressing(self, ours: Tensor | None, theirs: Tensor | None, source: FaceShape, rest: FaceShape) -> Expression:
+    def _expressing(
+        self, ours: Tensor | None, theirs: Tensor | None, edit: FaceEdit, source: FaceShape, rest: FaceShape
+    ) -> Expression:
         ours, theirs = self.read(source, ours), self.read(rest, theirs)
         place, explain = self.placing(source, ours), self.placing(rest, theirs)
 
@@ -102,7 +111,14 @@ class FaceRetargeting(nn.Module):
             moved = place(turned.source, self.asked(ours, theirs, now)) + possible(unexplained, turned.opening)
             return lips_apart_as(moved, displaced(turned), self.lips)
 
-        return expression
+        def edited(turned: Turned) -> Float[Tensor, "b n 2"]:
+            now = self.read(face_shape(turned.driving, turned.driver), turned.expression)
+            shares, added = ours.new_tensor(edit.shares_of_coefficients()), ours.new_tensor(edit.added())
+            followed = (ours + shares * (self.asked(ours, theirs, now) - ours)).clamp(0, 1)
+            more = place(turned.source, (followed + added).clamp(0, 1)) - place(turned.source, followed)
+            return of_parts(expression(turned), edit) + more
+
+        return edited if edit.changes_expression else expression
 
     def asked(
         self, source: Float[Tensor, "#b e"], rest: Float[Tensor, "#b e"], driving: Float[Tensor, "b e"]

@@ -70,6 +70,14 @@ def test_a_clean_picture_leaves_nothing_the_unmoved_source_all_and_a_halo_its_sh
     assert Left(1, 2) + Left(3, 4) == Left(4, 6)
 
 
+def test_a_fill_of_another_texture_is_no_ghost():
+    """A plate cannot know the background: what it paints differs, but not towards the head."""
+    background, source, clean = pictures()
+    region = uncovered(ball(), mesh(), mesh((20, 0)))
+    noise = 0.2 * (torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) - 0.5)
+    assert left_behind(clean + noise, source, background, region).share == pytest.approx(0, abs=0.02)
+
+
 def test_a_bald_spot_is_eaten():
     background, source, _ = pictures()
     bald = source.clone()

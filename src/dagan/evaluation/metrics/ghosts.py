@@ -23,7 +23,8 @@ EARS = (234, 454)  # points of the mesh at the head's sides, half way back
 
 
 class Left(NamedTuple):
-    """Sums over the pixels that the head has left: differences from the background in the picture and in the source."""
+    """Sums over the pixels that the head has left: how far the picture differs from the background in the direction of
+    the head's colour, and how far the source does. A fill of another texture is no ghost, and averages out."""
 
     picture: float = 0.0
     source: float = 0.0
@@ -52,8 +53,8 @@ def left_behind(
     region: Float[Tensor, "1 1 h w"],
 ) -> Left:
     """The sums over `region` (`uncovered`), a weight in [0, 1] for each pixel."""
-    ours, still = ((image - background).abs().mean(1, keepdim=True) for image in (picture, source))
-    return Left(float((ours * region).sum()), float((still * region).sum()))
+    ours, still = picture - background, source - background
+    return Left(float((ours * still * region).sum()), float((still.square() * region).sum()))
 
 
 def eaten(

@@ -96,7 +96,7 @@ def _lines(path: Path, found: "Verdict", fits: "dict[Part, Fit]") -> list[str]:
     if mark is not None:
         lines.append(
             f"  mark: {mark.payload.text}, {mark.agreement:.0%} of its bits read right in {mark.num_frames} frames; "
-            f"an unmarked file reads so with a chance of {mark.chance:.0e}"
+            f"an unmarked file reads so with a chance of {mark.chance:.1e}"
         )
     names = {"weights": "model", "source": "source"}
     return lines + [f"  {names[part]}: {FITS[one]}" for part, one in fits.items()]

@@ -24,6 +24,8 @@ WIDE = 2 * FINE  # shifts in such a cell
 SIZE_STEP = 0.003  # of a size: a tenth of a cell at the rim
 FEW = 64  # patterns that are looked at in a search
 FRAMES = 4  # of the video that are looked at in a search
+KEPT = 48  # candidates that are looked at again, with all patterns
+MORE_FRAMES = 16  # of the video, for that
 CROPPED = 0.105  # of the mark's square may have been cut off in each direction
 REFINE = (0.06, 0.03, 0.015)  # steps of the last approach, in cells
 
@@ -54,9 +56,10 @@ def around(place: Place) -> Window:
 
 def searched(frames: Sequence[Grey], windows: Sequence[Window], key: bytes = KEY) -> list[Candidate]:
     """The most promising places in all windows, the best first, each moved to where it looks best."""
-    few = frames[:: -(-len(frames) // FRAMES)]
+    few, more = (frames[:: -(-len(frames) // count)] for count in (FRAMES, MORE_FRAMES))
     best = [one for window in windows for one in _best_of_sizes(few, window, key)]
-    return [_refined(few, one, key) for one in sorted(best, reverse=True)[:DECODED]]
+    again = [one._replace(score=score_at(more, one.place, key)) for one in sorted(best, reverse=True)[:KEPT]]
+    return [_refined(more, one, key) for one in sorted(again, reverse=True)[:DECODED]]
 
 
 def _best_of_sizes(frames: Sequence[Grey], window: Window, key: bytes) -> Iterator[Candidate]:

@@ -37,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X,Y",
         help=f"position in pixels of the {SIZE} x {SIZE} image; can be repeated (default: mouth, an eye, nose)",
     )
-    _pairs(
-        kinds.add_parser("layers", help="what a picture is made of: matte, plate, flow", allow_abbrev=False)
-    )
+    _pairs(kinds.add_parser("layers", help="what a picture is made of: matte, plate, flow", allow_abbrev=False))
     grid = kinds.add_parser(
         "grid", help="source, driving and generated images, depth maps, keypoints (Figs. 13, 14)", allow_abbrev=False
     )

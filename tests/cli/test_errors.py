@@ -21,7 +21,8 @@ def fails(tmp_path, portrait, driving, model_file, out, capsys):
     def run(*options, source=portrait, driver=driving, model=model_file, output=out) -> str:
         before = sorted(path for path in tmp_path.rglob("*"))
         inputs = [str(source), str(driver), "-o", str(output), "--model", str(model)]
-        code = main(["animate", *inputs, "--size", "64", "--crop", "none", "--device", "cpu", *options])
+        torch = [] if "--runtime" in options else ["--runtime", "torch", "--precision", "fp32"]
+        code = main(["animate", *inputs, "--size", "64", "--crop", "none", "--device", "cpu", *torch, *options])
         printed = capsys.readouterr()
         assert code == 2
         assert printed.out == ""

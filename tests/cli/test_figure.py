@@ -84,3 +84,10 @@ def test_a_size_or_a_kind_of_file_that_cannot_be_is_refused_first(tmp_path, caps
     ):
         assert main(["figure", "depth", "absent.png", *words]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_layers_are_drawn_with_the_picture_they_make(tmp_path, model_file, portrait):
+    out = tmp_path / "layers.png"
+    assert main(["figure", "layers", str(portrait), str(portrait), "-o", str(out), "--model", str(model_file)]) == 0
+    with Image.open(out) as page:
+        assert page.width == 9 * 192 + 8 * 3

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X,Y",
         help=f"position in pixels of the {SIZE} x {SIZE} image; can be repeated (default: mouth, an eye, nose)",
     )
+    _pairs(kinds.add_parser("layers", help="what a picture is made of: matte, plate, flow", allow_abbrev=False))
     grid = kinds.add_parser(
         "grid", help="source, driving and generated images, depth maps, keypoints (Figs. 13, 14)", allow_abbrev=False
     )
@@ -87,7 +88,8 @@ def run(args: argparse.Namespace) -> int:
     check_output(args.out, [*(_split(text)[0] for text in args.images), *_model_files(args.model)])
     if not 32 <= args.side <= 2048:
         raise UserError(f"--side {args.side}: expected 32 to 2048 pixels")
-    rows, titles, names = {"depth": _depth, "cloud": _depth, "attention": _attention, "grid": _grid}[args.kind](args)
+    kinds = {"depth": _depth, "cloud": _depth, "attention": _attention, "grid": _grid, "layers": _layers}
+    rows, titles, names = kinds[args.kind](args)
     save_page(compose(rows, titles, names, args.side), args.out)
     print(f"written: {args.out} ({len(rows)} rows)")
     return 0
@@ -124,6 +126,14 @@ def _grid(args: argparse.Namespace) -> Page:
     rows = [comparison_row(models, pair, depth, args.side, args.motion) for pair in pairs]
     shown = [f"{name} {kind}" for name in ("source", "driving") for kind in ("image", "depth")]
     return rows, [title for title in shown if depth is not None or "depth" not in title] + list(models), []
+
+
+def _layers(args: argparse.Namespace) -> Page:
+    from dagan.evaluation.figures import LAYER_TITLES, layers_row
+
+    models, pairs = _models(args), _image_pairs(args)
+    rows = [layers_row(model, pair) for pair in pairs for model in models.values()]
+    return rows, list(LAYER_TITLES), list(models) * len(pairs) if len(models) > 1 else []
 
 
 def _query(text: str) -> tuple[float, float]:

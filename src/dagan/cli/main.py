@@ -6,6 +6,7 @@ that help and usage errors come at once.
 
 import argparse
 import io
+import os
 import signal
 import sys
 import warnings
@@ -43,6 +44,8 @@ COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for na
     "bench": "measure how fast a model animates on this machine",
     "config": "show the presets",
 }
+# NumPy's small matrix products: two threads would wait for each other, and for the networks, six times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 BUG = 1  # an error that nobody foresaw
 USER_ERROR = 2  # what argparse exits with, too
 SIGNALLED = 128  # plus the signal's number, as shells report it

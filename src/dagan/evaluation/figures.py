@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,10 +16,11 @@ from dagan.evaluation.model_systems import same_video_rendering
 from dagan.geometry.camera import back_project, project, rotation_from_axis_angle
 from dagan.geometry.relief import middle_depth
 from dagan.geometry.splat import splat
-from dagan.images import SIDE, Tile, colour_map, draw_attention, with_points
+from dagan.images import SIDE, Tile, colour_map, draw_attention, draw_displacement, with_points
 from dagan.inference.animator import Animator
 from dagan.models.depth import depth_from_disparity
 from dagan.models.family import Family
+from dagan.models.matte import load_matte
 from dagan.types import View
 
 FigureMotion = Literal["absolute", "registered"]
@@ -96,6 +98,34 @@ def attention_row(model: Family, pair: Pair, queries: Sequence[tuple[float, floa
         raise UserError("this model has no attention to draw; give one with CAM or SA, such as the preset dagan")
     maps = [draw_attention(rendering.generated, rendering.attention, query, side) for query in queries]
     return [pair.source[0], pair.driving[0], rendering.generated[0], *maps]
+
+
+LAYER_TITLES = (
+    "source image",
+    "driving image",
+    "matte",
+    "plate",
+    "flow",
+    "warped matte",
+    "share of photo",
+    "painted",
+    "result",
+)
+
+
+@torch.inference_mode()
+def layers_row(model: Family, pair: Pair) -> list[Tile]:
+    """What a picture is put together from (`models/composition.py`), under `LAYER_TITLES`."""
+    source = model.encode(model.view(pair.source))
+    layers = model.layers(source, model.view(pair.driving).code)
+    backdrop = model.composition.backdrop(pair.source, load_matte().to(pair.source.device)(pair.source))
+    planes = model.composition.planes(layers, backdrop.matte)
+    grey = (backdrop.matte, planes.matte, planes.shown)
+    matte, warped, shown = (plane[0].expand(3, -1, -1) for plane in grey)
+    flow = draw_displacement(rearrange(planes.moved, "b d h w -> b h w d"))[0]
+    made = model.composition(layers, backdrop)[0]
+    tiles = (pair.source[0], pair.driving[0], matte, backdrop.plate[0], flow, warped, shown, planes.painted[0], made)
+    return list(tiles)
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
@@ -15,12 +16,14 @@ Made = TypeVar("Made")
 class Workers:
     """Threads that live as long as a video, because an engine may prepare something for each. Use in a `with` block.
 
-    PyTorch's inference mode is of one thread: it is switched on for all that these threads do.
+    PyTorch's inference mode is of one thread: it is switched on for all that these threads do. Several threads do not
+    spread one operation of PyTorch over the cores, which the others use already.
     """
 
     def __init__(self, num_workers: int) -> None:
-        self._num_workers = num_workers
-        self._pool = ThreadPoolExecutor(num_workers)
+        self._num_workers, self._num_threads = num_workers, torch.get_num_threads()
+        alone = partial(torch.set_num_threads, 1) if num_workers > 1 else None
+        self._pool = ThreadPoolExecutor(num_workers, initializer=alone)
 
     def __enter__(self) -> "Workers":
         return self
@@ -29,6 +32,7 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown()
+        torch.set_num_threads(self._num_threads)  # for threads that come later; this one has kept its number
 
     def run(self, work: Callable[[Given], Made], given: Given) -> Made:
         """What `work` makes of one thing; waits for it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -107,13 +108,21 @@ class Planes(NamedTuple):
     moved: Float[Tensor, "b 2 hf wf"]
 
 
-@lru_cache(maxsize=8)
 def _rim(width: float, flow_side: int, side: int, device: torch.device) -> Rim:
     """How motion and painting fade over a rim of `width` sides."""
-    with torch.inference_mode(mode=False):
-        flow, image = (_from_rim(pixels, torch.empty(0, device=device)) for pixels in (flow_side, side))
-        outermost = 0.5 / flow_side
-        return Rim(ramp(flow, outermost, outermost + width), ramp(image, width / 2, width * 1.3))
+    outermost = 0.5 / flow_side
+    fade, inner = _faded(flow_side, outermost, outermost + width), _faded(side, width / 2, width * 1.3)
+    return Rim(torch.from_numpy(fade).to(device), torch.from_numpy(inner).to(device))
+
+
+@lru_cache(maxsize=16)
+def _faded(side: int, low: float, high: float) -> Float[np.ndarray, "h h"]:
+    """`ramp` of the distance of each pixel's centre from the nearest edge of a square, in sides. In NumPy: what is kept
+    while a graph is traced would be no number."""
+    middles = (np.arange(side, dtype=np.float32) + 0.5) / side
+    inward = np.minimum(middles, 1 - middles)
+    share = np.clip((np.minimum(inward[:, None], inward) - low) / (high - low), 0, 1).astype(np.float32)
+    return np.asarray(share * share * (3 - 2 * share))
 
 
 def _displacement(flow: Float[Tensor, "b h w 2"], rim: Rim) -> Float[Tensor, "b 2 h w"]:
@@ -140,11 +149,6 @@ def layers_of(rendering: Rendering, pixels: Pixels) -> Layers:
 def flat_image(layers: Layers, source: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """The generated image itself, of layers in which -1 and +1 are the source's outer edges."""
     return layers.painted + layers.weight * warp(source.expand(len(layers.flow), -1, -1, -1), layers.flow)
-
-
-def _from_rim(side: int, like: Tensor) -> Float[Tensor, "h h"]:
-    """The distance of each pixel's centre from the nearest edge of a square, in sides."""
-    return (1 - coordinate_grid(side, side, like).abs().amax(-1)) / 2
 
 
 def ramp(values: Tensor, low: float, high: float) -> Tensor:

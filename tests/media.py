@@ -87,10 +87,11 @@ def write_timed(
     sound_until: Fraction = Fraction(3),
     options: dict[str, str] | None = None,
     b_frames: int = 0,
+    rate: int = 25,
 ) -> Path:
     """Frames shown at these times in seconds, with a beep of 0.1 s in silence if an `audio` codec is named."""
     with av.open(str(path), "w", options=options or {}) as container:
-        video = container.add_stream(codec, rate=25, options={"bf": str(b_frames)})
+        video = container.add_stream(codec, rate=rate, options={"bf": str(b_frames)})
         sound = container.add_stream(audio, rate=48000, layout="mono") if audio else None
         frames, tick = list(frames), Fraction(1, clock)
         video.height, video.width = frames[0].shape[:2]

@@ -1,12 +1,21 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dagan.errors import UserError
-from dagan.files import check_output, remove_leftovers, write_text, written_whole
+from dagan.files import (
+    check_folder,
+    check_given,
+    check_output,
+    check_place,
+    remove_leftovers,
+    write_text,
+    written_whole,
+)
 from media import disk_full_after
 
 
@@ -100,3 +109,39 @@ def test_a_name_may_be_as_long_as_names_can_be(tmp_path, name):
     killed_while_writing(tmp_path / name)
     write_text(tmp_path / name, "newer")
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("folder", "the output is a folder: .*folder; give the name of a file"),
+        ("absent/a.txt", "no such folder: .*absent; make it first, or choose another --report"),
+        ("n" * 256, "the name for --report has over 255 bytes"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_early(tmp_path, name, said):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=said):
+        check_place(tmp_path / name, "--report")
+    check_place(tmp_path / "a.txt")
+
+
+def test_a_folder_does_not_become_a_file(tmp_path):
+    with pytest.raises(UserError, match="the output is a folder"):
+        write_text(tmp_path, "text")
+    assert not list(tmp_path.parent.glob(".*.partial"))
+
+
+def test_an_input_that_is_missing_or_a_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match="is a folder; give a photo"):
+        check_given(tmp_path, "photo")
+    with pytest.raises(UserError, match="no such photo: absent"):
+        check_given(Path("absent"), "photo")
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):
+    check_folder(tmp_path)
+    check_folder(tmp_path / "new")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"the output is a file: .*file; give a folder"):
+        check_folder(tmp_path / "file")

@@ -25,8 +25,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     while they wrote `path` is removed.
 
     Raises:
-        UserError: the disk is full.
+        UserError: the disk is full, or `path` is a folder.
     """
+    _refuse_folder(path)
     with room_for(path), temporary_beside(path) as partial:
         yield partial
         _sync(partial)
@@ -129,6 +130,40 @@ def write_text(path: Path, text: str) -> None:
     """A text file in one step: a reader sees the old one or the new one."""
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def check_given(path: Path, kind: str) -> None:
+    """Raises UserError if an input that should be a `kind`, such as video, is missing or a folder."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give a {kind}")
+    if not path.is_file():
+        raise UserError(f"no such {kind}: {path}")
+
+
+def check_place(path: Path, option: str = "-o") -> None:
+    """Refuses early what could not be written late; `option` is what gave the name.
+
+    Raises:
+        UserError: a missing folder or one that cannot be written, a folder in the place of the file, or a long name.
+    """
+    if len(os.fsencode(path.name)) > MAX_NAME:
+        raise UserError(f"the name for {option} has over {MAX_NAME} bytes: {path.name[:40]}...; choose a shorter one")
+    if not path.parent.is_dir():
+        raise UserError(f"no such folder: {path.parent}; make it first, or choose another {option}")
+    _refuse_folder(path)
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"the folder {path.parent} cannot be written; choose another {option}")
+
+
+def check_folder(path: Path) -> None:
+    """Raises UserError if a folder to write to is a file."""
+    if path.exists() and not path.is_dir():
+        raise UserError(f"the output is a file: {path}; give a folder")
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"the output is a folder: {path}; give the name of a file")
 
 
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from dagan.errors import UserError
-from dagan.files import written_whole
+from dagan.files import check_place, written_whole
 
 SIDE = 192  # pixels of a tile
 GAP = 3  # between tiles
@@ -176,11 +176,10 @@ def draw_attention(
 
 
 def check_target(path: Path) -> None:
-    """Raises UserError for suffixes that are not png or jpg, and for missing folders."""
+    """Raises UserError for suffixes that are not png or jpg, and for places that cannot be written."""
     if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UserError(f"{path}: a figure is written as .png or .jpg")
-    if not path.parent.is_dir():
-        raise UserError(f"no such folder: {path.parent}; make it first, or choose another -o")
+        raise UserError(f"the output must end in .png or .jpg, got {path}")
+    check_place(path)
 
 
 def save_page(page: Image.Image, path: Path) -> None:

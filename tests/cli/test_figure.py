@@ -79,7 +79,7 @@ def test_a_mistake_gets_one_line(words, message, figure, portrait, driving, caps
 def test_a_size_or_a_kind_of_file_that_cannot_be_is_refused_first(tmp_path, capsys):
     for words, message in (
         (["-o", str(tmp_path / "f.png"), "--side", "8"], "expected 32 to 2048"),
-        (["-o", str(tmp_path / "f.gif")], "as .png or .jpg"),
+        (["-o", str(tmp_path / "f.gif")], "must end in .png or .jpg"),
         (["-o", str(tmp_path / "absent" / "f.png")], "no such folder"),
     ):
         assert main(["figure", "depth", "absent.png", *words]) == 2

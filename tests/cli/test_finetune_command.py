@@ -158,11 +158,11 @@ def test_a_mistake_gets_one_line_and_code_2(refused: Callable[..., str], options
 def test_a_clip_that_cannot_be_used_is_named(
     refused: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "no such video: " in refused(video=tmp_path / "absent.mp4")
+    assert "no such video of one person: " in refused(video=tmp_path / "absent.mp4")
     single = write_video(tmp_path / "single.mp4", drawn_clip(1, 64, 0))
     assert "single.mp4 has 1 frame; fine-tuning needs at least 20" in refused(video=single)
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     assert "not a video" in refused(video=text)
     grey = write_video(tmp_path / "grey.mp4", np.full((25, 64, 64, 3), 128, dtype=np.uint8))
-    assert "no face found in" in refused("--crop", "auto", video=grey)
+    assert f"no face found in {grey} (looked at " in refused("--crop", "auto", video=grey)

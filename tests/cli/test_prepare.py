@@ -170,6 +170,8 @@ def test_the_protocol_takes_boxes_and_splits_from_the_list_and_writes_test_pairs
         (["--protocol", "voxceleb1"], "add --list"),
         (["--list", "nothing.csv"], "no such list"),
         (["--exclude", "nothing.txt"], "no such list"),
+        (["--max-shake", "nan"], "--max-shake is nan"),
+        (["--max-seconds", "inf"], "--max-seconds is inf"),
         (["--validation", "0.6", "--test", "0.6"], "less than 1 together"),
     ],
     ids=lambda value: "" if isinstance(value, str) else " ".join(value),
@@ -179,3 +181,4 @@ def test_what_a_user_gets_wrong_is_one_line(raw, tmp_path, capsys, words, said):
     err = capsys.readouterr().err
     assert said in err
     assert len(err.splitlines()) == 1
+    assert not (tmp_path / "clips").exists()

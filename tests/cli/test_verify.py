@@ -61,6 +61,24 @@ def test_finding_nothing_is_not_called_real(driving, monkeypatch, capsys):
     assert "does not mean that it is real" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("absent.mp4", "no such video or picture: absent.mp4"),
+        (".", ". is a folder; give a video or picture"),
+        ("driving.mp4 absent.mp4", "no such video or picture: absent.mp4"),
+        ("driving.mp4 --model absent", "no such model file: absent"),
+        ("driving.mp4 --source absent", "no such source image: absent"),
+    ],
+)
+def test_what_is_not_there_is_said_before_anything_is_read(driving, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(driving.parent)
+    assert main(["verify", *words.split()]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err == f"dagan: error: {said}\n"
+
+
 def test_a_changed_file_contradicts_its_manifest(made, capsys):
     path = made()
     content = bytearray(path.read_bytes())

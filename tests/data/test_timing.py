@@ -65,11 +65,14 @@ def test_a_variable_rate_is_told_and_kept(tmp_path):
 def test_a_rate_that_is_only_the_clock_is_not_believed(tmp_path):
     numbers = np.random.default_rng(1)
     times = [Fraction(int(t), 1000) for t in np.cumsum(numbers.integers(20, 50, 60))]
-    path = write_timed(tmp_path / "a.webm", blocks(60), times, "libvpx", clock=1000, options={"live": "1"})
+    live = {"live": "1"}
+    path = write_timed(tmp_path / "a.webm", blocks(60), times, "libvpx", clock=1000, options=live, rate=1000)
     found = frame_rate(path)
     assert found.is_variable
     assert 20 < found.nominal < 50
-    assert [frame.time for frame in read_timed(path)] == [time - times[0] for time in times]
+    frames = list(read_timed(path))
+    assert [frame.time for frame in frames] == [time - times[0] for time in times]
+    assert {frame.duration for frame in frames} == {None}  # not 1 ms each
 
 
 def test_one_frame_has_a_rate_and_a_time(tmp_path):

@@ -89,7 +89,7 @@ def test_cropped_frames_are_the_chosen_square_at_the_chosen_size(video):
 
 
 def test_a_video_without_a_face_is_named_with_how_much_was_looked_at(video):
-    with pytest.raises(UserError, match=r"no face in \d+ frames looked at of .*driving\.mp4"):
+    with pytest.raises(UserError, match=r"no face found in .*driving\.mp4 \(looked at \d+ of \d+ frames\)"):
         open_driver(video, "auto")
 
 

@@ -83,6 +83,8 @@ def test_faces_are_counted_from_left_to_right_and_one_is_chosen(detector, astron
     assert choose_face(faces, 3) is choose_face(faces, (300.0, 500.0)) is None
     assert choice_line(faces, faces[1]).endswith("; --face 1 is the other")
     assert choice_line(faces[:1], faces[0]) is None
+    many = choice_line(faces * 10, faces[0]) or ""
+    assert many.endswith("; --face 1 to 20, from left to right, or --face x,y takes another")
 
 
 def test_the_choice_of_a_face_is_read():

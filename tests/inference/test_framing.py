@@ -106,7 +106,7 @@ def test_the_line_says_which_of_two_faces_was_taken():
 
 
 def test_no_face_says_how_much_was_looked_at():
-    with pytest.raises(UserError, match=r"no face in \d+ frames looked at of clip\.mp4; use --crop none"):
+    with pytest.raises(UserError, match=r"no face found in clip\.mp4 \(looked at \d+ of \d+ frames\); use --crop none"):
         _framed([scene(seed) for seed in range(30)])
     with pytest.raises(UserError, match=r"clip\.mp4 has no frames"):
         _framed([])

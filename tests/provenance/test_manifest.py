@@ -11,7 +11,7 @@ from dagan.provenance.manifest import can_carry, read_manifest, sign
 from dagan.provenance.recipe import SOURCE_TYPE, Recipe
 from dagan.provenance.stamp import stamp
 from dagan.provenance.tags import read_tags
-from media import blocks, write_video
+from media import blocks, disk_full_after, write_video
 
 RECIPE = Recipe("11" * 32, "22" * 32, "33" * 32, {"motion": "relative"})
 
@@ -77,6 +77,16 @@ def test_what_cannot_be_signed_is_kept_with_a_warning(tmp_path):
     ):
         writer.write(np.zeros((64, 64, 3), np.uint8))
     assert read_tags(tmp_path / "a.mp4") is not None
+
+
+def test_a_full_disk_is_no_reason_to_warn_of_a_manifest(tmp_path, recwarn):
+    broken = Identity(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", identity().chain)
+    made = stamp(RECIPE, (64, 64), identity=broken)
+    written = tmp_path / "written"
+    written.write_bytes(b"x" * 5000)
+    with disk_full_after(1000), pytest.raises(OSError, match="File too large"):
+        made.seal(written, tmp_path / "a.mp4", "a.mp4")
+    assert not recwarn.list
 
 
 def test_the_same_inputs_have_the_same_mark_and_others_another():

@@ -161,15 +161,14 @@ def _check_faces(driver: "Driver", path: Path) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Checks what needs no file to be opened."""
-    from dagan.files import check_outputs
+    from dagan.files import check_given, check_outputs, check_place
 
     for kind, path in (("source image", args.source), ("driving video or motion", args.driving)):
-        if not path.is_file():
-            raise UserError(f"no such {kind}: {path}")
+        check_given(path, kind)
     inputs = [args.source, args.driving, *([Path(args.model)] if args.model else [])]
     check_outputs([args.output, *([args.report] if args.report else [])], inputs)
-    if args.report is not None and not args.report.parent.is_dir():
-        raise UserError(f"no such folder for --report: {args.report.parent}; make it first")
+    if args.report is not None:
+        check_place(args.report, "--report")
     _frame(args)
     if args.adapt_scale and args.motion == "absolute":
         raise UserError("--adapt-scale scales relative motion: leave it out, or use --motion relative")
@@ -249,8 +248,7 @@ def _report(args: argparse.Namespace, photo: "PhotoFraming", driver: "Driver") -
     from dagan.files import write_text
     from dagan.inference.track_report import frame_reports, report_of
 
-    said = [f"{args.source}: {photo.note}"] if photo.note else []
-    said += [f"{args.source} lay on its side or upside down: turned upright, and back"] if photo.quarter else []
+    said = photo.said(args.source)
     facts: dict[str, object] = {"source": {"quarter_turns": photo.quarter, "crop": list(photo.crop)}, "driving": None}
     if driver.framing is not None:
         counts = report_of(driver.framing)

@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from dagan.errors import UserError
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", metavar="FIRST", help="folder written by `dagan evaluate -o`, or its evaluation.json")
@@ -15,11 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from dagan.evaluation.compare import compare
     from dagan.evaluation.report import RESULT, read_report
-    from dagan.files import check_output, write_text
+    from dagan.files import check_output, check_place, write_text
 
-    if args.out and not Path(args.out).parent.is_dir():
-        raise UserError(f"no such folder: {Path(args.out).parent}; make it first, or choose another -o")
     if args.out:
+        check_place(Path(args.out))
         given = [Path(path) for path in (args.first, args.second)]
         check_output(Path(args.out), [*given, *(path / RESULT for path in given)])
     found = compare(read_report(args.first), read_report(args.second))

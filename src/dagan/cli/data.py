@@ -79,10 +79,9 @@ def _check_places(out: Path, clips: str, export: str | None) -> None:
     """The list and the exported pictures can be written, and replace no clip."""
     from dagan.data.clips import find_clips, frame_files
     from dagan.data.triples import DRIVING, SOURCE
-    from dagan.files import check_output
+    from dagan.files import check_output, check_place
 
-    if not out.parent.is_dir():
-        raise UserError(f"no such folder: {out.parent}; make it first, or choose another -o")
+    check_place(out)
     folders = [clip.path for clip in find_clips(clips) if clip.path.is_dir()]
     if export is not None:
         for side in (SOURCE, DRIVING):
@@ -117,9 +116,10 @@ def _pack(args: argparse.Namespace) -> int:
     from dagan.data.clips import shortened
     from dagan.data.packing import pack
     from dagan.data.storing import PackConfig
-    from dagan.files import check_output
+    from dagan.files import check_folder, check_output
 
     check_output(args.out, [args.clips])
+    check_folder(args.out)
     if args.size % 2:
         raise UserError(f"--size {args.size}: videos need an even number")
     config = PackConfig(store=args.store, size=args.size, key_every=args.key_every, shard_bytes=args.shard_mb * 2**20)

@@ -99,9 +99,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """What can be known without opening a file or importing anything."""
-    if not args.input.is_file():
-        raise UserError(f"no such picture or video: {args.input}")
+    """What can be known without opening a file or importing anything heavy."""
+    from dagan.files import check_given
+
+    check_given(args.input, "picture or video")
     if args.size is not None and not SIZES[0] <= args.size <= SIZES[1]:
         raise UserError(f"--size must be from {SIZES[0]} to {SIZES[1]} pixels; got {args.size}")
     if args.at is not None and not args.at >= 0:

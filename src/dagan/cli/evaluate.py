@@ -276,7 +276,7 @@ def positive(text: str) -> int:
 def _out_folder(args: argparse.Namespace) -> Path:
     """The folder for results, made now, so that a mistake is reported before the evaluation starts."""
     from dagan.evaluation.report import RESULT
-    from dagan.files import check_output
+    from dagan.files import check_folder, check_output
 
     folder = Path(args.out)
     check_output(folder, [Path(args.clips)])
@@ -284,8 +284,7 @@ def _out_folder(args: argparse.Namespace) -> Path:
         check_output(folder / RESULT, [Path(args.compare), Path(args.compare) / RESULT])
     if not folder.parent.is_dir():
         raise UserError(f"no such folder: {folder.parent}; make it first, or choose another -o")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; -o takes a folder")
+    check_folder(folder)
     folder.mkdir(exist_ok=True)
     return folder
 

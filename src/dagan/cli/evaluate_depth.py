@@ -51,13 +51,14 @@ def run(args: argparse.Namespace) -> int:
     from dagan.data.weight_files import working_folder
     from dagan.evaluation.depth_heads import evaluate_heads, heads_table, mean_head_of
     from dagan.evaluation.records import plain
-    from dagan.files import write_text
+    from dagan.files import check_folder, write_text
     from dagan.models.weights import load_pose
 
     network = open_depth(args.depth)
     pose_file = args.pose or _pose_beside(args.depth)
     pose = load_pose(pose_file) if pose_file else None
     if args.out is not None:
+        check_folder(args.out)
         args.out.mkdir(parents=True, exist_ok=True)
     cache = args.cache or (args.out / "cache" if args.out is not None else working_folder("heads"))
     held_out = synthetic_clips(range(HELD_OUT_FROM, HELD_OUT_FROM + args.heads), cache, CLIP_FRAMES, args.size)

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 from dagan.cli.sizes import check_size
-from dagan.errors import UserError
 
 DEFAULT_SIZE = 256
 DEFAULT_TOLERANCE = 5e-4  # between ONNX Runtime's and PyTorch's values; pixels are in [0, 1]
@@ -22,13 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     check_size(args.size)
-    if args.output.exists() and not args.output.is_dir():
-        raise UserError(f"the output is a file: {args.output}; give a folder")
-    from dagan.files import check_output
+    from dagan.files import check_folder, check_output
     from dagan.models.weights import load
     from dagan.runtime.onnx_graphs import OPSET, animation_graphs, write_graphs
     from dagan.runtime.samples import portrait_frames
 
+    check_folder(args.output)
     for name in ("source", "frame"):
         check_output(args.output / f"{name}.onnx", [Path(args.model)] if args.model else [])
     print("reading the model", flush=True)

@@ -84,8 +84,9 @@ def run(args: argparse.Namespace) -> int:
 
 def check_options(args: argparse.Namespace) -> None:
     """What can be known without importing anything heavy. Raises UserError."""
-    if not args.clip.is_file():
-        raise UserError(f"no such video: {args.clip}; give a video of one person")
+    from dagan.files import check_given
+
+    check_given(args.clip, "video of one person")
     check_size(args.size)
     check_least(args, {"steps": 1, "batch_size": 1, "threads": 1, "perceptual_side": 0, "frames": 1})
     for name in ("minutes", "learning_rate"):

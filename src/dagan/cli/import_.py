@@ -59,14 +59,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(files: list[Path], output: Path) -> None:
-    from dagan.files import check_output
+    from dagan.files import check_output, check_place
 
     if not files:
         raise UserError("nothing to import: give a checkpoint, or --depth ENCODER DEPTH, or both")
-    if not output.parent.is_dir():
-        raise UserError(f"no such folder: {output.parent}; make it first, or choose another -o")
-    if output.is_dir():
-        raise UserError(f"{output} is a folder; -o takes the name of the model file to write")
+    check_place(output)
     check_output(output, files)
 
 

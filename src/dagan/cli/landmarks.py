@@ -31,11 +31,12 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--stride is {args.stride}; it must be 1 or more")
     from tqdm import tqdm
 
-    from dagan.files import check_output
+    from dagan.files import check_folder, check_output
     from dagan.observers.clip_landmarks import find_landmarks, save_landmarks
     from dagan.observers.mediapipe_face import MediaPipeFace
 
     check_output(args.out, args.clips)
+    check_folder(args.out)
     with TemporaryDirectory(prefix="dagan-index-") as index:
         clips = [clip for folder in args.clips for clip in square_clips(folder, Path(index))]
         if len({clip.name for clip in clips}) < len(clips):

@@ -1,13 +1,13 @@
 """`dagan pose PHOTO -o OUT`: another expression or another turn of the head, as a picture; no driver is needed."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from dagan.cli.device import add_device_argument, pick_device
 from dagan.cli.editing import add_pose_arguments, pose_of
 from dagan.cli.marking import add_mark_arguments, identity_of, stamp_of
 from dagan.cli.progress import Progress
-from dagan.errors import UserError
 
 MAX_SIDE = 1920
 
@@ -26,11 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     edit = pose_of(args)
-    if not args.source.is_file():
-        raise UserError(f"no such photo: {args.source}")
-    from dagan.files import check_output
+    from dagan.files import check_given, check_output
     from dagan.images import check_target
 
+    check_given(args.source, "photo")
     check_target(args.output)
     check_output(args.output, [args.source, *([Path(args.model)] if args.model else [])])
     signer = identity_of(args)
@@ -56,4 +55,7 @@ def run(args: argparse.Namespace) -> int:
     stamp = stamp_of(args, signer, settings, turn_size(size, -framing.quarter), square)
     write_picture(picture, args.output, stamp)
     print(f"wrote {args.output}")
+    said = framing.said(args.source)
+    if said:
+        print(f"dagan: {'; '.join(said)}", file=sys.stderr)
     return 0

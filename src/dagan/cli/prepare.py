@@ -1,6 +1,7 @@
 """`dagan prepare RAW... -o CLIPS`: clips to train on from raw videos."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,13 +112,16 @@ def _share(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     if args.shard_mb < 1 or args.validation + args.test >= 1:
         raise UserError("--shard-mb is 1 or more, and --validation and --test are less than 1 together")
-    from dagan.files import check_output
+    from dagan.files import check_folder, check_given, check_output
     from dagan.preparation.assembly import Choice, assemble
     from dagan.preparation.job import alone_in, archives, check_settings, do_units, identity_file
     from dagan.workers import Here
 
     workers, settings, units = pick_workers(args) or Here(), _settings(args), _units(args)
     check_output(args.out, args.raw)
+    check_folder(args.out)
+    if args.exclude is not None:
+        check_given(args.exclude, "list")
     weights = identity_file(settings, args.identity_weights)
     with alone_in(args.out):
         check_settings(args.out, settings)
@@ -138,6 +142,9 @@ def _settings(args: argparse.Namespace) -> "Settings":
     from dagan.preparation.settings import Settings
 
     floors = {name: getattr(args, name) for name in FLOORS}
+    for name, value in floors.items():
+        if not math.isfinite(value):
+            raise UserError(f"--{name.replace('_', '-')} is {value}; expected a finite number")
     if args.min_seconds <= 0 or args.max_seconds < args.min_seconds:
         raise UserError(
             f"--min-seconds {args.min_seconds:g}, --max-seconds {args.max_seconds:g}: expected 0 < min <= max"

@@ -30,12 +30,10 @@ def run(args: argparse.Namespace) -> int:
     if args.first < 0 or (args.count is not None and args.count < 1):
         raise UserError(f"--first {args.first} --count {args.count}: the first frame is 0, and one frame is the least")
     check_size(args.size)
-    if not args.out.parent.is_dir():
-        raise UserError(f"no such folder: {args.out.parent}; make it first, or choose another -o")
     from dataclasses import replace
     from itertools import islice
 
-    from dagan.files import check_output
+    from dagan.files import check_output, check_place
     from dagan.inference.crop import parse_crop
     from dagan.inference.drivers import cropped_frames
     from dagan.inference.recorded_motion import record_motion, save_motion
@@ -43,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from dagan.models.weights import load
     from dagan.transfer.holding import ease_frames, held_motion
 
+    check_place(args.out)
     check_output(args.out, [args.video, *([args.model] if args.model else [])])
     rate = probe(args.video).rate
     framing, frames = cropped_frames(args.video, parse_crop(args.crop), args.size)

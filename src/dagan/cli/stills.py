@@ -34,9 +34,10 @@ def run(args: argparse.Namespace) -> int:
 
     from dagan.depth.estimate import load_face_depth
     from dagan.depth.still_clips import write_still_clip
-    from dagan.files import check_output
+    from dagan.files import check_folder, check_output
 
     check_output(args.out, [args.photos])
+    check_folder(args.out)
     network = load_face_depth(args.depth)
     args.out.mkdir(parents=True, exist_ok=True)
     for photo in tqdm(photos, unit="photo", disable=not sys.stderr.isatty()):

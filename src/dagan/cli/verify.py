@@ -45,10 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from dagan.files import check_given
     from dagan.provenance.identity import own_root, read_certificates
     from dagan.provenance.recipe import hash_of
     from dagan.provenance.verify import fit, verdict
 
+    for path in args.files:
+        check_given(path, "video or picture")
+    for path, kind in ((args.model, "model file"), (args.source, "source image")):
+        if path is not None:
+            check_given(path, kind)
     trusted = (own_root() or b"") + (read_certificates(args.trust) if args.trust else b"")
     asked: "dict[Part, Path | None]" = {"weights": args.model, "source": args.source}
     digests = {part: hash_of(path) for part, path in asked.items() if path is not None}

@@ -66,8 +66,17 @@ def read_timed(path: str | Path, report: DecodeReport | None = None) -> Iterator
     for frame, pixels in decoded_frames(path, report):
         tick = frame.time_base or Fraction(1)
         time = clock.at(frame.pts * tick if frame.pts is not None and not rate.counted else None, tick)
-        lasts = frame.duration * tick if frame.duration and not rate.counted else None
-        yield TimedFrame(pixels, time, lasts if lasts is not None and 0 < lasts <= PAUSE else None)
+        yield TimedFrame(pixels, time, None if rate.counted else _lasts(frame.duration or 0, tick, rate))
+
+
+def _lasts(duration: int, tick: Fraction, rate: FrameRate) -> Fraction | None:
+    """A frame's duration in seconds; None where what the file says is no duration of a frame.
+
+    Recordings of browsers give one tick, as if the container's clock of 1 ms were the rate: players would not show the
+    last frame.
+    """
+    is_clock = duration == 1 and rate.is_variable
+    return duration * tick if 0 < duration * tick <= PAUSE and not is_clock else None
 
 
 def frame_rate(path: str | Path) -> FrameRate:

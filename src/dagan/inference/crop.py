@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -54,6 +55,11 @@ class PhotoFraming(NamedTuple):
     crop: Crop
     quarter: int = 0
     note: str | None = None
+
+    def said(self, path: Path) -> list[str]:
+        """What was out of the ordinary with the photo of that file, each in a few words."""
+        lines = [f"{path}: {self.note}"] if self.note else []
+        return lines + [f"{path} lay on its side or upside down: turned upright, and back"] * bool(self.quarter)
 
 
 def frame_photo(

@@ -8,6 +8,7 @@ from dagan.errors import UserError
 from dagan.inference.face_detector import FaceBox
 
 FaceChoice = Literal["largest"] | int | tuple[float, float]
+MOST_LISTED = 4  # numbers of other faces in the line that says which was taken
 REACH = 0.5  # of a face's size: how far beside its box a point may lie
 
 
@@ -74,9 +75,17 @@ def choice_line(faces: Sequence[FaceBox], taken: FaceBox, where: Where = at) -> 
         return None
     number = next(place for place, face in enumerate(left_to_right(faces), 1) if face is taken)
     what = "the largest" if taken is choose_face(faces, "largest") else f"face {number}"
-    others = [str(other) for other in range(1, len(faces) + 1) if other != number]
-    rest = f"--face {others[0]} is the other" if len(others) == 1 else f"--face {', '.join(others)} are the others"
-    return f"{_count(faces)}: took {what}, at {where(taken)}; {rest}"
+    return f"{_count(faces)}: took {what}, at {where(taken)}; {_others(number, len(faces))}"
+
+
+def _others(number: int, count: int) -> str:
+    """How to choose a face that was not taken, however many there are."""
+    others = [str(other) for other in range(1, count + 1) if other != number]
+    if len(others) == 1:
+        return f"--face {others[0]} is the other"
+    if len(others) <= MOST_LISTED:
+        return f"--face {', '.join(others)} are the others"
+    return f"--face 1 to {count}, from left to right, or --face x,y takes another"
 
 
 def _count(faces: Sequence[FaceBox]) -> str:

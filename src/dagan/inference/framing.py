@@ -81,8 +81,8 @@ def frame_video(
     if track.taken is None and track.faces:
         raise no_such_face(track.faces, face, name)
     if track.taken is None:
-        counted = f"{track.looks} frames looked at" if track.looks != 1 else "the 1 frame looked at"
-        raise UserError(f"no face in {counted} of {name}; use --crop none or --crop x,y,w,h if there is one")
+        looked = f"looked at {track.looks} of {len(track.scores)} frames"
+        raise UserError(f"no face found in {name} ({looked}); use --crop none or --crop x,y,w,h if there is one")
     return VideoFraming(track, windows_of(track, rate), track.found)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from dagan.data.tensor_files import save_tensors
 from dagan.errors import UserError
 from dagan.face import NUM_EXPRESSIONS, NUM_LANDMARKS
+from dagan.files import check_place
 from dagan.models.families import CODES
 from dagan.models.family import Family
 from dagan.models.talking_head import TalkingHead
@@ -140,11 +141,10 @@ def save_motion(motion: RecordedMotion, path: str | Path) -> None:
     """Writes a motion file; the file appears complete or not at all.
 
     Raises:
-        UserError: the folder does not exist.
+        UserError: as `check_place`.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise UserError(f"no such folder for the motion file: {path.parent}; make it first")
+    check_place(path)
     metadata = {"format": FORMAT, "fps": str(motion.fps), "fingerprint": motion.fingerprint}
     if not isinstance(motion.keypoints, Keypoints):
         metadata["code"] = type(motion.keypoints).__name__

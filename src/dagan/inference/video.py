@@ -1,7 +1,6 @@
 """Videos in and out of the animator: what a file holds, and a writer that leaves a whole file or none."""
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
@@ -15,7 +14,7 @@ from jaxtyping import UInt8
 from dagan.data.decoding import DecodeReport, decoded_frames, file_name, open_video
 from dagan.data.timing import frame_rate
 from dagan.errors import UserError, reason_of
-from dagan.files import MAX_NAME, temporary_beside, written_whole
+from dagan.files import check_place, temporary_beside, written_whole
 from dagan.inference.audio import Sound, open_sound
 from dagan.provenance.stamp import Stamp
 
@@ -240,16 +239,9 @@ def check_output(path: str | Path) -> None:
     """Refuses early what could not be written late.
 
     Raises:
-        UserError: wrong ending, missing folder, or a folder in the place of the file.
+        UserError: wrong ending, or as `check_place`.
     """
     path = Path(path)
     if path.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UserError(f"output must end in {', '.join(OUTPUT_SUFFIXES)}, got {path}")
-    if len(os.fsencode(path.name)) > MAX_NAME:
-        raise UserError(f"the output's name is longer than {MAX_NAME} bytes: {path.name[:40]}...; choose a shorter one")
-    if not path.parent.is_dir():
-        raise UserError(f"output folder does not exist: {path.parent}; make it first")
-    if path.is_dir():
-        raise UserError(f"output is a folder: {path}; give a file name")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"output folder cannot be written: {path.parent}")
+    check_place(path)

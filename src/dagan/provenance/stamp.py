@@ -53,8 +53,8 @@ class Stamp(NamedTuple):
         try:
             sign(written, target, self.recipe, self.identity, name)
         except (UserError, ImportError) as error:
+            shutil.copyfile(written, target)  # first: on a full disk this is the error, and there is nothing to warn of
             warnings.warn(f"{name} carries no manifest, only mark and tags: {reason_of(error)}", stacklevel=2)
-            shutil.copyfile(written, target)
 
 
 def stamp(

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from dagan.cli import config, main
-from dagan.cli.stopping import Ended, ended_by_signals
+from dagan.cli.stopping import ended_by_signals
+from dagan.errors import Ended
 
 
 def sends(number: int):

@@ -16,8 +16,8 @@ from keyword import iskeyword
 from typing import Protocol, cast, runtime_checkable
 
 from dagan import __version__
-from dagan.cli.stopping import Ended, ended_by_signals
-from dagan.errors import UserError
+from dagan.cli.stopping import ended_by_signals
+from dagan.errors import Ended, UserError
 
 COMMANDS = {  # name: help; the code is in dagan/cli/<name>.py; see _load for names that Python cannot have
     "animate": "animate a portrait with the motion of a video or of a recorded motion",

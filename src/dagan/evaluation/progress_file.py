@@ -13,7 +13,7 @@ from dagan.config import from_plain
 from dagan.evaluation.job import JobResult
 from dagan.evaluation.metrics.temporal import ClipMotion
 from dagan.evaluation.records import SkippedClip, plain, sample_from_plain
-from dagan.files import write_text
+from dagan.files import room_for, write_text
 
 FILE = "unfinished.jsonl"
 
@@ -41,7 +41,7 @@ class ProgressFile:
         """Writes one job; it is in the file when this returns."""
         self.done.append(result)
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
+            with room_for(self._path), self._path.open("a", encoding="utf-8") as file:
                 file.write(_line(result) + "\n")
 
 

@@ -148,7 +148,7 @@ def layers_of(rendering: Rendering, pixels: Pixels) -> Layers:
 
 def flat_image(layers: Layers, source: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """The generated image itself, of layers in which -1 and +1 are the source's outer edges."""
-    return layers.painted + layers.weight * warp(source.expand(len(layers.flow), -1, -1, -1), layers.flow)
+    return layers.painted + layers.weight * warp(source.expand(layers.flow.shape[0], -1, -1, -1), layers.flow)
 
 
 def ramp(values: Tensor, low: float, high: float) -> Tensor:
@@ -167,5 +167,5 @@ def enlarged(planes: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[T
 def sampled(image: Float[Tensor, "1 c h w"], moved: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b c h w"]:
     """The image taken from as far away as `moved` says, in [-1, 1] units; its border goes on outside."""
     at = coordinate_grid(image.shape[2], image.shape[3], image) + rearrange(moved, "b d h w -> b h w d")
-    batch = image.expand(len(moved), -1, -1, -1)
+    batch = image.expand(moved.shape[0], -1, -1, -1)
     return F.grid_sample(batch, at, mode="bilinear", padding_mode="border", align_corners=False)

@@ -129,7 +129,7 @@ class _Run:
             self._follow(phase, stop, over)
             if stop:
                 self.world.wait()  # the launcher ends the others when one process is gone, the one that saves too
-                raise KeyboardInterrupt
+                raise stopper.ending
             if self.progress.is_finished:
                 return
 

@@ -5,14 +5,17 @@ import threading
 from types import FrameType
 from typing import Any
 
+from dagan.errors import Ended
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopper:
-    """`asked` turns true when a signal comes (main thread only)."""
+    """`asked` turns true when a signal comes (main thread only); `ending` is what is then raised."""
 
     def __init__(self) -> None:
         self.asked = False
+        self.ending = KeyboardInterrupt()
         self.previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Stopper":
@@ -26,6 +29,7 @@ class Stopper:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
+        self.ending = KeyboardInterrupt() if number == signal.SIGINT else Ended(number)
 
 
 def ignore_signals(worker: int) -> None:

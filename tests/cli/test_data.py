@@ -64,7 +64,7 @@ def test_a_cache_that_is_named_is_used_for_frames_as_before(clips, tmp_path):
         (["pack", "{}/missing", "-o", "{}/out"], "no such folder of clips"),
         (["pack", "{}", "-o", "{}/out"], "no clips in"),
         (["pack", "{}/clips", "-o", "{}/out", "--size", "33", "--store", "h264"], "--size 33"),
-        (["pack", "{}/clips", "-o", "{}/clips/bob__c00.mp4"], "exists"),
+        (["pack", "{}/clips", "-o", "{}/clips/bob__c00.mp4"], "the output is a file"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(clips, tmp_path, capsys, words, said):

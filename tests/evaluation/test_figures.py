@@ -128,7 +128,7 @@ def test_a_page_is_written_as_png_or_jpg(tmp_path):
         save_page(page, tmp_path / name)
         assert Image.open(tmp_path / name).size == page.size
     assert len(list(tmp_path.iterdir())) == 2
-    with pytest.raises(UserError, match=r"as \.png or \.jpg"):
+    with pytest.raises(UserError, match=r"in \.png or \.jpg"):
         check_target(tmp_path / "page.gif")
     with pytest.raises(UserError, match="no such folder"):
         check_target(tmp_path / "absent" / "page.png")

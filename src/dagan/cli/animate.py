@@ -12,7 +12,7 @@ from dagan.cli.device import add_device_argument, add_runtime_arguments, pick_de
 from dagan.cli.editing import add_edit_arguments, edit_of
 from dagan.cli.marking import add_mark_arguments, identity_of, stamp_of
 from dagan.cli.progress import Progress, counted
-from dagan.cli.sizes import check_size
+from dagan.cli.sizes import MAX_SIDE, check_size
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from dagan.inference.drivers import Driver
     from dagan.inference.face_choice import FaceChoice
     from dagan.inference.recorded_motion import RecordedMotion
-    from dagan.provenance.identity import Identity
     from dagan.provenance.stamp import Stamp
     from dagan.transfer.face_edit import FaceEdit
 
 DEFAULT_SIZE = 256
-MAX_SIDE = 1920
 LEAST_SIDE, LARGEST_SIDE = 32, 4096  # of --max-side
 SETTINGS = (
     *("motion", "rest", "adapt_scale", "crop", "driving_crop", "face", "driving_face"),
@@ -108,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
         _check_faces(driver, args.driving)
     loaded = time.perf_counter()
     motion = _watched(driver, animator)
-    stamp = _stamp(args, signer, animator, photo.quarter)
+    settings = {name: getattr(args, name) for name in SETTINGS}
+    stamp = stamp_of(args, signer, settings, animator, photo.quarter)
     num_frames = _write(driver, motion, animator, photo.quarter, args.output, stamp)
     ended = time.perf_counter()
     rate = num_frames / (ended - loaded)
@@ -210,16 +209,6 @@ def _watched(driver: "Driver", animator: "Animator") -> "RecordedMotion":
     from dagan.inference.drivers import watched
 
     return watched(driver, animator, lambda frames: counted(frames, "watching the driver", driver.num_frames))
-
-
-def _stamp(args: argparse.Namespace, signer: "Identity | None", animator: "Animator", quarter: int) -> "Stamp | None":
-    """What marks the result, in the square that moves."""
-    from dagan.inference.crop import turn_crop
-    from dagan.inference.quarter_turn import turn_size
-
-    settings = {name: getattr(args, name) for name in SETTINGS}
-    square = turn_crop(animator.square, animator.picture_size, -quarter)
-    return stamp_of(args, signer, settings, turn_size(animator.picture_size, -quarter), square)
 
 
 def _write(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dagan.errors import UserError
 
 if TYPE_CHECKING:
-    from dagan.images import Crop
+    from dagan.inference.animator import Animator
     from dagan.provenance.identity import Identity
     from dagan.provenance.stamp import Stamp
 
@@ -70,15 +70,16 @@ def stamp_of(
     args: argparse.Namespace,
     signer: "Identity | None",
     settings: Mapping[str, object],
-    size: tuple[int, int],
-    square: "Crop | None" = None,
+    animator: "Animator",
+    quarter: int,
 ) -> "Stamp | None":
-    """What marks the video that `args` (source, driving, model) asks for; None with --no-mark.
-
-    `square`: where in the pictures of `size` (width, height) the drawn face lies; None: all of them is drawn.
+    """What marks the pictures that `args` (source, driving, model) asks for, in the square that moves; None with
+    --no-mark. They are the animator's, turned back by `quarter`.
     """
     if args.no_mark:
         return None
+    from dagan.inference.crop import turn_crop
+    from dagan.inference.quarter_turn import turn_size
     from dagan.models.weights import model_file
     from dagan.provenance.recipe import Recipe, hash_of
     from dagan.provenance.stamp import stamp
@@ -86,7 +87,8 @@ def stamp_of(
     with model_file(args.model) as weights:
         stated = {name: str(value) for name, value in settings.items()}
         recipe = Recipe(hash_of(weights), hash_of(args.source), hash_of(args.driving), stated)
-    return stamp(recipe, size, square, signer, args.label)
+    square = turn_crop(animator.square, animator.picture_size, -quarter)
+    return stamp(recipe, turn_size(animator.picture_size, -quarter), square, signer, args.label)
 
 
 def _say(line: str) -> None:

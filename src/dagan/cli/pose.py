@@ -8,8 +8,7 @@ from dagan.cli.device import add_device_argument, pick_device
 from dagan.cli.editing import add_pose_arguments, pose_of
 from dagan.cli.marking import add_mark_arguments, identity_of, stamp_of
 from dagan.cli.progress import Progress
-
-MAX_SIDE = 1920
+from dagan.cli.sizes import MAX_SIDE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
         from dagan.data.pictures import read_image
         from dagan.inference.animator import Animator
         from dagan.inference.canvas import shrunk
-        from dagan.inference.crop import frame_photo, parse_crop, turn_crop
+        from dagan.inference.crop import frame_photo, parse_crop
         from dagan.inference.face_choice import parse_face
-        from dagan.inference.quarter_turn import turn, turn_size
+        from dagan.inference.quarter_turn import turn
         from dagan.models.weights import load
         from dagan.provenance.stamp import write_picture
 
@@ -49,10 +48,9 @@ def run(args: argparse.Namespace) -> int:
         upright, crop = shrunk(turn(photo, framing.quarter), framing.crop, MAX_SIDE)
         animator.set_source(upright, crop)
         picture = turn(animator.pose(), -framing.quarter)
-    size, square = animator.picture_size, turn_crop(animator.square, animator.picture_size, -framing.quarter)
     args.driving = args.source  # the photo moves itself
     settings = {"expression": args.expression, "turn": args.turn}
-    stamp = stamp_of(args, signer, settings, turn_size(size, -framing.quarter), square)
+    stamp = stamp_of(args, signer, settings, animator, framing.quarter)
     write_picture(picture, args.output, stamp)
     print(f"wrote {args.output}")
     said = framing.said(args.source)

@@ -6,6 +6,7 @@ from dagan.errors import UserError
 
 SIZE_STEP = 32  # the networks halve an image up to five times
 MAX_SIZE = 2048
+MAX_SIDE = 1920  # of a whole photo, unless another is asked for
 
 
 def check_size(size: int, name: str = "--size") -> None:

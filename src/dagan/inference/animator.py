@@ -311,11 +311,11 @@ def _checked_square(image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h h"]
 
 
 def _mover_of(model: Family, relative: bool, adapt_scale: bool, edit: FaceEdit) -> Callable[[Any, Any], Any]:
-    if not relative and edit in (PLAIN, DEFAULT):
-        return partial(model.mover, relative=False, adapt_scale=adapt_scale)
-    if not relative:
+    if relative:
+        return partial(model.edited_mover, edit=edit, adapt_scale=adapt_scale)
+    if edit not in (PLAIN, DEFAULT):
         raise UserError("amount, parts, expression, turn and translation change relative motion; use --motion relative")
-    return partial(model.edited_mover, edit=edit, adapt_scale=adapt_scale)
+    return partial(model.mover, relative=False, adapt_scale=adapt_scale)
 
 
 @cache
